@@ -1,0 +1,81 @@
+"""Fills the README's generated parts: the table of options, and the leaderboard of a run.
+
+``python docs/readme.py [RUN_FOLDER]``
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from qexp.cli import conf_dir
+from qexp.messages import options_of
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+
+
+def options_table() -> str:
+    """Return the config groups and their options as a Markdown table."""
+    rows = ["| group | option | what it is |", "|---|---|---|"]
+    for group, options in options_of(conf_dir()).items():
+        rows += [f"| {group} | `{name}` | {text} |" for name, text in options.items()]
+    return "\n".join(rows)
+
+
+def leaderboard_table(run: Path) -> str:
+    """Return a run's leaderboard as a Markdown table."""
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    rows = [
+        "| scheduler | mean (s) | 95 % interval | vs mct (%) | 95 % interval | wins vs mct | gap closed |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in result["leaderboard"]:
+        name = f"**{row['scheduler']}**" if row["scheduler"] in {"a2c", "dqn"} else row["scheduler"]
+        cells = [
+            name,
+            f"{row['total_completion_time_mean']:.0f}",
+            f"{row['ci_low']:.0f} to {row['ci_high']:.0f}",
+            f"{row['vs_mct_pct']:+.1f}",
+            f"{row['vs_mct_ci_low_pct']:+.1f} to {row['vs_mct_ci_high_pct']:+.1f}",
+            f"{row['win_rate_vs_mct']:.0%}",
+            f"{row['gap_closed']:.0%}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    training, episodes = result["training"], result["leaderboard"][0]["episodes"]
+    steps, minutes = training["env_steps"] / 1e6, training["seconds"] / 60
+    caption = (
+        f"`python -m qexp algo=a2c env.tasks=25`, seed {result['seed']}, {episodes} paired episodes; "
+        f"trained for {steps:.1f} million decisions in {minutes:.1f} minutes on two cores."
+    )
+    rows += ["", caption]
+    return "\n".join(rows)
+
+
+def fill(text: str, part: str, content: str) -> str:
+    """Replace what stands between a part's markers."""
+    pattern = rf"(<!-- {part} -->\n).*?(<!-- /{part} -->)"
+    filled, count = re.subn(pattern, lambda m: f"{m[1]}{content}\n{m[2]}", text, flags=re.DOTALL)
+    if count != 1:
+        raise SystemExit(f"README.md has no part {part!r}")
+    return filled
+
+
+def main() -> None:
+    """Rewrite the README."""
+    text = fill(README.read_text(encoding="utf-8"), "options", options_table())
+    if len(sys.argv) > 1:
+        run = Path(sys.argv[1])
+        text = fill(text, "leaderboard", leaderboard_table(run))
+        images = ROOT / "docs" / "images"
+        images.mkdir(exist_ok=True)
+        for name in ("completion_time.png", "gantt.png", "learning_curve.png"):
+            shutil.copy(run / "plots" / name, images / name)
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

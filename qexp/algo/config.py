@@ -1,0 +1,114 @@
+"""What a user may set for each learning algorithm. Light on purpose: composing a config imports no Ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from qexp.algo.budget import Budget
+from qexp.errors import InputError
+from qexp.option import option
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+@option("algo", "none")
+@dataclass(kw_only=True)
+class NoTraining:
+    """Train nothing: evaluate the chosen scheduler only."""
+
+
+@dataclass(kw_only=True)
+class Training:
+    """What every learning algorithm needs; see the option's YAML file for the reason behind each value."""
+
+    env_steps: Annotated[int | None, Field(ge=1)]
+    seconds: Annotated[float | None, Field(gt=0.0)]
+    num_envs: Count
+    rollout_length: Count
+    num_env_runners: Annotated[int, Field(ge=0)]
+    lr: Positive
+    lr_final: NonNegative
+    gamma: Fraction
+    reward_scale: Positive
+    grad_clip: Positive
+    hidden: Count
+    prior: NonNegative
+    checkpoint_every: Count
+
+    def __post_init__(self) -> None:
+        Budget(self.env_steps, self.seconds)
+
+
+@option("algo", "a2c")
+@dataclass(kw_only=True)
+class A2C(Training):
+    """Advantage actor-critic: one full-batch policy gradient step per rollout of whole episodes."""
+
+    env_steps: Annotated[int | None, Field(ge=1)] = 12_000_000
+    seconds: Annotated[float | None, Field(gt=0.0)] = None
+    num_envs: Count = 384
+    rollout_length: Count = 25
+    num_env_runners: Annotated[int, Field(ge=0)] = 0
+    lr: Positive = 2e-3
+    lr_final: NonNegative = 0.0
+    gamma: Fraction = 1.0
+    gae_lambda: Fraction = 0.97
+    normalize_advantages: bool = True
+    value_coefficient: NonNegative = 0.5
+    entropy: NonNegative = 0.01
+    entropy_final: NonNegative = 0.0
+    reward_scale: Positive = 1.0
+    grad_clip: Positive = 1.0
+    hidden: Count = 64
+    prior: NonNegative = 4.0
+    checkpoint_every: Count = 100
+
+
+@option("algo", "dqn")
+@dataclass(kw_only=True)
+class DQN(Training):
+    """Deep Q-learning: double, dueling, prioritised replay and n-step returns, each with its switch."""
+
+    env_steps: Annotated[int | None, Field(ge=1)] = 1_000_000
+    seconds: Annotated[float | None, Field(gt=0.0)] = None
+    num_envs: Count = 64
+    rollout_length: Count = 8
+    num_env_runners: Annotated[int, Field(ge=0)] = 0
+    lr: Positive = 1e-3
+    lr_final: NonNegative = 0.0
+    gamma: Fraction = 1.0
+    reward_scale: Positive = 1.0
+    grad_clip: Positive = 10.0
+    hidden: Count = 64
+    prior: NonNegative = 4.0
+    checkpoint_every: Count = 100
+    double: bool = True
+    dueling: bool = True
+    n_step: Count = 5
+    prioritized: bool = True
+    priority_exponent: Fraction = 0.6
+    importance_exponent: Fraction = 0.4
+    epsilon: Fraction = 0.3
+    epsilon_final: Fraction = 0.02
+    epsilon_share: Fraction = 0.5
+    buffer_size: Count = 200_000
+    learning_starts: Annotated[int, Field(ge=0)] = 5_000
+    batch_size: Count = 512
+    replay_ratio: Positive = 4.0
+    target_update: Count = 10_000
+    steps_per_iteration: Count = 10_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        needed = 2 * self.num_envs * (self.num_env_runners or 1) * (self.rollout_length + self.n_step + 1)
+        if self.buffer_size < needed:
+            raise InputError(
+                f"algo.buffer_size: {self.buffer_size} is too small for algo.num_envs, algo.rollout_length and "
+                f"algo.n_step; it must hold at least {needed} steps"
+            )

@@ -1,0 +1,141 @@
+"""Deep Q-learning on RLlib with a columnar replay: double, dueling, prioritised, n-step, masked targets.
+
+Mnih et al., "Human-level control through deep reinforcement learning" (2015); van Hasselt et al., "Deep
+Reinforcement Learning with Double Q-learning" (2016); Wang et al., "Dueling Network Architectures for Deep
+Reinforcement Learning" (2016); Schaul et al., "Prioritized Experience Replay" (2016). RLlib's own episode
+replay never trains the last states of an episode and holds Python objects; see `qexp.algo.replay`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.algorithms.dqn.dqn import DQN, DQNConfig
+from ray.rllib.algorithms.dqn.torch.dqn_torch_learner import DQNTorchLearner
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.utils import metrics as keys
+
+from qexp.algo.a2c import set_learning_rate
+from qexp.algo.budget import linear
+from qexp.algo.lockstep import Rollout
+from qexp.algo.lockstep_algorithm import PROGRESS, LockstepAlgorithm
+from qexp.algo.modules import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
+from qexp.algo.replay import Replay, Transitions
+
+DISCOUNTS = "discounts"
+WEIGHTS = "weights"
+
+
+class DQNAlgorithmConfig(DQNConfig):  # type: ignore[misc]
+    """RLlib's settings of DQN, plus the ends of the schedules and what the columnar replay needs."""
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or DQNAlgorithm)
+        self.lr_final = 0.0
+        self.reward_scale = 1.0
+        self.batch_size = 512
+        self.replay_ratio = 4.0
+        self.buffer_size = 200_000
+        self.priority_exponent = 0.6
+        self.importance_exponent = 0.4
+        self.epsilon_start = 0.3
+        self.epsilon_final = 0.02
+        self.epsilon_share = 0.5
+
+    def get_default_learner_class(self) -> type:
+        """Return the learner for n-step rows."""
+        return DQNLearner
+
+
+class DQNLearner(DQNTorchLearner):  # type: ignore[misc]
+    """Huber loss of n-step temporal-difference errors, weighted by importance."""
+
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Set the learning rate for how far training is."""
+        super().before_gradient_based_update(timesteps=timesteps)
+        set_learning_rate(self, timesteps.get(PROGRESS, 0.0))
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the loss, and leave every row's error with the metrics for the replay's priorities."""
+        chosen = fwd_out[QF_PREDS].gather(-1, batch[Columns.ACTIONS][:, None])[:, 0]
+        judge = fwd_out[QF_NEXT_PREDS] if config.double_q else fwd_out[QF_TARGET_NEXT_PREDS]
+        best = judge.argmax(-1, keepdim=True)
+        following = fwd_out[QF_TARGET_NEXT_PREDS].gather(-1, best)[:, 0]
+        # A state nobody can act in (all masked, as after an episode) is worth nothing, not minus infinity.
+        following = torch.where(torch.isfinite(following), following, 0.0)
+        target = batch[Columns.REWARDS] + batch[DISCOUNTS] * following
+        errors = (chosen - target).detach()
+        loss = (batch[WEIGHTS] * torch.nn.functional.huber_loss(chosen, target, reduction="none")).mean()
+        self.metrics.log_value((module_id, keys.TD_ERROR_KEY), errors, reduce="item_series")
+        self.metrics.log_dict(
+            {"q_loss": loss.detach(), "q_mean": chosen.detach().mean(), "td_error_mean": errors.abs().mean()},
+            key=module_id,
+            window=1,
+        )
+        return loss
+
+
+class DQNAlgorithm(LockstepAlgorithm, DQN):  # type: ignore[misc]
+    """DQN: collect a short rollout of many episodes, then learn from the memory as often as it takes."""
+
+    @classmethod
+    def get_default_config(cls) -> DQNAlgorithmConfig:
+        """Return the default settings."""
+        return DQNAlgorithmConfig()
+
+    def _create_local_replay_buffer_if_necessary(self, config: DQNAlgorithmConfig) -> Replay:
+        return Replay(
+            config.buffer_size,
+            n_step=config.n_step,
+            gamma=config.gamma,
+            priority_exponent=config.priority_exponent,
+            rng=np.random.default_rng(config.seed),
+        )
+
+    def training_step(self) -> None:
+        """Run one iteration."""
+        config = self.config
+        share = min(1.0, self.progress / config.epsilon_share) if config.epsilon_share > 0 else 1.0
+        rollouts = self.collect(epsilon=linear(config.epsilon_start, config.epsilon_final, share))
+        self.remember(rollouts)
+        steps = sum(int(rollout.acted.sum()) for rollout in rollouts)
+        if len(self.local_replay_buffer) < max(config.num_steps_sampled_before_learning_starts, 1):
+            return
+        updates = max(1, round(steps * config.replay_ratio / config.batch_size))
+        beta = linear(config.importance_exponent, 1.0, self.progress)
+        rows = self.local_replay_buffer.sample(updates * config.batch_size, importance_exponent=beta)
+        results = self.learn(_columns(rows), minibatch_size=config.batch_size, num_epochs=1)
+        errors = [result[DEFAULT_MODULE_ID].pop(keys.TD_ERROR_KEY).peek() for result in results]
+        self.local_replay_buffer.update(rows.items, np.concatenate([np.ravel(part) for part in errors]))
+        self.metrics.aggregate(results, key=keys.LEARNER_RESULTS)
+        self.send_weights()
+
+    def remember(self, rollouts: list[Rollout]) -> None:
+        """Put rollouts into the memory, side by side: the runners' order is always the same."""
+
+        def together(name: str) -> Any:
+            return np.concatenate([getattr(rollout, name) for rollout in rollouts], axis=1)
+
+        rollout = {name: together(name) for name in ("actions", "terminated", "truncated", "acted")}
+        rollout["rewards"] = together("rewards") * self.config.reward_scale
+        observations = {
+            key: np.concatenate([part.observations[key] for part in rollouts], axis=1)
+            for key in rollouts[0].observations
+        }
+        self.local_replay_buffer.add(rollout, observations)
+
+
+def _columns(rows: Transitions) -> dict[str, Any]:
+    return {
+        Columns.OBS: rows.observations,
+        Columns.NEXT_OBS: rows.following,
+        Columns.ACTIONS: rows.actions,
+        Columns.REWARDS: rows.returns,
+        DISCOUNTS: rows.discounts,
+        WEIGHTS: rows.weights,
+    }

@@ -1,0 +1,125 @@
+"""The placement network as RLlib modules: one that holds a policy and a value, one that holds action values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.utils import make_target_network
+from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, QNetAPI, TargetNetworkAPI, ValueFunctionAPI
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from qexp.policy.network import Architecture, PlacementNetwork
+
+MASKED_LOGIT = -1e9  # finite, so that a probability of 0 times its logarithm is 0 and not undefined
+
+QF_PREDS = "qf_preds"
+QF_NEXT_PREDS = "qf_next_preds"
+QF_TARGET_NEXT_PREDS = "qf_target_next_preds"
+
+
+class PlacementModule(TorchRLModule):  # type: ignore[misc]
+    """A placement network that reads the observation's ``task``, ``nodes`` and ``action_mask``.
+
+    Its weights sit under ``network.`` in the module's state: that part of a checkpoint is the policy.
+    ``model_config["architecture"]`` holds the fields of `Architecture`.
+    """
+
+    def setup(self) -> None:
+        """Build the network."""
+        self.network = PlacementNetwork(Architecture(**self.model_config["architecture"]))
+
+
+def _run(network: Any, observation: dict[str, Tensor], masked: float) -> tuple[Tensor, Tensor]:
+    mask = observation["action_mask"]
+    scores, values = network(observation["task"], observation["nodes"], mask)
+    return scores.masked_fill(mask == 0, masked), values
+
+
+class ActorCriticModule(PlacementModule, ValueFunctionAPI):  # type: ignore[misc]
+    """Scores are logits of a categorical policy; forbidden nodes have probability zero."""
+
+    def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
+        logits, values = _run(self.network, batch[Columns.OBS], MASKED_LOGIT)
+        return {Columns.ACTION_DIST_INPUTS: logits, Columns.VF_PREDS: values}
+
+    def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
+        with torch.inference_mode():
+            logits, values = _run(self.network, batch[Columns.OBS], MASKED_LOGIT)
+        return {Columns.ACTIONS: logits.argmax(-1), Columns.VF_PREDS: values}
+
+    def _forward_exploration(
+        self, batch: dict[str, Any], *, generator: torch.Generator | None = None, **_: Any
+    ) -> dict[str, Tensor]:
+        with torch.inference_mode():
+            logits, values = _run(self.network, batch[Columns.OBS], MASKED_LOGIT)
+            # The largest logit plus Gumbel noise is a sample of the softmax, without normalising it.
+            # The clamp keeps the noise finite, and so a forbidden node's logit below all others.
+            noise = -torch.empty_like(logits).exponential_(generator=generator).clamp_(min=1e-30).log_()
+            actions = (logits + noise).argmax(-1)
+        return {Columns.ACTIONS: actions, Columns.VF_PREDS: values}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
+        """Return the value of each state, ``[batch]``."""
+        del embeddings  # nothing is worth keeping between the two passes
+        values: Tensor = _run(self.network, batch[Columns.OBS], MASKED_LOGIT)[1]
+        return values
+
+
+class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):  # type: ignore[misc]
+    """Scores are action values; a forbidden node's value is minus infinity, also in bootstrap targets."""
+
+    def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
+        with torch.inference_mode():
+            values, _state_value = _run(self.network, batch[Columns.OBS], -torch.inf)
+        return {Columns.ACTIONS: values.argmax(-1)}
+
+    def _forward_exploration(
+        self,
+        batch: dict[str, Any],
+        *,
+        generator: torch.Generator | None = None,
+        epsilon: float = 0.0,
+        **_: Any,
+    ) -> dict[str, Tensor]:
+        """Choose the best node, or with probability ``epsilon`` any allowed one."""
+        with torch.inference_mode():
+            values, _state_value = _run(self.network, batch[Columns.OBS], -torch.inf)
+            lottery = torch.rand(values.shape, generator=generator)
+            lottery = lottery.masked_fill(batch[Columns.OBS]["action_mask"] == 0, -1.0)
+            explores = torch.rand(len(values), generator=generator) < epsilon
+            actions = torch.where(explores, lottery.argmax(-1), values.argmax(-1))
+        return {Columns.ACTIONS: actions}
+
+    def _forward_train(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
+        """Value of the states with gradients, and of the next states, online and target, without."""
+        with torch.no_grad():
+            online_next, _ = _run(self.network, batch[Columns.NEXT_OBS], -torch.inf)
+            target_next, _ = _run(self.target_network, batch[Columns.NEXT_OBS], -torch.inf)
+        return {
+            **self.compute_q_values(batch),
+            QF_NEXT_PREDS: online_next,
+            QF_TARGET_NEXT_PREDS: target_next,
+        }
+
+    def compute_q_values(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Return the value of every node, ``[batch, nodes]``."""
+        return {QF_PREDS: _run(self.network, batch[Columns.OBS], -torch.inf)[0]}
+
+    def make_target_networks(self) -> None:
+        """Create the copy that bootstrap targets are computed with."""
+        self.target_network = make_target_network(self.network)
+
+    def get_target_network_pairs(self) -> list[tuple[Any, Any]]:
+        """Return the network and its copy, for the learner to keep in step."""
+        return [(self.network, self.target_network)]
+
+    def forward_target(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Return the copy's value of every node, ``[batch, nodes]``."""
+        return {QF_PREDS: _run(self.target_network, batch[Columns.OBS], -torch.inf)[0]}
+
+    def get_non_inference_attributes(self) -> list[str]:
+        """Return what environment runners do not need."""
+        return ["target_network"]

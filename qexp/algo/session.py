@@ -1,0 +1,109 @@
+"""Ray, started quietly for as long as a training run needs it and never longer.
+
+RLlib wants a running Ray even when nothing is remote. Every run gets a Ray of its own in a temporary
+folder, so runs side by side do not meet; a Ray that is already running, or one that ``RAY_ADDRESS`` names,
+is used as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+QUIET_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",  # Ray listens on the loopback interface only
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+"""Read by Ray at import: without them it warns, or reports usage, at every start."""
+
+OBJECT_STORE_BYTES = 128 * 1024**2
+LONGEST_TEMPORARY_FOLDER = 24
+"""Ray puts Unix sockets some 65 characters below its folder, and their paths end at 107."""
+
+
+@contextmanager
+def ray_session(num_env_runners: int = 0) -> Iterator[None]:
+    """Run the block with Ray, and shut down on the way out whatever was started on the way in.
+
+    Args:
+        num_env_runners: Remote environment runners that must find a place.
+    """
+    for key, value in QUIET_ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    import ray
+
+    with warnings.catch_warnings(), _log_levels(("ray", "ray.rllib", "ray.tune"), logging.ERROR):
+        warnings.filterwarnings("ignore", module=r"ray\.")
+        if ray.is_initialized():
+            yield
+            return
+        with _sigterm_kept():
+            folder = _temporary_folder()
+            try:
+                _start(num_env_runners, folder)
+                yield
+            finally:
+                ray.shutdown()
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(num_env_runners: int, folder: Path) -> None:
+    import ray
+
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        return
+    ray.init(
+        address="local",
+        num_cpus=num_env_runners + 1,
+        num_gpus=0,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES * (num_env_runners + 1),
+        _temp_dir=str(folder),
+        # Idle worker processes would take start-up time and memory that a local run never uses.
+        _system_config={"enable_worker_prestart": False, "prestart_worker_first_driver": False},
+        **quiet,
+    )
+
+
+def _temporary_folder() -> Path:
+    parent = tempfile.gettempdir()
+    if len(parent) > LONGEST_TEMPORARY_FOLDER:
+        parent = "/tmp"  # noqa: S108 -- mkdtemp makes the folder below it private
+    return Path(tempfile.mkdtemp(prefix="qexp-ray-", dir=parent))
+
+
+@contextmanager
+def _log_levels(names: tuple[str, ...], level: int) -> Iterator[None]:
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            logging.getLogger(name).setLevel(old)
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Put back the process's own SIGTERM handler, which Ray replaces."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,210 @@
+"""One training run, from a config to a checkpoint: the only way into this package from outside."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium.vector import VectorEnv
+from ray.tune.registry import register_env
+
+from qexp.algo.a2c import A2CAlgorithmConfig
+from qexp.algo.budget import Budget
+from qexp.algo.checkpoint import save_checkpoint
+from qexp.algo.config import A2C, DQN
+from qexp.algo.dqn import DQNAlgorithmConfig
+from qexp.algo.lockstep_algorithm import lockstep
+from qexp.algo.modules import ActorCriticModule, QModule
+from qexp.algo.session import ray_session
+from qexp.policy.network import Architecture
+
+ENV_NAME = "qexp-vector-env"
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run leaves.
+
+    Attributes:
+        checkpoint: Folder of the final checkpoint.
+        env_steps: Decisions made; steps of an environment that only reset it do not count.
+        seconds: Wall-clock time of the iterations, without start-up and shut-down.
+        env_steps_per_second: Their ratio.
+        history: One mapping per iteration, as given to ``on_iteration``.
+    """
+
+    checkpoint: Path
+    env_steps: int
+    seconds: float
+    env_steps_per_second: float
+    history: list[dict[str, float]]
+
+
+def train(
+    config: A2C | DQN,
+    *,
+    make_vector_env: Callable[[int], VectorEnv[Any, Any, Any]],
+    seed: int,
+    folder: Path,
+    on_iteration: Callable[[Mapping[str, float]], None],
+    bundle_metadata: Mapping[str, Any] | None = None,
+) -> TrainingResult:
+    """Train until the budget is spent.
+
+    Without remote environment runners, and unless ``config.seconds`` ends the run, the same seed gives the
+    same weights.
+
+    Args:
+        config: The algorithm's settings.
+        make_vector_env: Creates a vector environment of so many episodes, with observations ``task``,
+            ``nodes`` and ``action_mask`` and automatic reset on the next step.
+        seed: Seed of everything random.
+        folder: Run folder; checkpoints go to ``folder / "checkpoints"``.
+        on_iteration: Called after every iteration with its metrics.
+        bundle_metadata: Stored in every checkpoint's ``qexp.json``, beside architecture and algorithm.
+
+    Returns:
+        The final checkpoint and the run's figures.
+
+    Raises:
+        InputError: Both limits of the config are null.
+    """
+    budget = Budget(config.env_steps, config.seconds)
+    architecture = _architecture(config, make_vector_env)
+    metadata = {
+        **(bundle_metadata or {}),
+        "algorithm": "a2c" if isinstance(config, A2C) else "dqn",
+        "architecture": architecture.as_dict(),
+    }
+    threads = torch.get_num_threads()
+    # One thread is fastest for networks this small, and sums in a fixed order.
+    torch.set_num_threads(1)
+    try:
+        with ray_session(config.num_env_runners):
+            register_env(ENV_NAME, lambda context: make_vector_env(context["num_envs"]))
+            algorithm = _rllib_config(config, architecture.as_dict(), seed).build_algo()
+            try:
+                return _iterate(
+                    algorithm, budget, config.checkpoint_every, folder / "checkpoints", metadata, on_iteration
+                )
+            finally:
+                algorithm.stop()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _architecture(config: A2C | DQN, make_vector_env: Callable[[int], Any]) -> Architecture:
+    env = make_vector_env(1)
+    try:
+        space = env.single_observation_space
+        return Architecture(
+            hidden=config.hidden,
+            prior=config.prior,
+            task_features=space["task"].shape[-1],
+            node_features=space["nodes"].shape[-1],
+            dueling=isinstance(config, DQN) and config.dueling,
+        )
+    finally:
+        env.close()
+
+
+def _rllib_config(config: A2C | DQN, architecture: dict[str, Any], seed: int) -> Any:
+    if isinstance(config, A2C):
+        rllib: Any = A2CAlgorithmConfig()
+        rllib.lambda_ = config.gae_lambda
+        rllib.vf_loss_coeff = config.value_coefficient
+        rllib.entropy_coeff = config.entropy
+        rllib.entropy_final = config.entropy_final
+        rllib.normalize_advantages = config.normalize_advantages
+        module: type = ActorCriticModule
+        # The tick that every environment spends on its reset comes on top of the episode's.
+        ticks, iteration_steps = config.rollout_length + 1, 0
+    else:
+        rllib = DQNAlgorithmConfig()
+        rllib.double_q = config.double
+        rllib.n_step = config.n_step
+        rllib.batch_size = config.batch_size
+        rllib.replay_ratio = config.replay_ratio
+        rllib.buffer_size = config.buffer_size
+        rllib.priority_exponent = config.priority_exponent if config.prioritized else 0.0
+        rllib.importance_exponent = config.importance_exponent
+        rllib.epsilon_start = config.epsilon
+        rllib.epsilon_final = config.epsilon_final
+        rllib.epsilon_share = config.epsilon_share
+        rllib.num_steps_sampled_before_learning_starts = config.learning_starts
+        rllib.target_network_update_freq = config.target_update
+        module = QModule
+        ticks, iteration_steps = config.rollout_length, config.steps_per_iteration
+    rllib.lr = config.lr
+    rllib.lr_final = config.lr_final
+    rllib.gamma = config.gamma
+    rllib.grad_clip = config.grad_clip
+    rllib.grad_clip_by = "global_norm"
+    rllib.reward_scale = config.reward_scale
+    rllib.seed = seed
+    rllib.env = ENV_NAME
+    rllib.num_env_runners = config.num_env_runners
+    rllib.num_envs_per_env_runner = config.num_envs
+    return lockstep(
+        rllib, module=module, architecture=architecture, ticks=ticks, iteration_steps=iteration_steps
+    )
+
+
+def _iterate(
+    algorithm: Any,
+    budget: Budget,
+    checkpoint_every: int,
+    folder: Path,
+    metadata: Mapping[str, Any],
+    on_iteration: Callable[[Mapping[str, float]], None],
+) -> TrainingResult:
+    history: list[dict[str, float]] = []
+    env_steps, seconds, checkpoint = 0, 0.0, None
+    start = time.perf_counter()
+    while not budget.spent(env_steps, seconds):
+        algorithm.progress = budget.progress(env_steps, seconds)
+        results = algorithm.train()
+        seconds = time.perf_counter() - start
+        row = _row(results)
+        env_steps = int(row["env_steps"])
+        row["seconds"] = seconds
+        history.append(row)
+        on_iteration(row)
+        checkpoint = None
+        if len(history) % checkpoint_every == 0:
+            checkpoint = save_checkpoint(algorithm, folder, len(history), metadata)
+    checkpoint = checkpoint or save_checkpoint(algorithm, folder, len(history), metadata)
+    return TrainingResult(checkpoint, env_steps, seconds, env_steps / seconds, history)
+
+
+LEARNER_METRICS = {
+    "total_loss": "loss",
+    "policy_loss": "policy_loss",
+    "vf_loss": "value_loss",
+    "entropy": "entropy",
+    "entropy_coefficient": "entropy_coefficient",
+    "q_loss": "q_loss",
+    "q_mean": "q_mean",
+    "td_error_mean": "td_error_mean",
+    "learning_rate": "lr",
+    "gradients_default_optimizer_global_norm": "grad_norm",
+}
+"""What an iteration reports of a learner, by RLlib's name and ours."""
+
+
+def _row(results: Mapping[str, Any]) -> dict[str, float]:
+    """Pick the metrics worth a curve out of RLlib's result tree; those without a value are left out."""
+    runners = results["env_runners"]
+    learner = results.get("learners", {}).get("default_policy", {})
+    row = {
+        "iteration": float(results["training_iteration"]),
+        "env_steps": float(runners["num_env_steps_sampled_lifetime"]),
+    }
+    row |= {key: float(value) for key, value in runners.items() if key.startswith("episode_")}
+    row |= {ours: float(learner[theirs]) for theirs, ours in LEARNER_METRICS.items() if theirs in learner}
+    return {key: value for key, value in row.items() if math.isfinite(value)}

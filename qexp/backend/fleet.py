@@ -1,0 +1,210 @@
+"""A fleet of quantum machines, read from a snapshot file that names its own content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qexp.errors import InputError
+from qexp.option import option
+from qexp.state import Floats, Ints
+
+FORMAT = "qexp-fleet/1"
+
+# The reference implementation's fleet has one negative readout error (a slip of its authors); reproducing
+# its published figures needs such a file to load, so error rates are bounded below by -1 and not by 0.
+ErrorRate = Annotated[float, Field(ge=-1.0, le=1.0)]
+
+
+class _Record(BaseModel):
+    # Names of machines and formats come from users: `machine` and `format` must stay plain strings.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Calibration(_Record):
+    """Averages over a machine's qubits and edges.
+
+    Attributes:
+        t1: Relaxation time, seconds.
+        t2: Dephasing time, seconds.
+        readout_error: Probability that a measurement reads the wrong bit.
+        single_qubit_error: Error of one sx gate.
+        two_qubit_error: Error of one native two-qubit gate.
+    """
+
+    t1: Annotated[float, Field(gt=0)]
+    t2: Annotated[float, Field(gt=0)]
+    readout_error: ErrorRate
+    single_qubit_error: ErrorRate
+    two_qubit_error: ErrorRate
+
+
+class QNode(_Record):
+    """One quantum machine with one FCFS queue.
+
+    Attributes:
+        name: Unique within the fleet.
+        qubits: Circuits wider than this do not fit.
+        clops: Circuit layer operations per second (the original CLOPS benchmark, not CLOPS_h).
+        quantum_volume: As published by the vendor.
+        machine: Machine of the circuit catalogue whose compiled circuits stand for this node's; by
+            default the node's own name.
+        calibration: Average error rates and coherence times.
+        source: Free-form provenance; not part of the content hash.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    qubits: Annotated[int, Field(ge=1)]
+    clops: Annotated[float, Field(gt=0)]
+    quantum_volume: Annotated[int, Field(ge=1)] = 1
+    machine: str = ""
+    calibration: Calibration
+    source: dict[str, Any] = {}
+
+    @property
+    def catalogue_machine(self) -> str:
+        """Catalogue machine that this node's circuits are compiled for."""
+        return self.machine or self.name
+
+
+class _Snapshot(_Record):
+    format: str
+    name: Annotated[str, Field(min_length=1)]
+    description: str = ""
+    nodes: Annotated[tuple[QNode, ...], Field(min_length=1)]
+    hash: str = ""
+
+
+def content_hash(nodes: Iterable[Mapping[str, Any]]) -> str:
+    """Return the hash that identifies a fleet: what its machines are, not where the figures came from.
+
+    Args:
+        nodes: One mapping per node, in order, with at least the keys name, qubits, clops,
+            quantum_volume, machine and calibration (t1, t2, three error rates).
+
+    Returns:
+        ``sha256:`` and the digest of the canonical JSON of those keys.
+    """
+    keys = ("name", "qubits", "clops", "quantum_volume", "machine")
+    rows = [
+        {key: float(node[key]) if key == "clops" else node[key] for key in keys}
+        | {"calibration": {key: float(value) for key, value in node["calibration"].items()}}
+        for node in nodes
+    ]
+    text = json.dumps(rows, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Machines in a fixed order; node index in every array of the project is the index here."""
+
+    name: str
+    nodes: tuple[QNode, ...]
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash, see `content_hash`."""
+        return content_hash(node.model_dump() for node in self.nodes)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Node names in order."""
+        return [node.name for node in self.nodes]
+
+    @cached_property
+    def qubits(self) -> Ints:
+        """Qubits of each node, shape ``[nodes]``."""
+        return np.array([node.qubits for node in self.nodes], dtype=np.int64)
+
+    @cached_property
+    def clops(self) -> Floats:
+        """CLOPS of each node, layers per second, shape ``[nodes]``."""
+        return np.array([node.clops for node in self.nodes], dtype=np.float64)
+
+    @cached_property
+    def readout_error(self) -> Floats:
+        """Average readout error of each node, shape ``[nodes]``."""
+        return np.array([node.calibration.readout_error for node in self.nodes], dtype=np.float64)
+
+
+def load_fleet(path: str | Path) -> Fleet:
+    """Read a fleet snapshot.
+
+    Args:
+        path: YAML or JSON file, or the name of a fleet that ships with qexp (``qce5``, ``ibm13``).
+
+    Raises:
+        InputError: The file is missing, malformed, has a wrong value, or its hash does not match.
+    """
+    shipped = resources.files("qexp.backend") / "data" / f"{path}.yaml"
+    file = Path(path)
+    if not file.suffix and shipped.is_file():
+        text = shipped.read_text(encoding="utf-8")
+    else:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"backend.path: cannot read fleet file {file}: {_reason(error)}") from error
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"{file}{line}: not valid YAML: {problem}") from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise InputError(f"{file}:1: not a fleet file: expected a mapping with 'format: {FORMAT}'")
+    try:
+        snapshot = _Snapshot.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{file}: {_violations(error)}") from error
+    names = [node.name for node in snapshot.nodes]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{file}: nodes: name {twice[0]!r} is used more than once")
+    fleet = Fleet(snapshot.name, snapshot.nodes)
+    if snapshot.hash and snapshot.hash != fleet.hash:
+        raise InputError(
+            f"{file}: hash: the file says {snapshot.hash[:19]}..., its content gives {fleet.hash[:19]}...; "
+            "it was edited: remove the hash line, or set it to the new value"
+        )
+    return fleet
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8 text"
+
+
+def _violations(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in item["loc"]).lstrip(".")
+        parts.append(f"{where}: {item['msg'][0].lower()}{item['msg'][1:]}")
+    return "; ".join(parts)
+
+
+@option("backend", "qce5")
+@option("backend", "ibm13")
+@option("backend", "file")
+@dataclass(frozen=True)
+class FleetFile:
+    """Which snapshot to use; the options differ only in the path they set."""
+
+    path: str
+
+    def load(self) -> Fleet:
+        """Read the snapshot, see `load_fleet`."""
+        return load_fleet(self.path)

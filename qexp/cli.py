@@ -1,0 +1,85 @@
+"""The command line: Hydra composes the config, `qexp.run.run` runs it, an error becomes one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from qexp.errors import InputError
+from qexp.messages import explain, groups_help
+from qexp.runfolder import RunFolder
+from qexp.schema import register
+
+
+def conf_dir() -> Path:
+    """Return the folder of the YAML files: inside the installed package, or at the top of a checkout."""
+    packaged = Path(str(resources.files("qexp"))) / "conf"
+    return packaged if packaged.is_dir() else packaged.parents[1] / "conf"
+
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+class _Jobs:
+    """The jobs of one command: what Hydra calls, and what could not be run."""
+
+    def __init__(self) -> None:
+        self.refused: list[Exception] = []
+
+    def __call__(self, config: DictConfig) -> None:
+        from qexp.run import run  # everything that --help and --cfg can do without
+
+        try:
+            with RunFolder.of_job(HydraConfig.get()) as folder:
+                run(config, folder)
+        except (InputError, OmegaConfBaseException) as error:
+            # Raised to Hydra, it would come with Hydra's own words and end a whole sweep.
+            self.refused.append(error)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+def main() -> int:
+    """Run the command line.
+
+    Returns:
+        Exit status: 0 done, 1 failed, 2 the input cannot be used, 130 interrupted.
+    """
+    register()
+    OmegaConf.register_new_resolver("qexp_groups", lambda: groups_help(conf_dir()), replace=True)
+    jobs = _Jobs()
+    wants_traceback = os.environ.get(FULL_ERROR) == "1"
+    try:
+        # Hydra would print its own text and exit with 1; this makes it hand every exception to us instead.
+        with _environment(FULL_ERROR, "1"):
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
+    except (HydraException, OmegaConfBaseException) as error:
+        jobs.refused.append(error)
+    except KeyboardInterrupt:
+        print("qexp: interrupted", file=sys.stderr)
+        return 130
+    for refusal in jobs.refused:
+        if wants_traceback:
+            raise refusal
+        print(f"qexp: {explain(refusal)}", file=sys.stderr)
+    return 2 if jobs.refused else 0

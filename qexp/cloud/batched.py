@@ -1,0 +1,225 @@
+"""The batched engine: many episodes in lockstep on NumPy arrays, for training.
+
+It follows the same rules as `qexp.cloud.simulated.SimulatedCloud`, the event-driven reference, and gives
+the same timelines to the last bit; a property test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qexp.backend.fleet import Fleet
+from qexp.state import Bools, Floats, Ints, NodeState, TaskState
+
+NEVER = -1.0  # free_at of a node that never worked
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Per-circuit tables that episodes index into.
+
+    Attributes:
+        width: Qubits, shape ``[circuits]``.
+        depth: Logical depth, layers, shape ``[circuits]``.
+        service: Seconds, infinite where a circuit does not fit, ``[circuits, nodes]``.
+        esp: Estimated success probability, ``[circuits, nodes]``.
+        shots: Repetitions of every circuit.
+    """
+
+    width: Ints
+    depth: Ints
+    service: Floats
+    esp: Floats
+    shots: int
+
+
+@dataclass(slots=True)
+class Placements:
+    """What happened to one decision in each of B episodes; shapes ``[B]``.
+
+    Attributes:
+        refused: The circuit did not fit the chosen node.
+        wait: Seconds in the queue; 0 if refused.
+        service: Seconds on the machine; 0 if refused.
+        delay: Rescheduling delays of the task so far, this refusal included, seconds.
+        esp: Estimated success probability; 0 if refused.
+        placed_all: No task of the episode is left.
+        gave_up: The task was refused ``max_refusals`` times.
+    """
+
+    refused: Bools
+    wait: Floats
+    service: Floats
+    delay: Floats
+    esp: Floats
+    placed_all: Bools
+    gave_up: Bools
+
+
+class BatchedCloud:
+    """B clouds that each wait for the next decision.
+
+    Attributes:
+        now: Time of each episode, seconds, shape ``[B]``.
+        free_at: When each node has finished its queue, seconds, shape ``[B, nodes]``.
+        left: Tasks still to be placed, shape ``[B]``.
+        node: Node of each placed task, -1 before, shape ``[B, tasks]``.
+        finish: When each placed task ends, seconds, minus infinity before, shape ``[B, tasks]``.
+        reschedules: Refusals of each task, shape ``[B, tasks]``.
+        refusals: Refusals in a row up to now, shape ``[B]``.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        tables: Tables,
+        episodes: int,
+        tasks: int,
+        *,
+        mask: bool = True,
+        rescheduling_delay: float = 1.0,
+        max_refusals: int = 1000,
+        initial_backlog: float = 0.0,
+    ) -> None:
+        nodes = len(fleet)
+        self._fleet, self._tables = fleet, tables
+        self._mask, self._delay = mask, rescheduling_delay
+        self._max_refusals, self._backlog = max_refusals, initial_backlog
+        self._each = np.arange(episodes)
+        shape = (episodes, tasks)
+        self._rows = np.zeros(shape, dtype=np.int64)
+        # One column of infinity more, so that an episode without fresh tasks needs no special case.
+        self._arrival = np.full((episodes, tasks + 1), np.inf)
+        self._fresh = np.zeros(episodes, dtype=np.int64)  # the first task that has not asked yet
+        # Refused tasks return in the order they were refused in, as the delay is the same for all: a ring.
+        self._back = np.zeros(shape, dtype=np.int64)
+        self._back_at = np.full(shape, np.inf)
+        self._back_head = np.zeros(episodes, dtype=np.int64)
+        self._back_count = np.zeros(episodes, dtype=np.int64)
+        self._returned = np.zeros(episodes, dtype=bool)  # whether the waiting task is a returned one
+        self.now = np.zeros(episodes)
+        self.free_at = np.full((episodes, nodes), NEVER)
+        self.left = np.zeros(episodes, dtype=np.int64)
+        self.node = np.full(shape, -1, dtype=np.int64)
+        self.finish = np.full(shape, -np.inf)
+        self.reschedules = np.zeros(shape, dtype=np.int64)
+        self.refusals = np.zeros(episodes, dtype=np.int64)
+        self.task = np.zeros(episodes, dtype=np.int64)
+
+    def begin(self, which: Ints, rows: Ints, arrival: Floats) -> None:
+        """Empty some of the clouds and start new episodes in them.
+
+        Args:
+            which: Indices of the clouds, shape ``[b]``.
+            rows: Circuit of each task, shape ``[b, tasks]``.
+            arrival: Ascending, seconds, infinite for padding, shape ``[b, tasks]``.
+        """
+        self._rows[which] = rows
+        self._arrival[which, :-1] = arrival
+        self._fresh[which], self._back_head[which], self._back_count[which] = 0, 0, 0
+        self.free_at[which] = self._backlog if self._backlog > 0 else NEVER
+        self.left[which] = np.isfinite(arrival).sum(axis=1)
+        self.node[which], self.finish[which] = -1, -np.inf
+        self.reschedules[which], self.refusals[which] = 0, 0
+        self._next()
+
+    def place(self, nodes: Ints, active: Bools | None = None) -> Placements:
+        """Put the waiting task of each episode on a node, or have it refused.
+
+        Args:
+            nodes: Chosen node of each episode, shape ``[B]``.
+            active: Episodes that decide now; the others stay as they are. Default: those with tasks left.
+        """
+        active = self.left > 0 if active is None else active
+        each, task = self._each, self.task
+        row = self._rows[each, task]
+        service = self._tables.service[row, nodes]
+        fits = service < np.inf
+        placed, refused = active & fits, active & ~fits
+        free_at = self.free_at[each, nodes]
+        wait = np.maximum(free_at - self.now, 0.0) * placed
+        service[~placed] = 0.0
+
+        # The waiting task leaves the line it stood in.
+        self._fresh += active & ~self._returned
+        leaving = active & self._returned
+        if leaving.any():
+            self._back_head[leaving] = (self._back_head[leaving] + 1) % self._back.shape[1]
+            self._back_count[leaving] -= 1
+
+        done = np.flatnonzero(placed)
+        end = np.maximum(free_at, self.now) + service
+        self.free_at[done, nodes[done]] = end[done]
+        self.finish[done, task[done]] = end[done]
+        self.node[done, task[done]] = nodes[done]
+        self.left -= placed
+        self.refusals += refused
+        self.refusals *= ~placed
+
+        back = np.flatnonzero(refused)
+        if back.size:
+            self.reschedules[back, task[back]] += 1
+            slot = (self._back_head[back] + self._back_count[back]) % self._back.shape[1]
+            self._back[back, slot] = task[back]
+            self._back_at[back, slot] = self.now[back] + self._delay
+            self._back_count[back] += 1
+
+        count = self.reschedules[each, task]
+        outcome = Placements(
+            refused=refused,
+            wait=wait,
+            service=service,
+            delay=np.asarray(count * self._delay),
+            esp=self._tables.esp[row, nodes] * placed,
+            placed_all=active & (self.left == 0),
+            gave_up=refused & (count >= self._max_refusals),
+        )
+        self._next()
+        return outcome
+
+    def _next(self) -> None:
+        """Move every episode with tasks left to its next decision; of equals in time, returned tasks go first."""
+        going = self.left > 0
+        fresh_at = self._arrival[self._each, self._fresh]
+        self._returned = np.zeros_like(going)
+        now, task = fresh_at, self._fresh
+        if self._back_count.any():
+            back_at = np.where(self._back_count > 0, self._back_at[self._each, self._back_head], np.inf)
+            self._returned = back_at <= fresh_at
+            now = np.where(self._returned, back_at, fresh_at)
+            task = np.where(self._returned, self._back[self._each, self._back_head], task)
+        self.task = np.where(going, task, self.task)
+        self.now = np.where(going, now, self.now)
+
+    def task_state(self) -> TaskState:
+        """Return the waiting task of each episode; of finished episodes, the last task once more."""
+        row = self._rows[self._each, self.task]
+        service = self._tables.service.take(row, axis=0)
+        return TaskState(
+            now=self.now,
+            arrival=self._arrival[self._each, self.task],
+            width=self._tables.width[row],
+            depth=self._tables.depth[row],
+            shots=np.full(len(row), self._tables.shots),
+            reschedules=self.reschedules[self._each, self.task],
+            remaining=self.left,
+            service=service,
+            esp=self._tables.esp.take(row, axis=0),
+            mask=service < np.inf if self._mask else np.ones_like(service, dtype=bool),
+        )
+
+    def node_state(self) -> NodeState:
+        """Return the nodes of each episode at its decision."""
+        episodes, nodes = self.free_at.shape
+        busy = self.finish > self.now[:, None]
+        where = (self._each[:, None] * nodes + self.node)[busy]
+        return NodeState(
+            qubits=self._fleet.qubits,
+            clops=self._fleet.clops,
+            readout_error=self._fleet.readout_error,
+            free_at=self.free_at,
+            pending=np.bincount(where, minlength=episodes * nodes).reshape(episodes, nodes),
+            refusals=self.refusals,
+        )

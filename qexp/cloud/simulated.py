@@ -1,0 +1,248 @@
+"""The event-driven engine on SimPy: the reference for what happens to a task.
+
+Tasks, nodes and the broker are SimPy processes and resources; the engine stops whenever the broker needs a
+decision, so a loop, a Gymnasium environment or a deployment can make it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+import simpy
+from simpy.events import NORMAL, URGENT, Event, EventPriority
+
+from qexp.backend.fleet import Fleet
+from qexp.cloud.batched import NEVER
+from qexp.state import NodeState, TaskState
+from qexp.workload.episode import Episode
+
+# At one instant, returned tasks ask before new ones arrive.
+RETURN, ARRIVE = URGENT, NORMAL
+
+
+class Status(Enum):
+    """Where a task is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class QTask:
+    """One task and its log; times in seconds, NaN until they are known.
+
+    Attributes:
+        index: Position in the episode.
+        status: QUEUED from arrival until it runs; FAILED if it was refused ``max_refusals`` times.
+        node: Index of the node it was placed on, -1 before.
+        placement: When it was placed.
+        start: When the node began to work on it.
+        finish: When the node ended.
+        delay: Rescheduling delays, summed.
+        reschedules: How often it was refused.
+    """
+
+    index: int
+    status: Status = Status.QUEUED
+    node: int = -1
+    placement: float = np.nan
+    start: float = np.nan
+    finish: float = np.nan
+    delay: float = 0.0
+    reschedules: int = 0
+
+    @property
+    def wait(self) -> float:
+        """Seconds between placement and start."""
+        return self.start - self.placement
+
+
+@dataclass(slots=True)
+class Placement:
+    """What a decision led to, as `qexp.cloud.batched.Placements` but for one."""
+
+    refused: bool
+    wait: float
+    service: float
+    delay: float
+    esp: float
+    placed_all: bool
+    gave_up: bool
+
+
+@dataclass(slots=True)
+class _Node:
+    machine: simpy.Resource
+    free_at: float = NEVER
+    ends: deque[float] = field(default_factory=deque)  # of the tasks placed here and not over, ascending
+
+    def pending(self, now: float) -> int:
+        while self.ends and self.ends[0] <= now:
+            self.ends.popleft()
+        return len(self.ends)
+
+
+@dataclass(slots=True)
+class _Request:
+    task: QTask
+    answer: Event = field(repr=False)
+
+
+def _after(env: simpy.Environment, delay: float, priority: EventPriority) -> Event:
+    """Return an event that happens after ``delay`` seconds, at a chosen place among simultaneous ones."""
+    event = Event(env)
+    event._ok, event._value = True, None  # noqa: SLF001 - what simpy.Timeout does, with a priority
+    env.schedule(event, priority, delay)
+    return event
+
+
+class SimulatedCloud:
+    """One episode of the quantum cloud.
+
+    Args:
+        fleet: The machines.
+        episode: The tasks.
+        mask: Whether schedulers may only choose nodes that a circuit fits on.
+        rescheduling_delay: Seconds after which a refused task asks again.
+        max_refusals: A task refused this often fails.
+        initial_backlog: Seconds of work queued on every node at time 0.
+
+    Attributes:
+        tasks: All tasks with their logs.
+        waiting: The task that needs a decision, or None when the episode is over.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        episode: Episode,
+        *,
+        mask: bool = True,
+        rescheduling_delay: float = 1.0,
+        max_refusals: int = 1000,
+        initial_backlog: float = 0.0,
+    ) -> None:
+        self._env = simpy.Environment()
+        self._fleet, self._episode = fleet, episode
+        self._fits = np.isfinite(episode.service)
+        self._choices = self._fits if mask else np.ones_like(self._fits)
+        self._delay, self._max_refusals = rescheduling_delay, max_refusals
+        self._refusals = 0
+        self._left = len(episode)
+        self._requests: deque[_Request] = deque()
+        self._nodes = [_Node(simpy.Resource(self._env)) for _ in fleet.nodes]
+        if initial_backlog > 0:
+            for node in self._nodes:
+                node.free_at = initial_backlog
+                self._env.process(self._run(node, initial_backlog, None))
+        self.tasks = [QTask(index) for index in range(len(episode))]
+        for task in self.tasks:
+            self._env.process(self._life(task))
+        self.waiting: QTask | None = None
+        self._advance()
+
+    @property
+    def now(self) -> float:
+        """Simulated time, seconds."""
+        return float(self._env.now)
+
+    def place(self, node: int) -> Placement:
+        """Put the waiting task on a node, or have it refused, and go on to the next decision.
+
+        Args:
+            node: Index into the fleet.
+        """
+        if self.waiting is None:
+            raise RuntimeError("no task waits for a decision: the episode is over")
+        request = self._requests.popleft()
+        task, i, now = request.task, request.task.index, self._env.now
+        wait = service = esp = 0.0
+        refused = not self._fits[i, node]
+        if refused:
+            task.reschedules += 1
+            task.delay = task.reschedules * self._delay
+            self._refusals += 1
+        else:
+            chosen = self._nodes[node]
+            wait = max(chosen.free_at - now, 0.0)
+            service, esp = float(self._episode.service[i, node]), float(self._episode.esp[i, node])
+            chosen.free_at = max(chosen.free_at, now) + service
+            chosen.ends.append(chosen.free_at)
+            task.node, task.placement = node, now
+            self._refusals = 0
+            self._left -= 1
+        gave_up = refused and task.reschedules >= self._max_refusals
+        if gave_up:
+            task.status = Status.FAILED
+        outcome = Placement(refused, wait, service, task.delay, esp, self._left == 0, gave_up)
+        request.answer.succeed()
+        self._advance()
+        return outcome
+
+    def finish(self) -> None:
+        """Let the machines work off their queues, so that every task's log is complete."""
+        self._env.run()
+
+    def task_state(self) -> TaskState:
+        """Return the state of the waiting task (of an ended episode: of its last task)."""
+        i = (self.waiting or self.tasks[-1]).index
+        episode = self._episode
+        return TaskState(
+            now=self.now,
+            arrival=float(episode.arrival[i]),
+            width=int(episode.width[i]),
+            depth=int(episode.depth[i]),
+            shots=episode.shots,
+            reschedules=self.tasks[i].reschedules,
+            remaining=self._left,
+            service=episode.service[i],
+            esp=episode.esp[i],
+            mask=self._choices[i],
+        )
+
+    def node_state(self) -> NodeState:
+        """Return the state of the nodes now."""
+        return NodeState(
+            qubits=self._fleet.qubits,
+            clops=self._fleet.clops,
+            readout_error=self._fleet.readout_error,
+            free_at=np.array([node.free_at for node in self._nodes]),
+            pending=np.array([node.pending(self._env.now) for node in self._nodes]),
+            refusals=self._refusals,
+        )
+
+    def _advance(self) -> None:
+        """Run until the broker holds a request, or nothing can ask any more."""
+        while not self._requests and self._left and self._env.peek() < float("inf"):
+            self._env.step()
+        self.waiting = self._requests[0].task if self._requests else None
+
+    def _life(self, task: QTask) -> Generator[Event, None, None]:
+        """Live one task's life: arrive, be placed, perhaps after refusals, queue, run, leave."""
+        yield _after(self._env, float(self._episode.arrival[task.index]), ARRIVE)
+        while task.node < 0:
+            request = _Request(task, Event(self._env))
+            self._requests.append(request)
+            yield request.answer
+            if task.status is Status.FAILED:
+                return
+            if task.node < 0:
+                yield _after(self._env, self._delay, RETURN)
+        service = float(self._episode.service[task.index, task.node])
+        yield from self._run(self._nodes[task.node], service, task)
+
+    def _run(self, node: _Node, service: float, task: QTask | None) -> Generator[Event, None, None]:
+        """Queue for a node first come first served, and keep it busy for ``service`` seconds."""
+        with node.machine.request() as turn:
+            yield turn
+            if task is not None:
+                task.status, task.start = Status.RUNNING, self._env.now
+            yield self._env.timeout(service)
+        if task is not None:
+            task.status, task.finish = Status.DONE, self._env.now

@@ -1,0 +1,26 @@
+"""The decision problems as Gymnasium environments; importing this package registers their ids."""
+
+from typing import Any
+
+import gymnasium as gym
+
+PLACEMENT_ID = "qexp/Placement-v0"
+
+
+def make_placement_vector(num_envs: int = 1, scenario: Any = None, **_: Any) -> Any:
+    """Build the vectorised placement environment; entry point of ``gymnasium.make_vec``."""
+    from qexp.backend.fleet import load_fleet
+    from qexp.env.placement_vector import PlacementVectorEnv
+    from qexp.env.scenario import Scenario
+
+    return PlacementVectorEnv(scenario or Scenario(load_fleet("qce5")), num_envs)
+
+
+if PLACEMENT_ID not in gym.registry:
+    gym.register(
+        PLACEMENT_ID,
+        entry_point="qexp.env.placement:PlacementEnv",
+        vector_entry_point=make_placement_vector,
+        # The environment's own checker runs in tests; wrapping every user's env in it would halve its speed.
+        disable_env_checker=True,
+    )

@@ -1,0 +1,117 @@
+"""The placement environment for one episode at a time, on the SimPy reference engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from qexp.backend.fleet import load_fleet
+from qexp.cloud.simulated import SimulatedCloud
+from qexp.env.observation import Observation, observation_space, observe
+from qexp.env.reward.reward import Outcome
+from qexp.env.scenario import Scenario
+from qexp.workload.episode import Episode
+
+
+class PlacementEnv(gym.Env[Observation, np.int64]):
+    """Place each arriving quantum task on one machine of a fleet.
+
+    ``gymnasium.make("qexp/Placement-v0")`` gives the default scenario (five machines, 25 tasks of 2 to 27
+    qubits within a minute); pass ``scenario=Scenario(...)`` for another.
+
+    Observation (``observation="dict"``), at the decision for one task; see `qexp.policy.features`
+        ==============  ============================  =======  ============================================
+        key             shape                         dtype    content
+        ==============  ============================  =======  ============================================
+        task            (10,)                         float32  width, depth, tasks left, refusals, backlog;
+                                                               log or linear scale, dimensionless
+        nodes           (nodes, 14)                   float32  wait, service, finish relative to the best,
+                                                               ESP, fit, speed, pending jobs, ... per node
+        action_mask     (nodes,)                      int8     1 where the task may be placed
+        ==============  ============================  =======  ============================================
+
+        ``observation="flat"`` is the papers' layout, float64 ``(4 + 3 nodes,)``: arrival (s), width
+        (qubits), depth (layers) and refusals, then qubits, CLOPS and next free time (s) of each node.
+
+    Action
+        ``Discrete(nodes)``: index of the node in the fleet. A node that the circuit does not fit refuses
+        it: the task asks again ``rescheduling_delay`` seconds later.
+
+    Reward
+        By ``scenario.reward``; the default ``completion`` sums to minus the total completion time over its
+        scale.
+
+    End
+        ``terminated`` when every task is placed; ``truncated`` when one task was refused
+        ``scenario.max_refusals`` times. The last step's ``info`` has ``total_completion_time`` (seconds)
+        and ``reschedules``.
+
+    Example:
+        >>> import gymnasium, qexp.env
+        >>> env = gymnasium.make("qexp/Placement-v0")
+        >>> observation, info = env.reset(seed=1)
+        >>> action = env.action_space.sample(mask=observation["action_mask"])
+        >>> observation, reward, terminated, truncated, info = env.step(action)
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
+
+    def __init__(self, scenario: Scenario | None = None) -> None:
+        self.scenario = Scenario(load_fleet("qce5")) if scenario is None else scenario
+        self.observation_space = observation_space(self.scenario)
+        self.action_space = gym.spaces.Discrete(len(self.scenario.fleet))
+        self._cloud: SimulatedCloud | None = None
+        self._total = 0.0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode in an empty cloud; without a seed the stream of episodes goes on.
+
+        Args:
+            seed: Reproduces the episode bit for bit.
+            options: ``{"episode": Episode}`` plays that episode instead of drawing one.
+        """
+        super().reset(seed=seed, options=options)
+        episode = (options or {}).get("episode") or self._draw()
+        scenario = self.scenario
+        self._cloud = SimulatedCloud(
+            scenario.fleet,
+            episode,
+            mask=scenario.mask,
+            rescheduling_delay=scenario.rescheduling_delay,
+            max_refusals=scenario.max_refusals,
+            initial_backlog=scenario.initial_backlog,
+        )
+        self._total = 0.0
+        return self._observe(self._cloud), {}
+
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Place the waiting task on node ``action``."""
+        if self._cloud is None:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        placed = self._cloud.place(int(action))
+        elapsed = self.scenario.rescheduling_delay if placed.refused else placed.wait + placed.service
+        self._total += elapsed
+        outcome = Outcome(
+            np.asarray(placed.refused),
+            np.asarray(elapsed),
+            np.asarray(placed.delay + placed.wait + placed.service),
+            np.asarray(placed.esp),
+        )
+        info: dict[str, Any] = {}
+        if placed.placed_all or placed.gave_up:
+            info["total_completion_time"] = self._total
+            info["reschedules"] = sum(task.reschedules for task in self._cloud.tasks)
+        reward = float(self.scenario.reward.of(outcome))
+        return self._observe(self._cloud), reward, placed.placed_all, placed.gave_up, info
+
+    def _observe(self, cloud: SimulatedCloud) -> Observation:
+        return observe(self.scenario, cloud.task_state(), cloud.node_state())
+
+    def _draw(self) -> Episode:
+        batch = self.scenario.draw(self.np_random, 1)
+        used = np.isfinite(batch.arrival[0])
+        return self.scenario.assemble(batch.rows[0][used], batch.arrival[0][used])

@@ -1,0 +1,98 @@
+"""The placement environment for many episodes at once, on the batched engine: what training runs on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Discrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from qexp.cloud.batched import BatchedCloud, Tables
+from qexp.env.observation import Observation, observation_space, observe
+from qexp.env.reward.reward import Outcome
+from qexp.env.scenario import Scenario
+from qexp.state import Bools, Floats, Ints
+
+
+class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
+    """``num_envs`` independent placement episodes, stepped by one call; `PlacementEnv` has the data sheet.
+
+    Autoreset is Gymnasium's NEXT_STEP: the step after an episode's last one ignores its action, gives
+    reward 0 and the first observation of a new episode. ``reset(seed=s)`` reproduces all episodes.
+
+    The step that ends an episode reports its ``total_completion_time`` (seconds, rescheduling delays
+    included) and ``reschedules`` in ``infos``, with Gymnasium's ``_name`` masks.
+    """
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 - Gymnasium's API
+
+    def __init__(self, scenario: Scenario, num_envs: int = 1) -> None:
+        self.scenario = scenario
+        self.num_envs = num_envs
+        self.single_observation_space = observation_space(scenario)
+        self.single_action_space = Discrete(len(scenario.fleet))
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        circuits = scenario.circuits
+        tables = Tables(
+            circuits.width, circuits.depth, scenario.service, circuits.esp, scenario.workload.shots
+        )
+        self.cloud = BatchedCloud(
+            scenario.fleet,
+            tables,
+            num_envs,
+            scenario.longest,
+            mask=scenario.mask,
+            rescheduling_delay=scenario.rescheduling_delay,
+            max_refusals=scenario.max_refusals,
+            initial_backlog=scenario.initial_backlog,
+        )
+        self._total = np.zeros(num_envs)
+        self._over = np.zeros(num_envs, dtype=bool)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start all episodes anew; without a seed the stream of episodes goes on."""
+        if isinstance(seed, list):
+            seed = seed[0]
+        super().reset(seed=seed, options=options)
+        self._begin(np.arange(self.num_envs))
+        return self._observe(), {}
+
+    def step(self, actions: Ints) -> tuple[Observation, Floats, Bools, Bools, dict[str, Any]]:
+        """Place the waiting task of every episode; restart those that ended with the step before."""
+        active = ~self._over
+        placed = self.cloud.place(np.asarray(actions), active)
+        refused = placed.refused
+        delay = self.scenario.rescheduling_delay
+        elapsed = np.where(refused, delay, placed.wait + placed.service)
+        completion = placed.delay + placed.wait + placed.service
+        reward = self.scenario.reward.of(Outcome(refused, elapsed, completion, placed.esp))
+        reward = np.where(active, reward, 0.0)
+        self._total += np.where(active, elapsed, 0.0)
+        terminated, truncated = placed.placed_all, placed.gave_up
+        over = terminated | truncated
+        infos: dict[str, Any] = {}
+        if over.any():
+            infos = {
+                "total_completion_time": np.where(over, self._total, 0.0),
+                "_total_completion_time": over,
+                "reschedules": np.where(over, self.cloud.reschedules.sum(axis=1), 0),
+                "_reschedules": over,
+            }
+        if self._over.any():
+            self._begin(np.flatnonzero(self._over))
+        self._over = over
+        return self._observe(), reward, terminated, truncated, infos
+
+    def _begin(self, which: Ints) -> None:
+        batch = self.scenario.draw(self.np_random, len(which))
+        self.cloud.begin(which, batch.rows, batch.arrival)
+        self._total[which] = 0.0
+        self._over[which] = False
+
+    def _observe(self) -> Observation:
+        return observe(self.scenario, self.cloud.task_state(), self.cloud.node_state())

@@ -1,0 +1,25 @@
+"""The reference papers' reward, kept for comparison: it prefers policies that the metric calls worse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qexp.env.reward.reward import Outcome, Reward
+from qexp.option import option
+from qexp.state import Floats
+
+
+@option("env/reward")
+@dataclass
+class Inverse(Reward):
+    """One over the completion time; ``refusal`` for a placement that does not fit."""
+
+    refusal: float = -10.0
+
+    def of(self, outcome: Outcome) -> Floats:
+        """Return rewards, see `Reward.of`."""
+        # A task of zero length would pay infinity; a millisecond is far below any real job.
+        paid = 1.0 / np.maximum(outcome.completion, 1e-3)
+        return np.where(outcome.refused, self.refusal, paid)

@@ -1,0 +1,81 @@
+"""Words for people: what went wrong in one line, and which options there are."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from pathlib import Path
+
+from hydra.errors import MissingConfigException
+
+from qexp.errors import InputError
+from qexp.option import REGISTRY
+
+
+def explain(error: BaseException) -> str:
+    """Say in one line what is wrong with the input, with what would be accepted."""
+    text = _flat(error)
+    if isinstance(error, InputError):
+        return text
+    if isinstance(error, MissingConfigException):
+        return _unknown_option(error, text)
+    if unknown := re.search(
+        r"Could not override '([^']+)'.*Key '\w+' (?:is )?not in", _flat(error, error.__cause__)
+    ):
+        return f"unknown key {unknown[1]!r}{_closest(unknown[1])}"
+    return _flat(error, error.__cause__)
+
+
+def _flat(*errors: BaseException | None) -> str:
+    """Join the messages of an exception and its cause to one line, without what only a debugger needs."""
+    lines = [line.strip() for error in errors if error is not None for line in str(error).splitlines()]
+    noise = ("full_key:", "object_type=", "reference_type=", "See https://hydra.cc")
+    return ": ".join(
+        dict.fromkeys(line.rstrip(".:") for line in lines if line and not line.startswith(noise))
+    )
+
+
+def _unknown_option(error: MissingConfigException, text: str) -> str:
+    config, options = error.missing_cfg_file, error.options
+    if not config or not options:
+        return text
+    group, _, name = config.rpartition("/")
+    names = sorted(option for option in options if not option.endswith("_schema"))
+    return f"{group}={name}: there is no such option; choose one of {', '.join(names)}"
+
+
+def _closest(key: str) -> str:
+    parent, _, name = key.rpartition(".")
+    classes = [cls for options in REGISTRY.values() for cls in options.values()]
+    names = {
+        field.name for cls in classes for field in dataclasses.fields(cls) if not field.name.startswith("_")
+    }
+    names |= {
+        "seed",
+        "eval",
+        "plots",
+        "episodes",
+        "baselines",
+        *(group for group in REGISTRY if "/" not in group),
+    }
+    close = difflib.get_close_matches(name, sorted(names), n=1)
+    if not close:
+        return "; qexp --cfg job shows all keys"
+    return f"; did you mean {'.'.join(filter(None, (parent, close[0])))!r}?"
+
+
+def options_of(conf: Path) -> dict[str, dict[str, str]]:
+    """Return every config group's options with their one-line descriptions, as found in the YAML files."""
+    groups: dict[str, dict[str, str]] = {}
+    for path in sorted(conf.rglob("*.yaml")):
+        group = path.relative_to(conf).parent.as_posix()
+        if group != "." and not group.startswith("hydra"):
+            first = path.read_text(encoding="utf-8").splitlines()[0]
+            groups.setdefault(group, {})[path.stem] = first.removeprefix("#").strip()
+    return groups
+
+
+def groups_help(conf: Path) -> str:
+    """Return the list of groups and options that ``--help`` shows."""
+    return "\n".join(f"  {group:17s} {', '.join(options)}" for group, options in options_of(conf).items())

@@ -1,0 +1,222 @@
+"""The policy bundle: a folder with weights (safetensors) and a description (JSON), and nothing executable.
+
+Loading one reads no pickle, checks the weights' hash and recomputes golden outputs. The forward pass runs
+on NumPy alone, the fastest way to make single decisions; `Policy.network` gives the same weights to Torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from qexp.errors import InputError
+from qexp.policy.features import (
+    LIMIT,
+    LINEAR_SCALE,
+    LOG_SCALE,
+    NODE_FEATURES,
+    TASK_FEATURES,
+    placement_features,
+)
+from qexp.state import Bools, Floats, Ints, NodeState, TaskState
+
+if TYPE_CHECKING:
+    from qexp.policy.network import PlacementNetwork
+
+FORMAT = "qexp-policy/1"
+WEIGHTS_FILE = "policy.safetensors"
+DESCRIPTION_FILE = "policy.json"
+GOLDEN_TOLERANCE = 1e-4
+Weights = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A trained placement policy.
+
+    Attributes:
+        weights: Parameters by their name in `PlacementNetwork`.
+        description: Content of the bundle's JSON file.
+    """
+
+    weights: dict[str, np.ndarray]
+    description: dict[str, Any]
+
+    @property
+    def algorithm(self) -> str:
+        """Name of the algorithm that trained the policy: ``a2c`` or ``dqn``."""
+        return str(self.description["algorithm"])
+
+    def scores(self, task: np.ndarray, nodes: np.ndarray) -> Floats:
+        """Score nodes; higher is better.
+
+        Args:
+            task: Task features, ``[..., task_features]``.
+            nodes: Node features, ``[..., nodes, node_features]``.
+
+        Returns:
+            Logits (A2C) or action values up to a constant per decision (DQN), ``[..., nodes]``.
+        """
+        return forward(self.weights, self.description["architecture"], task, nodes)
+
+    def decide(self, task: np.ndarray, nodes: np.ndarray, mask: np.ndarray) -> Ints:
+        """Choose a node for each of a batch of observations.
+
+        Args:
+            task: Task features, ``[batch, task_features]``.
+            nodes: Node features, ``[batch, nodes, node_features]``.
+            mask: Allowed nodes, ``[batch, nodes]``.
+
+        Returns:
+            Node indices, ``[batch]``.
+        """
+        scores = np.where(np.asarray(mask, dtype=bool), self.scores(task, nodes), -np.inf)
+        return np.asarray(scores.argmax(axis=-1), dtype=np.int64)
+
+    def act(self, task: TaskState, nodes: NodeState) -> int:
+        """Choose a node for one task: the best-scored one on which the circuit fits.
+
+        Args:
+            task: The task's state, unbatched.
+            nodes: The nodes' states, unbatched.
+        """
+        features = placement_features(task, nodes)
+        fits: Bools = task.mask & np.isfinite(task.service)
+        return int(np.where(fits, self.scores(*features), -np.inf).argmax())
+
+    def network(self) -> PlacementNetwork:
+        """Return the same policy as a Torch module (imports torch)."""
+        import torch
+
+        from qexp.policy.network import Architecture, PlacementNetwork
+
+        network = PlacementNetwork(Architecture(**self.description["architecture"]))
+        network.load_state_dict(
+            {name: torch.from_numpy(value.copy()) for name, value in self.weights.items()}
+        )
+        return network.eval()
+
+
+def forward(weights: Weights, architecture: Mapping[str, Any], task: np.ndarray, nodes: np.ndarray) -> Floats:
+    """Compute `PlacementNetwork`'s scores on NumPy; see there for shapes.
+
+    The value head is left out: it adds the same to every node of a decision.
+    """
+
+    def linear(name: str, x: np.ndarray) -> np.ndarray:
+        return np.asarray(x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
+
+    embedded = np.maximum(linear("embed_node", nodes) + linear("embed_task", task)[..., None, :], 0.0)
+    embedded = np.maximum(linear("embed_2", embedded), 0.0)
+    pooled = np.concatenate([embedded.mean(axis=-2), embedded.max(axis=-2)], axis=-1)
+    hidden = np.maximum(linear("score_node", embedded) + linear("score_pool", pooled)[..., None, :], 0.0)
+    scores = linear("score_out", hidden)[..., 0]
+    return np.asarray(scores - architecture["prior"] * nodes[..., architecture["prior_feature"]])
+
+
+def save_policy(path: str | Path, weights: Weights, metadata: Mapping[str, Any]) -> Path:
+    """Write a bundle, whole or not at all.
+
+    Args:
+        path: Folder to create; an existing bundle there is replaced.
+        weights: Parameters by their name in `PlacementNetwork`.
+        metadata: At least ``algorithm`` and ``architecture``; everything in it is stored.
+
+    Returns:
+        The folder.
+    """
+    path = Path(path)
+    weights = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights.items()}
+    payload = save_tensors(weights)
+    description = {
+        "format": FORMAT,
+        **metadata,
+        "features": _features(),
+        "weights_sha256": hashlib.sha256(payload).hexdigest(),
+        "golden": _golden(weights, metadata["architecture"]),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
+        folder = Path(scratch) / "bundle"
+        folder.mkdir()
+        (folder / WEIGHTS_FILE).write_bytes(payload)
+        (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        if path.exists():
+            if not (path / DESCRIPTION_FILE).is_file():
+                raise InputError(f"{path}: exists and is not a policy bundle; it is left alone")
+            shutil.rmtree(path)
+        folder.replace(path)
+    return path
+
+
+def load_policy(path: str | Path) -> Policy:
+    """Load a bundle.
+
+    Args:
+        path: The bundle's folder, or a run folder that holds one as ``policy/``.
+
+    Raises:
+        InputError: There is no bundle, it is damaged, or it was made for other features.
+    """
+    folder = Path(path)
+    if (folder / "policy" / DESCRIPTION_FILE).is_file():
+        folder = folder / "policy"
+    try:
+        description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        payload = (folder / WEIGHTS_FILE).read_bytes()
+    except OSError as error:
+        raise InputError(f"scheduler.path: no policy bundle at {folder}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"scheduler.path: {folder / DESCRIPTION_FILE} is not valid JSON: {error}") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise InputError(f"scheduler.path: {folder} is not a {FORMAT} bundle")
+    if hashlib.sha256(payload).hexdigest() != description.get("weights_sha256"):
+        raise InputError(
+            f"scheduler.path: {folder / WEIGHTS_FILE} does not match the hash in {DESCRIPTION_FILE}"
+        )
+    if description.get("features") != _features():
+        raise InputError(
+            f"scheduler.path: {folder} was made for other features than this version of qexp computes"
+        )
+    try:
+        policy = Policy(load_tensors(payload), description)
+        golden = description["golden"]
+        drift = np.abs(policy.scores(*_golden_input()) - np.asarray(golden)).max()
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            f"scheduler.path: {folder} does not hold the weights it describes: {error!r}"
+        ) from error
+    if not drift <= GOLDEN_TOLERANCE:
+        raise InputError(
+            f"scheduler.path: {folder} computes other scores than when it was saved (off by {drift:.2g})"
+        )
+    return policy
+
+
+def _features() -> dict[str, Any]:
+    return {
+        "task": list(TASK_FEATURES),
+        "nodes": list(NODE_FEATURES),
+        "scales": {"linear": LINEAR_SCALE, "log": LOG_SCALE, "limit": LIMIT},
+    }
+
+
+def _golden_input() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    task = rng.normal(size=(4, len(TASK_FEATURES))).astype(np.float32)
+    return task, rng.normal(size=(4, 6, len(NODE_FEATURES))).astype(np.float32)
+
+
+def _golden(weights: Weights, architecture: Mapping[str, Any]) -> list[list[float]]:
+    scores: list[list[float]] = forward(weights, architecture, *_golden_input()).tolist()
+    return scores

@@ -1,0 +1,95 @@
+"""Turns an RLlib checkpoint folder into a policy bundle, without Ray and without any environment.
+
+``python -m qexp.policy.extract CHECKPOINT OUT``
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qexp.errors import InputError
+from qexp.policy.bundle import save_policy
+
+DESCRIPTION_FILE = "qexp.json"  # written beside RLlib's own files at every checkpoint
+MODULE_STATE = Path("learner_group", "learner", "rl_module", "default_policy", "module_state.pkl")
+PREFIX = "network."  # the module's attribute that holds the placement network
+
+_ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("collections", "OrderedDict"),
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Reads pickles of NumPy arrays and refuses to name, and so to call, anything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}")
+        return super().find_class(module, name)
+
+
+def extract(checkpoint: str | Path, out: str | Path) -> Path:
+    """Write the policy of a checkpoint as a bundle.
+
+    Args:
+        checkpoint: RLlib checkpoint folder written by a qexp training run.
+        out: Folder of the bundle.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        InputError: The folder is not such a checkpoint, or its state holds anything but arrays.
+    """
+    checkpoint = Path(checkpoint)
+    try:
+        metadata = json.loads((checkpoint / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        payload = (checkpoint / MODULE_STATE).read_bytes()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{checkpoint}: not a checkpoint of a qexp training run: {error}") from error
+    try:
+        state = _ArraysOnly(io.BytesIO(payload)).load()
+        weights = {
+            name.removeprefix(PREFIX): np.asarray(value)
+            for name, value in state.items()
+            if name.startswith(PREFIX)
+        }
+    except (pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, ValueError) as error:
+        raise InputError(f"{checkpoint / MODULE_STATE}: refused: {error}") from error
+    if not weights:
+        raise InputError(f"{checkpoint / MODULE_STATE}: no parameter is named {PREFIX}*")
+    return save_policy(out, weights, metadata)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m qexp.policy.extract", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="RLlib checkpoint folder of a training run")
+    parser.add_argument("out", metavar="OUT", help="folder to write the bundle to")
+    options = parser.parse_args(arguments)
+    try:
+        print(extract(options.checkpoint, options.out))
+    except InputError as error:
+        print(f"qexp: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

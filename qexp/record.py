@@ -1,0 +1,173 @@
+"""What a run leaves behind: its identity, its files and its entry in the tracker."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qexp import __version__
+from qexp.backend.fleet import Fleet
+from qexp.env.scenario import Scenario
+from qexp.evaluate import Evaluation
+from qexp.option import REGISTRY
+from qexp.report.leaderboard import LeaderboardRow, metrics
+from qexp.runfolder import RESULT_FILE, RunFolder
+from qexp.schema import config_hash, option_of
+from qexp.tracking import Tracker
+
+if TYPE_CHECKING:
+    from qexp.algo.train import TrainingResult
+
+DISTRIBUTIONS = ("gymnasium", "hydra-core", "mlflow", "numpy", "ray", "simpy", "torch")
+FILES = ("config.yaml", RESULT_FILE, "leaderboard.csv", "episodes.csv", "tasks.csv", "training.csv")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found.
+
+    Attributes:
+        folder: The run folder.
+        leaderboard: One row per scheduler, best first.
+        training: The training's figures, or None without training.
+        mlflow_run_id: Where it was logged, or None.
+    """
+
+    folder: Path
+    leaderboard: list[LeaderboardRow]
+    training: TrainingResult | None
+    mlflow_run_id: str | None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run is, before it has found anything.
+
+    Attributes:
+        seed: Seed of everything random.
+        config_hash: Of the resolved configuration.
+        fleet_hash: Of the machines.
+        versions: Of qexp, Python and what matters for results.
+        git_commit: Commit of the checkout, marked if files differ from it; None outside one.
+        options: Chosen option of each config group.
+    """
+
+    seed: int
+    config_hash: str
+    fleet_hash: str
+    versions: dict[str, str]
+    git_commit: str | None
+    options: dict[str, str]
+
+    @classmethod
+    def of(cls, resolved: Mapping[str, Any], fleet: Fleet) -> Identity:
+        """Return the identity of a run of a resolved config."""
+        versions = {"qexp": __version__, "python": platform.python_version()}
+        return cls(
+            seed=resolved["seed"],
+            config_hash=config_hash(resolved),
+            fleet_hash=fleet.hash,
+            versions=versions | {name: metadata.version(name) for name in DISTRIBUTIONS},
+            git_commit=_git_commit(),
+            options={group: option_of(resolved, group) for group in REGISTRY},
+        )
+
+    @property
+    def tags(self) -> dict[str, object]:
+        """What to find the run by."""
+        tags = {key: getattr(self, key) for key in ("seed", "config_hash", "fleet_hash", "git_commit")}
+        return tags | {group.replace("/", "."): name for group, name in self.options.items()}
+
+    @property
+    def of_policy(self) -> dict[str, Any]:
+        """What a policy bundle says about where it comes from."""
+        return {key: getattr(self, key) for key in ("seed", "config_hash", "fleet_hash", "versions")}
+
+
+def write_files(result: Result, evaluation: Evaluation, identity: Identity, folder: RunFolder) -> None:
+    """Write the run folder's files; result.json comes last, so that who sees it can read all others.
+
+    Args:
+        result: What the run found.
+        evaluation: The measurements behind it.
+        identity: What the run is.
+        folder: Where to write.
+    """
+    import pandas as pd
+
+    rows = [asdict(row) for row in result.leaderboard]
+    pd.DataFrame(rows).to_csv(folder.path / "leaderboard.csv", index=False)
+    evaluation.episodes.to_csv(folder.path / "episodes.csv", index=False)
+    evaluation.tasks.to_csv(folder.path / "tasks.csv", index=False)
+    training = None
+    if result.training is not None:
+        pd.DataFrame(result.training.history).to_csv(folder.path / "training.csv", index=False)
+        keys = ("env_steps", "seconds", "env_steps_per_second")
+        training = {key: getattr(result.training, key) for key in keys}
+    record = {"status": "COMPLETED", **asdict(identity), "mlflow_run_id": result.mlflow_run_id}
+    folder.write_json(RESULT_FILE, record | {"training": training, "leaderboard": rows})
+
+
+def write_plots(result: Result, evaluation: Evaluation, nodes: list[str], learned: str | None) -> None:
+    """Draw the run's plots.
+
+    Args:
+        result: What the run found.
+        evaluation: The measurements behind it.
+        nodes: The fleet's node names in order.
+        learned: Name of the learned scheduler, if there is one.
+    """
+    import pandas as pd
+
+    from qexp.report import plots
+
+    plots.write(
+        result.folder / "plots",
+        episodes=evaluation.episodes,
+        tasks=evaluation.tasks,
+        nodes=nodes,
+        training=None if result.training is None else pd.DataFrame(result.training.history),
+        learned=learned,
+    )
+
+
+def write_failure(error: BaseException, identity: Identity, folder: RunFolder, tracker: Tracker) -> None:
+    """Record that a run failed, and of what."""
+    record = {"status": "FAILED", **asdict(identity), "mlflow_run_id": tracker.run_id, "error": repr(error)}
+    folder.write_json(RESULT_FILE, record | {"training": None, "leaderboard": []})
+
+
+def log_result(result: Result, tracker: Tracker, scenario: Scenario) -> None:
+    """Give the tracker the run's figures, files and policy."""
+    tracker.log_metrics(metrics(result.leaderboard))
+    for name in FILES:
+        if (result.folder / name).is_file():
+            tracker.log_artifacts(result.folder / name)
+    for name in ("plots", "policy"):
+        if (result.folder / name).is_dir():
+            tracker.log_artifacts(result.folder / name, name)
+    if result.training is not None:
+        from qexp.env.placement_vector import PlacementVectorEnv
+
+        observation, _ = PlacementVectorEnv(scenario, 4).reset(seed=0)
+        if isinstance(observation, dict):  # training with the flat layout is refused
+            tracker.log_policy(result.folder / "policy", observation)
+
+
+def _git_commit() -> str | None:
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - the user's git
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,72 @@
+"""How good is each scheduler, and how much does that vary between episodes?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from qexp.report.leaderboard import paired
+from qexp.report.plots.style import INK, colour, figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot(episodes: pd.DataFrame, path: Path, *, learned: str | None = None, reference: str = "mct") -> None:
+    """Draw every episode's total completion time per scheduler, best mean on top.
+
+    Args:
+        episodes: One row per (scheduler, episode) with `total_completion_time` (s).
+        path: PNG to write.
+        learned: Scheduler to highlight.
+        reference: Scheduler the means are compared with, if it was run.
+    """
+    times = paired(episodes)
+    times = times[times.mean().sort_values(ascending=False).index]
+    means = times.mean()
+    base = means.get(reference)
+    # The same vertical scatter for the same episode in every row: only there to keep dots apart.
+    scatter = np.random.default_rng(0).uniform(-0.28, 0.28, len(times))
+    with figure(path, height=1.6 + 0.45 * times.shape[1]) as canvas:
+        axes = canvas.subplots()
+        for row, name in enumerate(times.columns):
+            values = times[name].to_numpy(dtype=np.float64)
+            shade = colour(str(name), learned)
+            axes.scatter(values, row + scatter, s=9, color=shade, alpha=0.4, linewidths=0)
+            _box(axes, row, values, shade)
+        rows = np.arange(times.shape[1])
+        axes.scatter(means, rows, marker="D", s=42, color="white", edgecolors=INK, linewidths=1.4, zorder=4)
+        axes.set_yticks(rows, [str(name) for name in times.columns])
+        _column(axes, 1.10, "mean (s)", [f"{value:.0f}" for value in means])
+        if base is not None:
+            _column(
+                axes, 1.25, f"vs {reference} (%)", [f"{100 * (value / base - 1):+z.1f}" for value in means]
+            )
+        axes.grid(visible=False, axis="y")
+        axes.set_xlim(left=0)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.set_title(f"Total completion time, {len(times)} paired episodes")
+        axes.set_xlabel(
+            "total completion time of an episode (s); diamond: mean, box: quartiles, whiskers: 5 to 95 %"
+        )
+
+
+def _box(axes: Axes, row: int, values: npt.NDArray[np.float64], shade: str) -> None:
+    # Not axes.boxplot, which imports pyplot and with it whatever windows the machine can open.
+    low, left, middle, right, high = np.percentile(values, [5, 25, 50, 75, 95])
+    axes.barh(row, right - left, left=left, height=0.62, facecolor="none", edgecolor=shade, linewidth=1.5)
+    axes.hlines([row, row], [low, right], [left, high], color=shade, linewidth=1.5)
+    axes.vlines(middle, row - 0.31, row + 0.31, color=shade, linewidth=1.5)
+    axes.vlines([low, high], row - 0.15, row + 0.15, color=shade, linewidth=1.5)
+
+
+def _column(axes: Axes, right: float, title: str, cells: list[str]) -> None:
+    """Write right-aligned text beside the rows; `right` in widths of the axes."""
+    at = axes.get_yaxis_transform()
+    for row, cell in enumerate(cells):
+        axes.text(right, row, cell, transform=at, ha="right", va="center_baseline")
+    axes.text(right, len(cells) - 0.3, title, transform=at, ha="right", va="bottom")

@@ -1,0 +1,19 @@
+"""What qiskit-ibm-runtime's ``least_busy`` does: the heuristic most users of IBM machines know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qexp.option import option
+from qexp.scheduler.scheduler import RankingScheduler
+from qexp.state import Floats, NodeState, TaskState
+
+
+@option("scheduler")
+@dataclass
+class LeastBusy(RankingScheduler):
+    """Chooses the node with the fewest pending jobs."""
+
+    def cost(self, task: TaskState, nodes: NodeState) -> Floats:
+        """Return the pending jobs of each node."""
+        return nodes.pending.astype(float)

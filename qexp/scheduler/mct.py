@@ -1,0 +1,23 @@
+"""Minimum completion time: the heuristic to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qexp.option import option
+from qexp.scheduler.scheduler import RankingScheduler
+from qexp.state import Floats, NodeState, TaskState, wait_times
+
+
+@option("scheduler")
+@dataclass
+class MCT(RankingScheduler):
+    """Chooses the node that would finish the task the earliest (also called earliest finish time).
+
+    Source: Braun et al., "A Comparison of Eleven Static Heuristics for Mapping a Class of Independent Tasks
+    onto Heterogeneous Distributed Computing Systems", JPDC 61(6), 2001.
+    """
+
+    def cost(self, task: TaskState, nodes: NodeState) -> Floats:
+        """Return wait plus service on each node, seconds."""
+        return wait_times(task, nodes) + task.service

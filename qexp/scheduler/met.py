@@ -1,0 +1,19 @@
+"""Minimum execution time: the fastest machine, however long its queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qexp.option import option
+from qexp.scheduler.scheduler import RankingScheduler
+from qexp.state import Floats, NodeState, TaskState
+
+
+@option("scheduler")
+@dataclass
+class MET(RankingScheduler):
+    """Chooses the node with the shortest service time (Braun et al., JPDC 61(6), 2001)."""
+
+    def cost(self, task: TaskState, nodes: NodeState) -> Floats:
+        """Return the service time on each node, seconds."""
+        return task.service

@@ -1,0 +1,31 @@
+"""The baseline that spreads tasks evenly and looks at nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from qexp.option import RUNTIME, option
+from qexp.scheduler.scheduler import Scheduler
+from qexp.state import NodeState, TaskState
+from qexp.workload.episode import Episode
+
+
+@option("scheduler")
+@dataclass
+class RoundRobin(Scheduler):
+    """Chooses the next allowed node after the one chosen last, in the fleet's order."""
+
+    _last: int = field(default=-1, init=False, repr=False, metadata=RUNTIME)
+
+    def start(self, episode: Episode, rng: np.random.Generator) -> None:
+        """Begin with the first node again, see `Scheduler.start`."""
+        self._last = -1
+
+    def select(self, task: TaskState, nodes: NodeState) -> int:
+        """Return the next node, see `Scheduler.select`."""
+        allowed = np.flatnonzero(task.mask)
+        following = allowed[allowed > self._last]
+        self._last = int(following[0] if following.size else allowed[0])
+        return self._last

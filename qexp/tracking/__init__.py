@@ -1,0 +1,12 @@
+"""What a run was, how it went and what it made, in one place to look things up: MLflow, or nowhere.
+
+Only this package imports MLflow, and only when a run is tracked. MLflow is driven through its client, never
+through its process-wide "active run": a run inside somebody's notebook leaves their MLflow as it was.
+"""
+
+from qexp.tracking.local import Local
+from qexp.tracking.off import Off
+from qexp.tracking.tracker import Tracker
+from qexp.tracking.tracking import Tracking
+
+__all__ = ["Local", "Off", "Tracker", "Tracking"]

@@ -1,0 +1,109 @@
+"""A policy bundle as an MLflow model: listed, loaded and served like any other, and nothing of it pickled.
+
+Of MLflow's ways to log a model this one stores the bundle's files as they are and the name of this module,
+whose `_load_pyfunc` MLflow calls to load them. So loading runs the installed qexp and nothing that came
+with the model, with all of the bundle's own checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qexp import __version__
+from qexp.tracking.quiet import quiet
+from qexp.tracking.store import already_there
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, TensorSpec
+
+    from qexp.tracking.tracker import Arrays
+
+
+def log(client: MlflowClient, run_id: str, bundle: Path, example: Arrays, register_as: str | None) -> None:
+    """Log a bundle as the model `policy` of a run, and register it.
+
+    Args:
+        client: Of the run's store.
+        run_id: The run.
+        bundle: The bundle's folder.
+        example: A batch of observations, see `Tracker.log_policy`.
+        register_as: Name of the registered model that gets a new version; None registers nothing.
+    """
+    with quiet(), _default_store(client.tracking_uri):
+        import mlflow.pyfunc
+        from mlflow.models import Model
+
+        run = client.get_run(run_id)
+        # Created here, because MLflow would look for the experiment in its process-wide state.
+        entry = client.create_logged_model(
+            run.info.experiment_id, name="policy", source_run_id=run_id, params=run.data.params
+        )
+        info = Model.log(
+            artifact_path=None,
+            flavor=mlflow.pyfunc,
+            run_id=run_id,
+            model_id=entry.model_id,
+            loader_module=__name__,
+            data_path=str(bundle),
+            signature=_signature(example),
+            input_example=dict(example),
+            pip_requirements=[f"qexp=={__version__}"],
+        )
+        if register_as is not None:
+            with already_there():
+                client.create_registered_model(register_as)
+            client.create_model_version(register_as, info.model_uri, run_id, model_id=info.model_id)
+
+
+class _ServedPolicy:
+    """A policy as MLflow calls a model."""
+
+    def __init__(self, bundle: Path) -> None:
+        from qexp.policy import load_policy
+
+        self._policy = load_policy(bundle)
+
+    def predict(self, model_input: Arrays, params: Mapping[str, Any] | None = None) -> npt.NDArray[np.int64]:
+        """Return the index of the chosen node for each observation, shape [B]."""
+        return self._policy.decide(model_input["task"], model_input["nodes"], model_input["action_mask"])
+
+
+def _load_pyfunc(path: str) -> _ServedPolicy:
+    """Load a model for MLflow, which prescribes this name."""
+    return _ServedPolicy(Path(path))
+
+
+def _signature(example: Arrays) -> ModelSignature:
+    """Return the signature: any batch size, any number of nodes, the policy's numbers of features."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    task, nodes, mask = example["task"], example["nodes"], example["action_mask"]
+    inputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(task.dtype, (-1, task.shape[-1]), "task"),
+        TensorSpec(nodes.dtype, (-1, -1, nodes.shape[-1]), "nodes"),
+        TensorSpec(mask.dtype, (-1, -1), "action_mask"),
+    ]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(np.int64), (-1,))]))
+
+
+@contextmanager
+def _default_store(uri: str) -> Iterator[None]:
+    """Make a store MLflow's default for a while: logging a model has no argument for it."""
+    import mlflow
+
+    chosen = mlflow.is_tracking_uri_set()
+    before = mlflow.get_tracking_uri() if chosen else None
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None unsets it

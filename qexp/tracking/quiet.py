@@ -1,0 +1,29 @@
+"""MLflow without its noise."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_SETTINGS = {
+    "DO_NOT_TRACK": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow's greetings, progress and deprecations off the console, and its usage statistics at home.
+
+    To be entered before MLflow is first imported, which is when it reads most of the settings.
+    """
+    for key, value in _SETTINGS.items():
+        os.environ.setdefault(key, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,49 @@
+"""The reference implementation's arrivals, reproduced draw by draw so that its figures can be checked.
+
+One generator runs through all subsets of a dataset: subset k = 1, 2, ... takes
+``sort(uniform(0.1 + 60 k, 59.9 + 60 k))`` for all of its circuits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from qexp.option import RUNTIME, option
+from qexp.state import Floats
+from qexp.workload.arrivals.arrivals import Arrivals
+
+WINDOW = 60.0
+MARGIN = 0.1
+
+
+@option("env/arrivals", "qsimpy")
+@dataclass
+class QSimPy(Arrivals):
+    """Uniform in one minute per subset, from one stream seeded with ``stream_seed``.
+
+    Evaluation episode k takes the stream's k-th minute whatever the run's seed is. Training episodes are
+    drawn from the same distribution with the run's own randomness.
+    """
+
+    stream_seed: Annotated[int, Field(ge=0)] = 22
+    _drawn: list[Floats] = field(default_factory=list, init=False, repr=False, metadata=RUNTIME)
+    _stream: np.random.Generator | None = field(default=None, init=False, repr=False, metadata=RUNTIME)
+
+    def sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+        """Draw arrival times of the first minute, see `Arrivals.sample`."""
+        return np.sort(rng.uniform(WINDOW + MARGIN, 2 * WINDOW - MARGIN, shape), axis=-1)
+
+    def of_episode(self, rng: np.random.Generator, k: int, tasks_of: Callable[[int], int]) -> Floats:
+        """Return the k-th minute of the stream, see `Arrivals.of_episode`."""
+        if self._stream is None:
+            self._stream = np.random.default_rng(self.stream_seed)
+        while len(self._drawn) <= k:
+            minute = len(self._drawn) + 1
+            low, high = MARGIN + WINDOW * minute, WINDOW - MARGIN + WINDOW * minute
+            self._drawn.append(np.sort(self._stream.uniform(low, high, tasks_of(minute - 1))))
+        return self._drawn[k]

@@ -1,0 +1,170 @@
+"""The circuit catalogue that ships with qexp, and the two workloads that draw from it.
+
+The catalogue holds MQT Bench circuits compiled for real machines; `qexp.workload.build` makes it.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from qexp.backend.fleet import Fleet
+from qexp.errors import InputError
+from qexp.option import option
+from qexp.workload.workload import Circuits, Workload
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One circuit on one machine: depth (layers), duration of a shot (s), log10 of the ESP."""
+
+    depth: int
+    two_qubit_gates: int
+    duration: float
+    log10_esp: float
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All circuits by (algorithm, width), and their compiled forms by machine."""
+
+    logical_depth: dict[Key, int]
+    compiled: dict[str, dict[Key, Compiled]]
+
+    @property
+    def machines(self) -> list[str]:
+        """Machines that circuits are compiled for."""
+        return sorted(self.compiled)
+
+    @property
+    def families(self) -> list[str]:
+        """Algorithms in the catalogue."""
+        return sorted({algorithm for algorithm, _ in self.logical_depth})
+
+
+@cache
+def load_catalogue() -> Catalogue:
+    """Read the shipped catalogue (once per process)."""
+    data = (resources.files("qexp.workload") / "data" / "catalogue.csv.gz").read_bytes()
+    logical: dict[Key, int] = {}
+    compiled: dict[str, dict[Key, Compiled]] = {}
+    for row in csv.DictReader(io.StringIO(gzip.decompress(data).decode("ascii"))):
+        key = (row["algorithm"], int(row["width"]))
+        logical[key] = int(row["logical_depth"])
+        compiled.setdefault(row["machine"], {})[key] = Compiled(
+            int(row["depth"]), int(row["two_qubit_gates"]), float(row["duration"]), float(row["log10_esp"])
+        )
+    return Catalogue(logical, compiled)
+
+
+@dataclass
+class CatalogueWorkload(Workload):
+    """Tasks drawn uniformly, with replacement, from a part of the catalogue.
+
+    Attributes:
+        min_width: Narrowest circuits to use, qubits.
+        max_width: Widest circuits to use, qubits.
+        families: Algorithms to use; empty for all of the set.
+        shots: Repetitions of every circuit.
+    """
+
+    min_width: Annotated[int, Field(ge=1)] = 2
+    max_width: Annotated[int, Field(ge=1)] = 27
+    families: list[str] = field(default_factory=list)
+    shots: Annotated[int, Field(ge=1)] = 1024
+
+    set_families: ClassVar[Sequence[str] | None] = None
+
+    def circuits(self, fleet: Fleet) -> Circuits:
+        """Return the selected circuits as compiled for a fleet, see `Workload.circuits`."""
+        catalogue = load_catalogue()
+        keys = self._select(catalogue)
+        tables = [catalogue.compiled.get(node.catalogue_machine) for node in fleet.nodes]
+        for node, table in zip(fleet.nodes, tables, strict=True):
+            if table is None:
+                raise InputError(
+                    f"backend: node {node.name!r} has no compiled circuits: set its 'machine' to one of "
+                    + ", ".join(catalogue.machines)
+                )
+        shape = (len(keys), len(fleet))
+        depth, duration = np.full(shape, np.nan), np.full(shape, np.nan)
+        esp = np.zeros(shape)
+        for n, (node, table) in enumerate(zip(fleet.nodes, tables, strict=True)):
+            for c, key in enumerate(keys):
+                entry = table.get(key) if table and key[1] <= node.qubits else None
+                if entry is not None:
+                    depth[c, n], duration[c, n] = entry.depth, entry.duration
+                    esp[c, n] = 10.0**entry.log10_esp
+        feasible = ~np.isnan(depth)
+        if lost := int((~feasible.any(axis=1)).sum()):
+            raise InputError(
+                f"env.workload.max_width: {lost} of {len(keys)} circuits fit no machine of fleet "
+                f"{fleet.name!r}; its widest has {fleet.qubits.max()} qubits: set env.workload.max_width"
+            )
+        return Circuits(
+            names=[f"{algorithm}_{width}" for algorithm, width in keys],
+            width=np.array([width for _, width in keys], dtype=np.int64),
+            depth=np.array([catalogue.logical_depth[key] for key in keys], dtype=np.int64),
+            feasible=feasible,
+            compiled_depth=depth,
+            duration=duration,
+            esp=esp,
+        )
+
+    def _select(self, catalogue: Catalogue) -> list[Key]:
+        known = list(self.set_families or catalogue.families)
+        for name in self.families:
+            if name not in known:
+                raise InputError(f"env.workload.families: unknown family {name!r}; known: {', '.join(known)}")
+        wanted = set(self.families or known)
+        keys = sorted(
+            key
+            for key in catalogue.logical_depth
+            if key[0] in wanted and self.min_width <= key[1] <= self.max_width
+        )
+        if not keys:
+            raise InputError(
+                f"env.workload: no circuit has {self.min_width} to {self.max_width} qubits; "
+                "change env.workload.min_width or env.workload.max_width"
+            )
+        return keys
+
+
+@option("env/workload")
+@dataclass
+class QCE(CatalogueWorkload):
+    """The circuits of the reference papers: twelve families of 2 to 27 qubits."""
+
+    set_families: ClassVar[Sequence[str] | None] = (
+        "ae",
+        "dj",
+        "ghz",
+        "qft",
+        "qftentangled",
+        "qnn",
+        "qpeexact",
+        "qpeinexact",
+        "randomcircuit",
+        "vqe_real_amp",
+        "vqe_su2",
+        "vqe_two_local",
+    )
+
+
+@option("env/workload")
+@dataclass
+class MQT50(CatalogueWorkload):
+    """Every family of the catalogue, up to 50 qubits."""
+
+    max_width: Annotated[int, Field(ge=1)] = 50

@@ -1,0 +1,23 @@
+"""What every service-time model answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from qexp.backend.fleet import Fleet
+from qexp.state import Floats
+from qexp.workload.workload import Circuits
+
+
+class ServiceTime(ABC):
+    """A model of the time a machine needs for a task."""
+
+    @abstractmethod
+    def seconds(self, circuits: Circuits, fleet: Fleet, shots: int) -> Floats:
+        """Return the service time of each circuit on each node, seconds, shape ``[circuits, nodes]``.
+
+        Entries of circuits that do not fit are unspecified.
+
+        Raises:
+            InputError: The workload does not tell what the model needs.
+        """

@@ -1,0 +1,110 @@
+import json
+import sys
+from importlib import resources
+
+import pytest
+import yaml
+
+from qexp.backend import build
+from qexp.backend.fleet import load_fleet
+
+
+def raw_properties(machine):
+    folder = resources.files("qiskit_ibm_runtime.fake_provider.backends") / machine
+    return json.loads((folder / f"props_{machine}.json").read_text(encoding="utf-8"))
+
+
+def raw_configuration(machine):
+    folder = resources.files("qiskit_ibm_runtime.fake_provider.backends") / machine
+    return json.loads((folder / f"conf_{machine}.json").read_text(encoding="utf-8"))
+
+
+def value(parameters, name):
+    return next(item["value"] for item in parameters if item["name"] == name)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    text = (resources.files("qexp.backend") / "data" / "ibm13.yaml").read_text(encoding="utf-8")
+    return {node["name"]: node for node in yaml.safe_load(text)["nodes"]}
+
+
+@pytest.mark.parametrize("machine", ["washington", "hanoi", "lagos", "sherbrooke", "cairo"])
+def test_averages_match_the_raw_calibration_file(machine, shipped):
+    raw = raw_properties(machine)
+    qubits = raw["qubits"]
+    two_qubit = {}
+    for gate in raw["gates"]:
+        if len(gate["qubits"]) == 2:
+            two_qubit.setdefault(tuple(sorted(gate["qubits"])), []).append(
+                value(gate["parameters"], "gate_error")
+            )
+    edges = [min(errors) for errors in two_qubit.values() if min(errors) < 0.5]
+    sx = [value(gate["parameters"], "gate_error") for gate in raw["gates"] if gate["gate"] == "sx"]
+    expected = {
+        "t1": sum(value(qubit, "T1") for qubit in qubits) / len(qubits) * 1e-6,
+        "t2": sum(value(qubit, "T2") for qubit in qubits) / len(qubits) * 1e-6,
+        "readout_error": sum(value(qubit, "readout_error") for qubit in qubits) / len(qubits),
+        "single_qubit_error": sum(sx) / len(sx),
+        "two_qubit_error": sum(edges) / len(edges),
+    }
+    assert len(sx) == len(qubits) == shipped[machine]["qubits"]
+    assert shipped[machine]["calibration"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_qubits_and_quantum_volume_agree_with_the_snapshots_and_clops_nearly(shipped):
+    for machine, node in shipped.items():
+        raw = raw_configuration(machine)
+        assert node["qubits"] == raw["n_qubits"]
+        assert node["quantum_volume"] == raw["quantum_volume"]
+        if raw.get("clops"):
+            assert node["clops"] == pytest.approx(raw["clops"], rel=0.02)
+            assert node["source"]["snapshot_clops"] == raw["clops"]
+
+
+def test_shipped_fleets_load_in_order_with_matching_hashes():
+    thirteen, five = load_fleet("ibm13"), load_fleet("qce5")
+    assert five.names == ["washington", "kolkata", "hanoi", "perth", "lagos"]
+    assert thirteen.names == [
+        *five.names,
+        *("sherbrooke", "mumbai", "cairo", "guadalupe", "nairobi", "belem", "lima", "quito"),
+    ]
+    assert thirteen.nodes[:5] == five.nodes
+    assert thirteen.hash != five.hash
+
+
+def test_every_node_says_where_its_figures_come_from(shipped):
+    for machine, node in shipped.items():
+        source = node["source"]
+        assert machine in source["backend"].lower()
+        assert source["snapshot"][:10] == raw_properties(machine)["last_update_date"][:10]
+        assert source["package"].startswith("qiskit-ibm-runtime 0.")
+    assert shipped["hanoi"]["source"]["broken_gates"] == ["cx 19-20", "cx 5-8"]
+    assert shipped["sherbrooke"]["source"]["snapshot_clops_h"] == 30000
+
+
+def test_the_command_writes_the_shipped_files(tmp_path, capsys):
+    assert build.main([str(tmp_path / "new")]) == 0
+    for name in build.FLEETS:
+        again = (tmp_path / "new" / f"{name}.yaml").read_text(encoding="utf-8")
+        assert again == (resources.files("qexp.backend") / "data" / f"{name}.yaml").read_text(
+            encoding="utf-8"
+        )
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_without_the_runtime_client_the_command_names_the_extra(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "qiskit_ibm_runtime", None)
+    assert build.main([str(tmp_path / "new")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "pip install 'qexp[catalogue]'" in error
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert build.main([str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err.startswith("OUT_DIR: cannot make folder")
+    assert (tmp_path / "file").read_text() == ""

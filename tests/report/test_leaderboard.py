@@ -1,0 +1,144 @@
+import io
+from dataclasses import asdict
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from qexp.report.leaderboard import leaderboard, metrics, render, verdict
+
+
+def table(**times):
+    """Episode rows from each scheduler's total completion times."""
+    return pd.DataFrame(
+        [
+            {"scheduler": name, "episode": k, "total_completion_time": value, "reschedules": k}
+            for name, values in times.items()
+            for k, value in enumerate(values)
+        ]
+    )
+
+
+def by_name(rows):
+    return {row.scheduler: row for row in rows}
+
+
+def test_golden_rows():
+    rows = leaderboard(
+        table(
+            greedy=[130.0, 120.0, 110.0, 120.0, 120.0],
+            mct=[100.0, 110.0, 90.0, 100.0, 100.0],
+            a2c=[90.0, 115.0, 85.0, 95.0, 90.0],
+            clairvoyant=[80.0, 80.0, 80.0, 80.0, 80.0],
+        )
+    )
+    assert [row.scheduler for row in rows] == ["clairvoyant", "a2c", "mct", "greedy"]
+    a2c = by_name(rows)["a2c"]
+    assert a2c.episodes == 5
+    assert a2c.total_completion_time_mean == pytest.approx(95.0)
+    assert a2c.total_completion_time_iqm == pytest.approx((90 + 90 + 95) / 3)
+    assert a2c.vs_mct_pct == pytest.approx(-5.0)
+    assert a2c.win_rate_vs_mct == 0.8
+    assert a2c.gap_closed == pytest.approx((100 - 95) / (100 - 80))
+    assert a2c.reschedules_mean == 2.0
+    assert 85.0 < a2c.ci_low < 95.0 < a2c.ci_high < 115.0
+    assert a2c.vs_mct_ci_low_pct < -5.0 < a2c.vs_mct_ci_high_pct
+    assert by_name(rows)["greedy"].gap_closed == pytest.approx(-1.0)
+    clairvoyant = by_name(rows)["clairvoyant"]
+    assert (clairvoyant.gap_closed, clairvoyant.ci_low, clairvoyant.ci_high) == (1.0, 80.0, 80.0)
+
+
+def test_the_references_own_row():
+    row = by_name(leaderboard(table(mct=[100.0, 110.0, 90.0], met=[200.0, 210.0, 190.0])))["mct"]
+    assert (row.vs_mct_pct, row.vs_mct_ci_low_pct, row.vs_mct_ci_high_pct) == (0.0, 0.0, 0.0)
+    assert row.win_rate_vs_mct == 0.5
+    assert row.gap_closed is None
+
+
+def test_what_is_undefined_is_none():
+    rows = by_name(leaderboard(table(met=[2.0, 3.0], clairvoyant=[1.0, 2.0])))
+    met = asdict(rows["met"])
+    undefined = {"vs_mct_pct", "vs_mct_ci_low_pct", "vs_mct_ci_high_pct", "win_rate_vs_mct", "gap_closed"}
+    assert {key for key, value in met.items() if value is None} == undefined
+    assert not undefined & {name.split("/")[-1] for name in metrics(list(rows.values()))}
+    # A clairvoyant search that did not find the way to beat the reference defines no gap.
+    assert by_name(leaderboard(table(mct=[1.0, 1.0], clairvoyant=[1.0, 1.0])))["mct"].gap_closed is None
+    one = by_name(leaderboard(table(mct=[2.0], met=[3.0])))["met"]
+    assert (one.vs_mct_pct, one.ci_low, one.ci_high, one.vs_mct_ci_low_pct) == (50.0, None, None, None)
+
+
+def test_order_of_the_input_does_not_matter(episodes):
+    shuffled = episodes.sample(frac=1.0, random_state=3)
+    assert leaderboard(shuffled, seed=1) == leaderboard(episodes, seed=1)
+    assert leaderboard(episodes, seed=2) != leaderboard(episodes, seed=1)
+
+
+def test_unpaired_episodes_are_refused(episodes):
+    with pytest.raises(ValueError, match=r"not paired.*greedy"):
+        leaderboard(episodes[(episodes["scheduler"] != "greedy") | (episodes["episode"] > 0)])
+    with pytest.raises(ValueError, match="duplicate"):
+        leaderboard(pd.concat([episodes, episodes.head(1)]))
+
+
+def test_metrics_are_grouped_by_scheduler():
+    flat = metrics(leaderboard(table(mct=[1.0, 3.0], a2c=[1.0, 1.0])))
+    assert flat["eval/a2c/total_completion_time_mean"] == 1.0
+    assert flat["eval/mct/total_completion_time_mean"] == 2.0
+    assert flat["eval/a2c/episodes"] == 2.0
+    assert all(isinstance(value, float) for value in flat.values())
+
+
+def printed(rows, learned, width):
+    out = io.StringIO()
+    Console(file=out, width=width, color_system="truecolor", force_terminal=True).print(render(rows, learned))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_fits_and_cuts_nothing(episodes, width):
+    named = episodes.replace({"scheduler": {"met": "greedy_error"}})
+    lines = printed(leaderboard(named), "a2c", width).splitlines()
+    assert not any("…" in line for line in lines)
+    assert any("greedy_error" in line for line in lines)
+
+
+def test_the_table_highlights_the_learned_row_alone(episodes):
+    lines = printed(leaderboard(episodes), "a2c", 100).splitlines()
+    green = [line for line in lines if "\x1b[1;32m" in line]
+    assert len(green) == 1
+    assert "a2c" in green[0]
+
+
+def judge(learned, **times):
+    episodes = table(**times)
+    return verdict(leaderboard(episodes), episodes, learned)
+
+
+def test_verdicts():
+    mct = [100.0, 120.0, 80.0, 90.0, 110.0, 100.0]
+    worse, better = [value * 1.1 for value in mct], [value * 0.9 for value in mct]
+    assert judge("a2c", mct=mct, met=worse, a2c=better, clairvoyant=[1.0] * 6) == (
+        "a2c beats the best heuristic, mct: -10.0 % total completion time "
+        "(95 % interval -10.0 to -10.0, 6 paired episodes)."
+    )
+    assert judge("a2c", mct=mct, a2c=worse).startswith(
+        "a2c is NOT better than the best heuristic, mct: +10.0 %"
+    )
+    # Better than mct, but mct is not the best heuristic here.
+    assert judge("a2c", mct=worse, fidelity=better, a2c=mct).startswith(
+        "a2c is NOT better than the best heuristic, fidelity"
+    )
+    mixed = [101.0, 119.0, 81.0, 89.0, 111.0, 99.5]
+    assert judge("a2c", mct=mct, a2c=mixed).startswith(
+        "a2c cannot be told from the best heuristic, mct: +0.1 %"
+    )
+    assert judge("a2c", mct=mct, a2c=mct).startswith(
+        "a2c cannot be told from the best heuristic, mct: +0.0 %"
+    )
+    assert (
+        judge("a2c", mct=[2.0], a2c=[1.0])
+        == "One episode cannot tell a2c from mct: -50.0 % total completion time."
+    )
+    assert "alone" in judge("a2c", a2c=mct, clairvoyant=better)
+    with pytest.raises(ValueError, match="dqn"):
+        judge("dqn", mct=mct)

@@ -1,0 +1,130 @@
+import struct
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from qexp.report import plots
+from qexp.report.plots import completion_time, gantt, learning_curve, utilisation
+
+NODES = ["washington", "kolkata", "hanoi", "perth", "lagos", "idle"]
+
+
+def png_size(path):
+    """Width and height from the header, pixels."""
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", head[16:24])
+
+
+def ink(path):
+    """Share of pixels that are not white, and whether any of them touches the border (something was cut)."""
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(path).convert("L")) < 250
+    border = pixels[0].any() or pixels[-1].any() or pixels[:, 0].any() or pixels[:, -1].any()
+    return pixels.mean(), border
+
+
+def assert_drawn(path):
+    share, touches_the_border = ink(path)
+    assert png_size(path)[0] == 1800
+    assert share > 0.01
+    assert not touches_the_border
+
+
+def test_a_run_gets_every_plot_there_is_data_for(episodes, tasks, training, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it raises
+    before = mpl.rcParams.copy()
+    paths = plots.write(
+        tmp_path / "plots", episodes=episodes, tasks=tasks, nodes=NODES, training=training, learned="a2c"
+    )
+    assert [path.name for path in paths] == [
+        "learning_curve.png",
+        "completion_time.png",
+        "gantt.png",
+        "utilisation.png",
+    ]
+    for path in paths:
+        assert_drawn(path)
+    assert mpl.rcParams.copy() == before
+
+
+def test_heuristics_alone_need_no_mct_and_no_training(episodes, tasks, tmp_path):
+    kept = ["met", "greedy"]
+    paths = plots.write(
+        tmp_path,
+        episodes=episodes[episodes["scheduler"].isin(kept)],
+        tasks=tasks[tasks["scheduler"].isin(kept)],
+        nodes=NODES,
+    )
+    assert [path.name for path in paths] == ["completion_time.png", "gantt.png", "utilisation.png"]
+    for path in paths:
+        assert_drawn(path)
+
+
+def test_the_same_data_give_the_same_file(episodes, tmp_path):
+    for name in ("a.png", "b.png"):
+        completion_time.plot(episodes, tmp_path / name, learned="a2c")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_short_training_is_drawn_too(training, tmp_path, rows):
+    short = (
+        training.head(rows) if rows else training.assign(episode_total_completion_time_mean=np.nan).head(3)
+    )
+    learning_curve.plot(short, tmp_path / "curve.png", reference=1080.0, learned="dqn")
+    assert_drawn(tmp_path / "curve.png")
+
+
+def test_single_episode_and_large_fleet(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "scheduler": name,
+            "episode": 7,
+            "task": k,
+            "node": f"ibm_node_{rng.integers(200)}",
+            "arrival": 0.5 * k,
+            "placement": 0.5 * k,
+            "start": 0.5 * k + 3,
+            "finish": 0.5 * k + 9,
+            "service": 6.0,
+        }
+        for name in ("mct", "a2c")
+        for k in range(150)
+    ]
+    tasks = pd.DataFrame(rows)
+    episodes = pd.DataFrame(
+        {"scheduler": ["mct", "a2c"], "episode": [7, 7], "total_completion_time": [1350.0, 1350.0]}
+    )
+    nodes = [f"ibm_node_{k}" for k in range(200)]
+    for path in plots.write(tmp_path, episodes=episodes, tasks=tasks, nodes=nodes, learned="a2c"):
+        assert_drawn(path)
+        assert png_size(path)[1] < 4000
+
+
+def test_utilisation_by_hand():
+    tasks = pd.DataFrame(
+        {
+            "scheduler": ["mct"] * 5,
+            "episode": [0, 0, 0, 1, 1],
+            "node": ["a", "a", "b", "b", "b"],
+            "arrival": [60.0, 61.0, 62.0, 0.0, 1.0],
+            "finish": [64.0, 70.0, 66.0, 2.0, 4.0],
+            "service": [4.0, 4.0, 4.0, 2.0, 2.0],
+        }
+    )
+    # Episode 0 lasts from 60 to 70: a is busy for 8 of 10 s, b for 4. Episode 1 lasts 4 s, all of them b's.
+    share = utilisation.utilisation(tasks)
+    assert share.loc["mct", "a"] == pytest.approx((0.8 + 0.0) / 2)
+    assert share.loc["mct", "b"] == pytest.approx((0.4 + 1.0) / 2)
+
+
+def test_gantt_of_tasks_that_never_wait(tasks, tmp_path):
+    first = tasks[(tasks["scheduler"] == "mct") & (tasks["episode"] == 0)].head(1)
+    gantt.plot(first, tmp_path / "gantt.png", episode=0, schedulers=["mct"])
+    assert_drawn(tmp_path / "gantt.png")

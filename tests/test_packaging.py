@@ -1,0 +1,79 @@
+"""The wheel works anywhere: it carries configuration and data, and its command runs outside the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command away from the checkout's import path and return what it printed."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIP_", "VIRTUAL_ENV"))}
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=["checkout", "sdist"])
+def wheel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from the checkout, or from nothing but the source distribution; without a network."""
+    out = tmp_path_factory.mktemp("dist")
+    build = (sys.executable, "-m", "build", "--no-isolation", "--outdir", out)
+    if request.param == "checkout":
+        run(*build, "--wheel", ROOT, cwd=out)
+    else:
+        run(*build, "--sdist", ROOT, cwd=out)
+        (sdist,) = out.glob("*.tar.gz")
+        pip = (sys.executable, "-m", "pip", "wheel", "--no-index", "--no-deps", "--no-build-isolation")
+        run(*pip, "--wheel-dir", out, sdist, cwd=out)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+def files(folder: Path) -> set[str]:
+    """The files of a folder of the checkout, relative to the folder's parent, without caches."""
+    found = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(folder.parent).as_posix() for path in found}
+
+
+def test_wheel_is_the_package_and_the_configuration(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == files(ROOT / "qexp") | {f"qexp/{name}" for name in files(ROOT / "conf")}
+    assert "qexp/py.typed" in names
+    assert any(name.startswith("qexp/workload/data/") for name in names)
+
+
+def test_command_runs_from_an_installed_wheel(wheel: Path, tmp_path: Path):
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=False, symlinks=True)
+    python = environment / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)
+    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip()
+    # The dependencies are those of the environment under test. They come after the wheel on the path, and
+    # .pth files among them (an editable qexp) are not followed.
+    Path(site, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    imported = run(python, "-c", "import qexp; print(qexp.__file__)", cwd=elsewhere).strip()
+    assert Path(imported).is_relative_to(environment)
+    job = yaml.safe_load(run(environment / "bin" / "qexp", "--cfg", "job", "env.tasks=7", cwd=elsewhere))
+    assert job["env"]["tasks"] == 7
+    assert {"algo", "backend", "eval", "scheduler", "seed"} <= job.keys()
+    assert list(elsewhere.iterdir()) == [], "printing the configuration must leave nothing behind"

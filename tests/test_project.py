@@ -1,0 +1,173 @@
+"""The rules that keep the code one road through a few rooms: who imports whom, sizes, names, comments."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+import qexp
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "qexp").rglob("*.py"))
+OPTIONS = sorted((ROOT / "conf").rglob("*.y*ml"))
+
+# From the ground up; a room imports only rooms of earlier rows, and itself.
+LAYERS = [
+    ["errors", "option", "state"],
+    ["build", "messages", "progress", "runfolder"],
+    ["backend", "policy"],
+    ["workload"],
+    ["cloud", "scheduler"],
+    ["env"],
+    ["algo", "deploy", "report", "tracking"],
+    ["evaluate", "schema"],
+    ["run"],
+    ["cli"],
+    ["__main__"],
+]
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+
+# Heavy or foreign packages and the only places that may know them (path prefixes below qexp/).
+CATALOGUE_BUILD = ("workload/build", "workload/compilation.py")
+IBM = ("backend/ibm.py", "deploy/ibm.py", "backend/build")
+HOMES = {
+    "ray": ("algo/",),
+    "mlflow": ("tracking/",),
+    "qiskit": (*IBM, *CATALOGUE_BUILD),
+    "qiskit_ibm_runtime": (*IBM, *CATALOGUE_BUILD),
+    "mqt": CATALOGUE_BUILD,
+}
+POLICY_MAY_IMPORT = {"numpy", "torch", "safetensors", "qexp"}
+POLICY_ROOMS = {"policy", "errors", "state"}
+
+
+def name(path: Path) -> str:
+    """A test id: the path below the repository root."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def room(path: Path) -> str:
+    """The package or module of qexp a file belongs to."""
+    return path.relative_to(ROOT / "qexp").parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything a module imports, inside functions and for type checking too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_nothing_imports_upwards(path: Path):
+    here = room(path)
+    if here == "__init__":
+        assert not list(imports(path)), "importing qexp must cost nothing"
+        return
+    assert here in LEVEL, f"give the room qexp/{here} its place in LAYERS"
+    for line, dotted in imports(path):
+        package, _, inner = dotted.partition(".")
+        there = inner.split(".")[0]
+        if package == "qexp" and there not in {"", "__version__", here}:
+            assert LEVEL[there] < LEVEL[here], (
+                f"{name(path)}:{line} imports qexp.{there}, which is not below {here}"
+            )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_heavy_packages_stay_in_their_rooms(path: Path):
+    inside = path.relative_to(ROOT / "qexp").as_posix()
+    for line, dotted in imports(path):
+        homes = HOMES.get(dotted.split(".")[0])
+        assert homes is None or inside.startswith(homes), f"{name(path)}:{line}: {dotted} belongs in {homes}"
+
+
+def test_a_policy_needs_only_torch_and_numpy():
+    for path in (ROOT / "qexp" / "policy").rglob("*.py"):
+        for line, dotted in imports(path):
+            package, _, inner = dotted.partition(".")
+            known = package in POLICY_MAY_IMPORT or package in sys.stdlib_module_names
+            assert known, f"{name(path)}:{line} imports {dotted}"
+            if package == "qexp" and inner != "__version__":
+                assert inner.split(".")[0] in POLICY_ROOMS, f"{name(path)}:{line} imports {dotted}"
+
+
+@pytest.mark.parametrize(
+    ("feature", "home"), [("hydra.main", "cli.py"), ("hydra.utils.instantiate", "build.py")]
+)
+def test_hydra_enters_through_one_door(feature: str, home: str):
+    users = set()
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        if feature in used | {dotted for _, dotted in imports(path)}:
+            users.add(path.relative_to(ROOT / "qexp").as_posix())
+    assert users == {home}
+
+
+def test_files_are_short_and_named_after_what_they_do():
+    paths = [path for folder in ("qexp", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    long = {name(path): lines for path in paths if (lines := len(path.read_text("utf-8").splitlines())) > 400}
+    assert long == {}
+    vague = {"util", "utils", "helper", "helpers", "common", "misc"}
+    assert [name(path) for path in paths if vague & {part.removesuffix(".py") for part in path.parts}] == []
+
+
+def keys(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Every key that sets a value, at any depth; defaults lists and Hydra's own section are left out."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value not in {"defaults", "_target_", "hydra"}:
+                yield key
+                yield from keys(value)
+
+
+def test_every_option_key_has_a_comment_above_it():
+    assert OPTIONS, "conf/ holds the options"
+    assert {path.suffix for path in OPTIONS} == {".yaml"}, "Hydra reads .yaml only"
+    bare = []
+    for path in OPTIONS:
+        text = path.read_text(encoding="utf-8")
+        lines = text.splitlines()
+        document = yaml.compose(text, Loader=yaml.SafeLoader)
+        for key in keys(document) if document else ():
+            above = lines[key.start_mark.line - 1].strip()
+            if not above.startswith("#"):
+                bare.append(f"{name(path)}:{key.start_mark.line + 1} {key.value}")
+    assert bare == []
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == qexp.__version__
+
+
+def test_the_lock_pins_everything_the_project_names_and_nothing_local():
+    pins = {}
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            package, equals, version = line.partition("==")
+            assert equals, f"{line} is not an exact pin"
+            assert re.fullmatch(r"[\w.]+", version), f"{line} pins a build that only exists in one place"
+            pins[canonical(package)] = version
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(r for extra in project["optional-dependencies"].values() for r in extra),
+    ]
+    named = {canonical(re.match(r"[\w.-]+", requirement).group()) for requirement in wanted}
+    assert named - pins.keys() == set()
+
+
+def canonical(package: str) -> str:
+    """A distribution name as package indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", package).lower()
