@@ -23,15 +23,17 @@ from qexp.workload.episode import Episode
 class Clairvoyant(Scheduler):
     """Beam search with dominance over FCFS assignments of the whole episode.
 
-    A partial assignment is judged by its completion times so far plus those of the remaining tasks if
-    minimum completion time placed them; one that is no cheaper than another and leaves no node free earlier
-    is dropped.
+    A partial assignment is judged by its completion times so far plus those of the next tasks if minimum
+    completion time placed them; one that is no cheaper than another and leaves no node free earlier is
+    dropped.
 
     Attributes:
         beam: Partial assignments kept after each task. More is slower and better.
+        horizon: How many tasks ahead an assignment is judged by.
     """
 
     beam: Annotated[int, Field(ge=1, le=10_000)] = 24
+    horizon: Annotated[int, Field(ge=0)] = 300
     _plan: list[int] = field(default_factory=list, init=False, repr=False, metadata=RUNTIME)
     _next: int = field(default=0, init=False, repr=False, metadata=RUNTIME)
 
@@ -44,12 +46,12 @@ class Clairvoyant(Scheduler):
         """Return the planned node of the next task, see `Scheduler.select`."""
         if not self._plan:
             free = np.maximum(nodes.free_at, 0.0)
-            self._plan = plan(self._episode.arrival, self._episode.service, free, self.beam).tolist()
+            self._plan = plan(self._episode.arrival, self._episode.service, free, self.beam, self.horizon).tolist()
         self._next += 1
         return self._plan[self._next - 1]
 
 
-def plan(arrival: Floats, service: Floats, free: Floats, beam: int) -> Ints:
+def plan(arrival: Floats, service: Floats, free: Floats, beam: int, horizon: int) -> Ints:
     """Assign tasks to FCFS queues so that the sum of completion times is small.
 
     Args:
@@ -57,6 +59,7 @@ def plan(arrival: Floats, service: Floats, free: Floats, beam: int) -> Ints:
         service: Seconds, infinite where a task does not fit, ``[tasks, nodes]``.
         free: When each node is free at first, seconds, ``[nodes]``.
         beam: Partial assignments kept after each task.
+        horizon: Tasks ahead that a partial assignment is judged by.
 
     Returns:
         Node of each task, ``[tasks]``.
@@ -64,7 +67,9 @@ def plan(arrival: Floats, service: Floats, free: Floats, beam: int) -> Ints:
     tasks = len(arrival)
     frees, costs = free[None, :].copy(), np.zeros(1)
     plans = np.zeros((1, 0), dtype=np.int64)
-    best_plan, best = np.zeros(tasks, dtype=np.int64), np.inf
+    # Minimum completion time for all tasks is the plan to improve on.
+    totals, rest = _complete(arrival, service, frees, costs)
+    best, best_plan = totals[0], rest[0]
     for i in range(tasks):
         nodes = np.flatnonzero(np.isfinite(service[i]))
         end = np.maximum(frees[:, nodes], arrival[i]) + service[i, nodes]
@@ -75,10 +80,11 @@ def plan(arrival: Floats, service: Floats, free: Floats, beam: int) -> Ints:
         plans = np.concatenate([plans[parent], node[:, None]], axis=1)
         # Free times before the next arrival are all alike.
         frees = np.maximum(frees, arrival[min(i + 1, tasks - 1)])
-        totals, rest = _complete(arrival[i + 1 :], service[i + 1 :], frees, costs)
+        ahead = slice(i + 1, i + 1 + horizon)
+        totals, rest = _complete(arrival[ahead], service[ahead], frees, costs)
         first = int(totals.argmin())
-        if totals[first] < best:
-            best, best_plan = float(totals[first]), np.concatenate([plans[first], rest[first]])
+        if ahead.stop >= tasks and totals[first] < best:
+            best, best_plan = totals[first], np.concatenate([plans[first], rest[first]])
         order = np.argsort(totals, kind="stable")[: 4 * beam]
         frees, costs, plans = frees[order], costs[order], plans[order]
         keep = np.flatnonzero(_undominated(frees, costs))[:beam]
