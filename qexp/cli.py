@@ -34,9 +34,11 @@ class _Jobs:
     """The jobs of one command: what Hydra calls, and what could not be run."""
 
     def __init__(self) -> None:
+        self.started = False
         self.refused: list[Exception] = []
 
     def __call__(self, config: DictConfig) -> None:
+        self.started = True
         from qexp.run import run  # everything that --help and --cfg can do without
 
         try:
@@ -75,6 +77,11 @@ def main() -> int:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
     except (HydraException, OmegaConfBaseException) as error:
         jobs.refused.append(error)
+    except ValueError as error:
+        if jobs.started:
+            raise
+        # How Hydra refuses, for example, an option that is a number.
+        jobs.refused.append(InputError(f"{error}: {' '.join(sys.argv[1:])}"))
     except KeyboardInterrupt:
         print("qexp: interrupted", file=sys.stderr)
         return 130

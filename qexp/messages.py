@@ -12,6 +12,8 @@ from hydra.errors import MissingConfigException
 from qexp.errors import InputError
 from qexp.option import REGISTRY
 
+ROOT_KEYS = ("seed", "plots", "eval.episodes", "eval.baselines", "eval.seed")
+
 
 def explain(error: BaseException) -> str:
     """Say in one line what is wrong with the input, with what would be accepted."""
@@ -46,23 +48,22 @@ def _unknown_option(error: MissingConfigException, text: str) -> str:
 
 
 def _closest(key: str) -> str:
+    """Say which key a mistyped one may stand for, or which options would have it."""
+    keys = {
+        f"{group}={name}": [f"{group.replace('/', '.')}.{field.name}" for field in dataclasses.fields(cls)]
+        for group, options in REGISTRY.items()
+        for name, cls in options.items()
+    }
+    if owners := [choice for choice, its in keys.items() if key in its]:
+        return f"; it belongs to {' and '.join(owners)}"
     parent, _, name = key.rpartition(".")
-    classes = [cls for options in REGISTRY.values() for cls in options.values()]
-    names = {
-        field.name for cls in classes for field in dataclasses.fields(cls) if not field.name.startswith("_")
-    }
-    names |= {
-        "seed",
-        "eval",
-        "plots",
-        "episodes",
-        "baselines",
-        *(group for group in REGISTRY if "/" not in group),
-    }
-    close = difflib.get_close_matches(name, sorted(names), n=1)
-    if not close:
-        return "; qexp --cfg job shows all keys"
-    return f"; did you mean {'.'.join(filter(None, (parent, close[0])))!r}?"
+    known = sorted({*ROOT_KEYS, *REGISTRY, *(key for its in keys.values() for key in its)})
+    siblings = [other for other in known if other.rpartition(".")[0] == parent]
+    for candidates in (siblings, known):
+        by_name = {re.split("[./]", other)[-1]: other for other in candidates}
+        if close := difflib.get_close_matches(name, by_name, n=1):
+            return f"; did you mean {by_name[close[0]]!r}?"
+    return "; qexp --cfg job shows all keys"
 
 
 def options_of(conf: Path) -> dict[str, dict[str, str]]:

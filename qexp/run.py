@@ -60,12 +60,12 @@ def run(config: DictConfig, folder: RunFolder) -> Result:
     learned = algo if algo != "none" else next((name for name in schedulers if name == "policy"), None)
     identity = Identity.of(resolved, fleet)
 
+    training = None
     with make(resolved["tracking"], Tracking).start(_run_name(resolved, algo)) as tracker:
         try:
             OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
             tracker.log_params(resolved)
             tracker.set_tags({**identity.tags, "run_folder": str(folder.path)})
-            training = None
             if algo != "none":
                 training = _train(resolved, scenario, folder.path, identity, tracker, console)
                 schedulers = {algo: PolicyScheduler(path=str(folder.path / "policy")), **schedulers}
@@ -81,7 +81,8 @@ def run(config: DictConfig, folder: RunFolder) -> Result:
             write_files(result, evaluation, identity, folder)
             log_result(result, tracker, scenario)
         except BaseException as error:
-            if not isinstance(error, InputError):
+            # Refused input leaves nothing behind, but what was trained is kept.
+            if training is not None or not isinstance(error, InputError):
                 write_failure(error, identity, folder, tracker)
             raise
     console.print(f"run folder: {_relative(folder.path)}", soft_wrap=True, highlight=False)

@@ -10,18 +10,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from omegaconf.errors import OmegaConfBaseException
+
 from qexp.errors import InputError
 
 RESULT_FILE = "result.json"
-HYDRA_FILES = {".hydra", "qexp.log"}
+START_FILES = {".hydra", "qexp.log", "config.yaml"}
+"""What Hydra and we write before anything is computed."""
 
 
 @dataclass
 class RunFolder:
     """A folder that other programs read; result.json appears last.
 
-    As a context manager it undoes Hydra's own files when the input turns out to be unusable, so that a
-    mistyped command leaves nothing behind.
+    As a context manager it removes what is there when the input turns out to be unusable before anything
+    was computed, so that a mistyped command leaves nothing behind.
     """
 
     path: Path
@@ -37,12 +40,20 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, InputError) and {item.name for item in self.path.iterdir()} <= HYDRA_FILES:
-            shutil.rmtree(self.path)
-            for parent in self.path.parents:
-                if parent.name == "outputs" or parent == Path.cwd() or any(parent.iterdir()):
-                    break
-                parent.rmdir()
+        if not isinstance(error, (InputError, OmegaConfBaseException)):
+            return
+        if {item.name for item in self.path.iterdir()} <= START_FILES:
+            for item in self.path.iterdir():
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+            self._prune()
+
+    def _prune(self) -> None:
+        """Remove the folder, and those above it, inside the current one, that it leaves empty."""
+        here = Path.cwd()
+        for folder in (self.path, *(above for above in self.path.parents if here in above.parents)):
+            if folder == here or folder in here.parents or any(folder.iterdir()):
+                break
+            folder.rmdir()
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write a JSON file atomically."""

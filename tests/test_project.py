@@ -28,6 +28,7 @@ LAYERS = [
     ["env"],
     ["algo", "deploy", "report", "tracking"],
     ["evaluate", "schema"],
+    ["record"],
     ["run"],
     ["cli"],
     ["__main__"],

@@ -27,7 +27,7 @@ ADVANTAGES = "advantages"
 VALUE_TARGETS = "value_targets"
 
 
-class A2CAlgorithmConfig(PPOConfig):  # type: ignore[misc]
+class A2CAlgorithmConfig(PPOConfig):
     """RLlib's settings of A2C: PPO's, plus the ends of its schedules and the scale of the rewards."""
 
     def __init__(self, algo_class: type | None = None) -> None:
@@ -44,8 +44,10 @@ class A2CAlgorithmConfig(PPOConfig):  # type: ignore[misc]
         return A2CLearner
 
 
-class A2CLearner(PPOTorchLearner):  # type: ignore[misc]
+class A2CLearner(PPOTorchLearner):
     """Policy gradient, value error and entropy, all over the whole batch."""
+
+    config: Any
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Set learning rate and entropy coefficient for how far training is."""
@@ -59,7 +61,7 @@ class A2CLearner(PPOTorchLearner):  # type: ignore[misc]
         del timesteps
 
     def compute_loss_for_module(
-        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, torch.Tensor]
+        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> torch.Tensor:
         """Return the loss; its gradient is minus the policy gradient plus value error and entropy terms."""
         log_policy = torch.log_softmax(fwd_out[Columns.ACTION_DIST_INPUTS], dim=-1)
@@ -77,12 +79,16 @@ class A2CLearner(PPOTorchLearner):  # type: ignore[misc]
             key=module_id,
             window=1,
         )
-        return policy_loss + config.vf_loss_coeff * value_loss - self.entropy_coefficient * entropy
+        loss: torch.Tensor = (
+            policy_loss + config.vf_loss_coeff * value_loss - self.entropy_coefficient * entropy
+        )
+        return loss
 
 
 def set_learning_rate(learner: TorchLearner, progress: float) -> None:
     """Set a learner's optimisers to the learning rate of its config's linear schedule, and log it."""
-    rate = linear(learner.config.lr, learner.config.lr_final, progress)
+    config: Any = learner.config
+    rate = linear(config.lr, config.lr_final, progress)
     for module_id in learner.module.keys():  # noqa: SIM118 -- a MultiRLModule iterates over modules otherwise
         for _, optimizer in learner.get_optimizers_for_module(module_id):
             for group in optimizer.param_groups:
@@ -90,8 +96,11 @@ def set_learning_rate(learner: TorchLearner, progress: float) -> None:
         learner.metrics.log_value((module_id, "learning_rate"), rate, window=1)
 
 
-class A2CAlgorithm(LockstepAlgorithm, PPO):  # type: ignore[misc]
+class A2CAlgorithm(LockstepAlgorithm, PPO):
     """A2C: collect whole rollouts, estimate advantages on arrays, take one gradient step."""
+
+    config: Any
+    metrics: Any
 
     @classmethod
     def get_default_config(cls) -> A2CAlgorithmConfig:
@@ -108,7 +117,9 @@ class A2CAlgorithm(LockstepAlgorithm, PPO):  # type: ignore[misc]
     def batch(self, rollouts: list[Rollout]) -> dict[str, Any]:
         """Turn rollouts into the learner's rows: one per action, none for ticks spent on resets."""
         parts = [self._rows(rollout) for rollout in rollouts]
-        rows = {key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != Columns.OBS}
+        rows: dict[str, Any] = {
+            key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != Columns.OBS
+        }
         rows[Columns.OBS] = {
             key: np.concatenate([part[Columns.OBS][key] for part in parts]) for key in parts[0][Columns.OBS]
         }

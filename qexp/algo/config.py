@@ -109,6 +109,6 @@ class DQN(Training):
         needed = 2 * self.num_envs * (self.num_env_runners or 1) * (self.rollout_length + self.n_step + 1)
         if self.buffer_size < needed:
             raise InputError(
-                f"algo.buffer_size: {self.buffer_size} is too small for algo.num_envs, algo.rollout_length and "
-                f"algo.n_step; it must hold at least {needed} steps"
+                f"algo.buffer_size={self.buffer_size}: must be at least {needed} with these algo.num_envs, "
+                "algo.rollout_length and algo.n_step"
             )

@@ -29,7 +29,7 @@ DISCOUNTS = "discounts"
 WEIGHTS = "weights"
 
 
-class DQNAlgorithmConfig(DQNConfig):  # type: ignore[misc]
+class DQNAlgorithmConfig(DQNConfig):
     """RLlib's settings of DQN, plus the ends of the schedules and what the columnar replay needs."""
 
     def __init__(self, algo_class: type | None = None) -> None:
@@ -50,7 +50,7 @@ class DQNAlgorithmConfig(DQNConfig):  # type: ignore[misc]
         return DQNLearner
 
 
-class DQNLearner(DQNTorchLearner):  # type: ignore[misc]
+class DQNLearner(DQNTorchLearner):
     """Huber loss of n-step temporal-difference errors, weighted by importance."""
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ class DQNLearner(DQNTorchLearner):  # type: ignore[misc]
         set_learning_rate(self, timesteps.get(PROGRESS, 0.0))
 
     def compute_loss_for_module(
-        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, torch.Tensor]
+        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> torch.Tensor:
         """Return the loss, and leave every row's error with the metrics for the replay's priorities."""
         chosen = fwd_out[QF_PREDS].gather(-1, batch[Columns.ACTIONS][:, None])[:, 0]
@@ -70,7 +70,8 @@ class DQNLearner(DQNTorchLearner):  # type: ignore[misc]
         following = torch.where(torch.isfinite(following), following, 0.0)
         target = batch[Columns.REWARDS] + batch[DISCOUNTS] * following
         errors = (chosen - target).detach()
-        loss = (batch[WEIGHTS] * torch.nn.functional.huber_loss(chosen, target, reduction="none")).mean()
+        huber = torch.nn.functional.huber_loss(chosen, target, reduction="none")
+        loss: torch.Tensor = (batch[WEIGHTS] * huber).mean()
         self.metrics.log_value((module_id, keys.TD_ERROR_KEY), errors, reduce="item_series")
         self.metrics.log_dict(
             {"q_loss": loss.detach(), "q_mean": chosen.detach().mean(), "td_error_mean": errors.abs().mean()},
@@ -80,15 +81,19 @@ class DQNLearner(DQNTorchLearner):  # type: ignore[misc]
         return loss
 
 
-class DQNAlgorithm(LockstepAlgorithm, DQN):  # type: ignore[misc]
+class DQNAlgorithm(LockstepAlgorithm, DQN):
     """DQN: collect a short rollout of many episodes, then learn from the memory as often as it takes."""
+
+    config: Any
+    metrics: Any
+    local_replay_buffer: Any
 
     @classmethod
     def get_default_config(cls) -> DQNAlgorithmConfig:
         """Return the default settings."""
         return DQNAlgorithmConfig()
 
-    def _create_local_replay_buffer_if_necessary(self, config: DQNAlgorithmConfig) -> Replay:
+    def _create_local_replay_buffer_if_necessary(self, config: Any) -> Any:
         return Replay(
             config.buffer_size,
             n_step=config.n_step,

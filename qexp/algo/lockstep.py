@@ -54,13 +54,16 @@ class Rollout:
     outputs: dict[str, Array]
 
 
-class LockstepEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
+class LockstepEnvRunner(EnvRunner, Checkpointable):
     """RLlib environment runner for one vector environment that steps all its episodes in NumPy.
 
     The environment is the registered creator, or the callable, that ``config.environment()`` names; it gets
     RLlib's ``EnvContext`` with the key ``num_envs``. It must reset on the step after an episode's end
     (``AutoresetMode.NEXT_STEP``).
     """
+
+    config: Any
+    env: Any
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
@@ -110,13 +113,11 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
 
     def make_module(self) -> None:
         """Create the module that chooses the actions."""
-        spec = self.config.get_rl_module_spec(
-            env=self.env, spaces=self.get_spaces(), inference_only=True
-        )
+        spec = self.config.get_rl_module_spec(env=self.env, spaces=self.get_spaces(), inference_only=True)
         self.module = spec.build()
         self.module.eval()
 
-    def sample(  # noqa: D417 -- the rest are the module's own
+    def sample(
         self,
         *,
         num_timesteps: int | None = None,
@@ -231,7 +232,7 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         """Return the metrics of the steps and episodes since the last call, under RLlib's names."""
         steps, self._steps_since_metrics = self._steps_since_metrics, 0
         finished = self._episodes.take()
-        counts = {
+        counts: dict[str | tuple[str, ...], int] = {
             keys.NUM_ENV_STEPS_SAMPLED: steps,
             (keys.NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID): steps,
             (keys.NUM_MODULE_STEPS_SAMPLED, DEFAULT_MODULE_ID): steps,
@@ -239,7 +240,7 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         }
         for key, count in counts.items():
             self.metrics.log_value(key, count, reduce="sum")
-        lifetime = {
+        lifetime: dict[str | tuple[str, ...], int] = {
             keys.NUM_ENV_STEPS_SAMPLED_LIFETIME: steps,
             (keys.NUM_AGENT_STEPS_SAMPLED_LIFETIME, DEFAULT_AGENT_ID): steps,
             (keys.NUM_MODULE_STEPS_SAMPLED_LIFETIME, DEFAULT_MODULE_ID): steps,

@@ -16,7 +16,7 @@ PROGRESS = "progress"
 """Key of the training progress, 0 to 1, in the ``timesteps`` that a learner's update gets."""
 
 
-class LockstepAlgorithm(Algorithm):  # type: ignore[misc]
+class LockstepAlgorithm(Algorithm):
     """Mix this into an RLlib algorithm whose environment runners are lockstep runners.
 
     Attributes:
@@ -25,6 +25,11 @@ class LockstepAlgorithm(Algorithm):  # type: ignore[misc]
     """
 
     progress: float = 0.0
+    config: Any
+    _logdir: Any
+    metrics: Any
+    env_runner_group: Any
+    learner_group: Any
 
     def _setup_logdir(self) -> None:
         # RLlib would leave an empty folder in the user's home for every run.

@@ -1,4 +1,4 @@
-"""The placement network as RLlib modules: one that holds a policy and a value, one that holds action values."""
+"""The placement network as RLlib modules: one holds a policy and a value, one holds action values."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ QF_NEXT_PREDS = "qf_next_preds"
 QF_TARGET_NEXT_PREDS = "qf_target_next_preds"
 
 
-class PlacementModule(TorchRLModule):  # type: ignore[misc]
+class PlacementModule(TorchRLModule):
     """A placement network that reads the observation's ``task``, ``nodes`` and ``action_mask``.
 
     Its weights sit under ``network.`` in the module's state: that part of a checkpoint is the policy.
     ``model_config["architecture"]`` holds the fields of `Architecture`.
     """
+
+    model_config: Any
 
     def setup(self) -> None:
         """Build the network."""
@@ -38,7 +40,7 @@ def _run(network: Any, observation: dict[str, Tensor], masked: float) -> tuple[T
     return scores.masked_fill(mask == 0, masked), values
 
 
-class ActorCriticModule(PlacementModule, ValueFunctionAPI):  # type: ignore[misc]
+class ActorCriticModule(PlacementModule, ValueFunctionAPI):
     """Scores are logits of a categorical policy; forbidden nodes have probability zero."""
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
@@ -68,12 +70,12 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):  # type: ignore[misc
         return values
 
 
-class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):  # type: ignore[misc]
+class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
     """Scores are action values; a forbidden node's value is minus infinity, also in bootstrap targets."""
 
     def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
         with torch.inference_mode():
-            values, _state_value = _run(self.network, batch[Columns.OBS], -torch.inf)
+            values = self.compute_q_values(batch)[QF_PREDS]
         return {Columns.ACTIONS: values.argmax(-1)}
 
     def _forward_exploration(
@@ -86,7 +88,7 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):  # 
     ) -> dict[str, Tensor]:
         """Choose the best node, or with probability ``epsilon`` any allowed one."""
         with torch.inference_mode():
-            values, _state_value = _run(self.network, batch[Columns.OBS], -torch.inf)
+            values = self.compute_q_values(batch)[QF_PREDS]
             lottery = torch.rand(values.shape, generator=generator)
             lottery = lottery.masked_fill(batch[Columns.OBS]["action_mask"] == 0, -1.0)
             explores = torch.rand(len(values), generator=generator) < epsilon
@@ -96,15 +98,15 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):  # 
     def _forward_train(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
         """Value of the states with gradients, and of the next states, online and target, without."""
         with torch.no_grad():
-            online_next, _ = _run(self.network, batch[Columns.NEXT_OBS], -torch.inf)
-            target_next, _ = _run(self.target_network, batch[Columns.NEXT_OBS], -torch.inf)
+            online_next = _run(self.network, batch[Columns.NEXT_OBS], -torch.inf)[0]
+            target_next = _run(self.target_network, batch[Columns.NEXT_OBS], -torch.inf)[0]
         return {
             **self.compute_q_values(batch),
             QF_NEXT_PREDS: online_next,
             QF_TARGET_NEXT_PREDS: target_next,
         }
 
-    def compute_q_values(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+    def compute_q_values(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return the value of every node, ``[batch, nodes]``."""
         return {QF_PREDS: _run(self.network, batch[Columns.OBS], -torch.inf)[0]}
 

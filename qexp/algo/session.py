@@ -60,9 +60,8 @@ def ray_session(num_env_runners: int = 0) -> Iterator[None]:
 def _start(num_env_runners: int, folder: Path) -> None:
     import ray
 
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(**quiet)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
         return
     ray.init(
         address="local",
@@ -73,7 +72,8 @@ def _start(num_env_runners: int, folder: Path) -> None:
         _temp_dir=str(folder),
         # Idle worker processes would take start-up time and memory that a local run never uses.
         _system_config={"enable_worker_prestart": False, "prestart_worker_first_driver": False},
-        **quiet,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
     )
 
 

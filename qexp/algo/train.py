@@ -86,8 +86,7 @@ def train(
     torch.set_num_threads(1)
     try:
         with ray_session(config.num_env_runners):
-            register_env(ENV_NAME, lambda context: make_vector_env(context["num_envs"]))
-            algorithm = _rllib_config(config, architecture.as_dict(), seed).build_algo()
+            algorithm = build(config, architecture, make_vector_env, seed)
             try:
                 return _iterate(
                     algorithm, budget, config.checkpoint_every, folder / "checkpoints", metadata, on_iteration
@@ -96,6 +95,17 @@ def train(
                 algorithm.stop()
     finally:
         torch.set_num_threads(threads)
+
+
+def build(
+    config: A2C | DQN,
+    architecture: Architecture,
+    make_vector_env: Callable[[int], VectorEnv[Any, Any, Any]],
+    seed: int,
+) -> Any:
+    """Return the RLlib algorithm of a config, inside a `ray_session`; ``restore_from_path`` resumes one."""
+    register_env(ENV_NAME, lambda context: make_vector_env(context["num_envs"]))
+    return _rllib_config(config, architecture.as_dict(), seed).build_algo()
 
 
 def _architecture(config: A2C | DQN, make_vector_env: Callable[[int], Any]) -> Architecture:

@@ -46,7 +46,9 @@ class Clairvoyant(Scheduler):
         """Return the planned node of the next task, see `Scheduler.select`."""
         if not self._plan:
             free = np.maximum(nodes.free_at, 0.0)
-            self._plan = plan(self._episode.arrival, self._episode.service, free, self.beam, self.horizon).tolist()
+            self._plan = plan(
+                self._episode.arrival, self._episode.service, free, self.beam, self.horizon
+            ).tolist()
         self._next += 1
         return self._plan[self._next - 1]
 
@@ -69,7 +71,8 @@ def plan(arrival: Floats, service: Floats, free: Floats, beam: int, horizon: int
     plans = np.zeros((1, 0), dtype=np.int64)
     # Minimum completion time for all tasks is the plan to improve on.
     totals, rest = _complete(arrival, service, frees, costs)
-    best, best_plan = totals[0], rest[0]
+    best = totals[0]
+    best_plan: Ints = rest[0]
     for i in range(tasks):
         nodes = np.flatnonzero(np.isfinite(service[i]))
         end = np.maximum(frees[:, nodes], arrival[i]) + service[i, nodes]

@@ -16,7 +16,7 @@ from qexp.errors import InputError
 
 _SQLITE = "sqlite:///"
 # A server that does not answer is found out in seconds; MLflow would go on trying for minutes.
-_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
 
 def open_store(uri: str) -> tuple[MlflowClient, str | None]:

@@ -77,7 +77,7 @@ FAMILIES = {
     "qnn": range(2, 51),
     "qpeexact": range(2, 51),
     "qpeinexact": range(2, 51),
-    "qwalk": range(3, 7),  # too deep beyond
+    "qwalk": range(3, 7),  # already as deep as most families are at 50 qubits
     "randomcircuit": range(2, 51),
     "rg_qft_multiplier": range(4, 33, 4),  # too deep beyond
     "vbe_ripple_carry_adder": range(4, 51, 3),
@@ -90,7 +90,8 @@ FAMILIES = {
 
 "Too deep" is past 16,000 layers on 127 qubits: a few such circuits would take most of a workload's time.
 Left out: circuits that measure half-way and act on the outcome (dynamic_qft, ghz_dynamic, iqpe,
-seven_qubit_steane_code, shors_nine_qubit_code), which seven of the machines cannot run; and shor.
+seven_qubit_steane_code, shors_nine_qubit_code), which seven of the machines cannot run; and shor (two
+sizes only, too deep).
 """
 
 Row = tuple[str, int, int, str, int, int, float, float]

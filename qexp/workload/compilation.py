@@ -34,11 +34,13 @@ _OPERATIONS = {
 }
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    "graphstate": {"seed": 10},
     "vqe_real_amp": {"entanglement": "full"},
     "vqe_su2": {"entanglement": "full"},
 }
-"""Generator options. MQT Bench 2 entangles these two linearly by default; the placement papers' circuits,
-made with MQT Bench 1, were fully entangled, and so more than ten times as deep at 27 qubits."""
+"""Generator options. Graph states are random unless seeded (10 is MQT Bench's seed elsewhere). MQT Bench 2
+entangles the two ansatz circuits linearly by default; the placement papers' circuits, made with MQT Bench
+1, were fully entangled, and so more than ten times as deep at 27 qubits."""
 
 
 @dataclass(frozen=True)

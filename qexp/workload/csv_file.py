@@ -24,6 +24,7 @@ from qexp.workload.workload import Circuits, Workload
 
 VIRTUAL = {"rz", "barrier", "delay", "id", "u1", "p"}
 """Operations that take no time and make no error on IBM machines (virtual Z and bookkeeping)."""
+MOST = 10**9  # no circuit has more layers or gates; larger numbers are slips of a keyboard
 TWO_QUBIT = {"cx", "ecr", "cz", "swap", "rzz"}
 
 
@@ -119,9 +120,9 @@ class CSV(Workload):
                 value = int(record[column])
             except ValueError:
                 value = minimum - 1
-            if value < minimum:
+            if not minimum <= value <= MOST:
                 raise InputError(
-                    f"{self.path}:{line}: {column}: expected a whole number of at least {minimum}, "
+                    f"{self.path}:{line}: {column}: expected a whole number from {minimum} to {MOST}, "
                     f"got {record[column]!r}"
                 )
             return value
@@ -131,11 +132,14 @@ class CSV(Workload):
         return _Row(line, record["algorithm"], width, integer("original_depth", 0), compiled)
 
     def _gates(self, text: str, line: int) -> dict[str, int]:
+        problem = f"{self.path}:{line}: gates: expected counts by gate, got {text!r}"
         try:
-            counts = ast.literal_eval(text)
-            return {str(name): int(count) for name, count in counts.items()}
-        except (ValueError, SyntaxError, AttributeError, TypeError) as error:
-            raise InputError(f"{self.path}:{line}: gates: expected counts by gate, got {text!r}") from error
+            counts = {str(name): int(count) for name, count in ast.literal_eval(text).items()}
+        except (ValueError, SyntaxError, AttributeError, TypeError, OverflowError) as error:
+            raise InputError(problem) from error
+        if not all(0 <= count <= MOST for count in counts.values()):
+            raise InputError(problem)
+        return counts
 
 
 def _machines(path: str, header: object) -> list[int]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -34,10 +36,7 @@ def recorded(runner, ticks):
     rollout = runner.sample()
     env = DelayedCosts(ENVS)
     observation, _ = env.reset(seed=runner._seed)
-    history = [(observation, None, None, None, None)]
-    for tick in range(ticks):
-        history.append(env.step(rollout.actions[tick])[:4] + (env.total.copy(),))
-    return rollout, history
+    return rollout, [(observation,), *(env.step(rollout.actions[tick]) for tick in range(ticks))]
 
 
 @pytest.mark.usefixtures("ray")
@@ -95,7 +94,8 @@ class TestRollout:
 
 @pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize(
-    ("module", "exploration"), [(ActorCriticModule, {}), (QModule, {"epsilon": 0.5}), (QModule, {"epsilon": 0.0})]
+    ("module", "exploration"),
+    [(ActorCriticModule, {}), (QModule, {"epsilon": 0.5}), (QModule, {"epsilon": 0.0})],
 )
 @pytest.mark.parametrize("explore", [True, False])
 def test_a_forbidden_node_is_never_chosen(module, exploration, explore):
@@ -159,29 +159,30 @@ def test_weights_are_taken_over_unless_they_are_old():
     for key, value in target.module.get_state().items():
         np.testing.assert_array_equal(value, weights[key])
     other = {key: value + 1 for key, value in weights.items()}
+    name = "network.value_out.bias"
     target.set_state({"rl_module": other, "weights_seq_no": 5})
-    np.testing.assert_array_equal(target.module.get_state()["network.value_out.bias"], weights["network.value_out.bias"])
+    assert target.module.get_state()[name] == weights[name]
     target.set_state({"rl_module": other, "weights_seq_no": 6})
-    np.testing.assert_array_equal(target.module.get_state()["network.value_out.bias"], other["network.value_out.bias"])
+    assert target.module.get_state()[name] == other[name]
 
 
 @pytest.mark.usefixtures("ray")
 def test_state_holds_the_exploration_so_that_a_copy_chooses_alike():
     source, target = make_runner(), make_runner()
     source.sample()
-    observations = {key: torch.from_numpy(value) for key, value in source._observation.items()}
+    batch = {"obs": {key: torch.from_numpy(value) for key, value in source._observation.items()}}
     target.set_state(source.get_state())
-    choices = [
-        runner.module.forward_exploration({"obs": observations}, generator=runner._generator)["actions"].tolist()
-        for runner in (source, target)
-    ]
-    assert choices[0] == choices[1]
+
+    def choice(runner):
+        return runner.module.forward_exploration(batch, generator=runner._generator)["actions"].tolist()
+
+    assert choice(source) == choice(target)
 
 
 @pytest.mark.usefixtures("ray")
 def test_an_environment_that_resets_in_the_same_step_is_refused():
     class SameStep(DelayedCosts):
-        metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        metadata: ClassVar = {"autoreset_mode": AutoresetMode.SAME_STEP}
 
     with pytest.raises(ValueError, match="must reset on the next step"):
         make_runner(env=SameStep)

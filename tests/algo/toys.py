@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -19,11 +19,12 @@ class DelayedCosts(VectorEnv):
     """Pick the cheapest allowed node; the bill comes one step later, the last one at once.
 
     ``nodes[..., 0]`` is the cost, uniform in 0 to 1, but a node whose flag ``nodes[..., 1]`` is set costs one
-    more than it shows; the prior reads the shown cost. Episodes have `LENGTH` steps; ``truncating`` environments cut them off instead of
-    ending them. The info ``total_completion_time`` is the episode's total cost.
+    more than it shows; the prior reads the shown cost. Episodes have `LENGTH` steps; ``truncating``
+    environments cut them off instead of ending them. The info ``total_completion_time`` is the episode's
+    total cost.
     """
 
-    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: ClassVar = {"autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(self, num_envs: int, *, truncating: bool = False) -> None:
         self.num_envs = num_envs

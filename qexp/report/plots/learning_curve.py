@@ -10,6 +10,7 @@ from matplotlib.ticker import EngFormatter
 
 from qexp.report.plots.style import LEARNED, REFERENCE, figure
 
+_COLUMNS = ("env_steps", "seconds", "episode_total_completion_time_mean")
 # A curve of ten points or fewer is shown as it is.
 _SMOOTHED_FROM = 10
 
@@ -21,12 +22,12 @@ def plot(
 
     Args:
         training: One row per iteration: `env_steps`, `seconds` and `episode_total_completion_time_mean` (s,
-            NaN before the first episode has finished).
+            NaN, or no such column, before the first episode has finished).
         path: PNG to write.
         reference: Mean total completion time of mct on the evaluation episodes, seconds.
         learned: Name of the trained algorithm.
     """
-    rows = training.dropna(subset=["episode_total_completion_time_mean"])
+    rows = training.reindex(columns=[*_COLUMNS]).dropna()
     steps = rows["env_steps"].to_numpy(dtype=np.float64)
     times = rows["episode_total_completion_time_mean"].to_numpy(dtype=np.float64)
     with figure(path, height=4.2) as canvas:

@@ -1,0 +1,264 @@
+"""Whole training runs, on a toy whose best policy is known."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toys import LENGTH, DelayedCosts, best_cost, random_cost
+
+from qexp.algo.config import A2C, DQN
+from qexp.policy.network import Architecture, PlacementNetwork
+
+SMALL_A2C = {"num_envs": 64, "rollout_length": LENGTH, "hidden": 32, "prior": 0.0, "lr": 1e-2}
+SMALL_DQN = {
+    "num_envs": 32,
+    "rollout_length": 8,
+    "hidden": 32,
+    "prior": 0.0,
+    "lr": 2e-3,
+    "n_step": 2,
+    "buffer_size": 20_000,
+    "learning_starts": 1_000,
+    "batch_size": 256,
+    "target_update": 2_000,
+    "steps_per_iteration": 2_000,
+}
+
+
+def run(config, folder, *, seed=0, on_iteration=lambda row: None, make=DelayedCosts):
+    from qexp.algo.train import train
+
+    return train(
+        config,
+        make_vector_env=make,
+        seed=seed,
+        folder=folder,
+        on_iteration=on_iteration,
+        bundle_metadata={"fleet": "toy"},
+    )
+
+
+class NumpyOnly(pickle.Unpickler):
+    def find_class(self, module, name):
+        if module.split(".")[0] == "numpy" or (module, name) == ("collections", "OrderedDict"):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+def policy_weights(checkpoint):
+    """Read a checkpoint's weights the way a bundle is extracted: NumPy arrays, no Ray."""
+    path = checkpoint / "learner_group/learner/rl_module/default_policy/module_state.pkl"
+    return NumpyOnly(io.BytesIO(path.read_bytes())).load()
+
+
+def cost_of_policy(checkpoint, episodes=4000):
+    """Mean total cost of the greedy policy, run without RLlib."""
+    metadata = json.loads((checkpoint / "qexp.json").read_text())
+    network = PlacementNetwork(Architecture(**metadata["architecture"]))
+    weights = policy_weights(checkpoint)
+    prefix = "network."
+    network.load_state_dict(
+        {
+            key.removeprefix(prefix): torch.from_numpy(value)
+            for key, value in weights.items()
+            if key.startswith(prefix)
+        }
+    )
+    env = DelayedCosts(episodes)
+    observation, _ = env.reset(seed=123)
+    for _ in range(LENGTH):
+        with torch.inference_mode():
+            tensors = {key: torch.from_numpy(value) for key, value in observation.items()}
+            scores, _ = network(tensors["task"], tensors["nodes"], tensors["action_mask"])
+            actions = scores.masked_fill(tensors["action_mask"] == 0, -np.inf).argmax(-1).numpy()
+        observation, _, _, _, infos = env.step(actions)
+    return infos["total_completion_time"].mean()
+
+
+@pytest.mark.usefixtures("ray")
+@pytest.mark.parametrize(
+    ("config", "margin"),
+    [
+        (A2C(env_steps=120_000, **SMALL_A2C), 0.1),
+        (DQN(env_steps=60_000, **SMALL_DQN), 0.1),
+        (DQN(env_steps=60_000, **SMALL_DQN | {"double": False, "dueling": False, "prioritized": False}), 0.1),
+    ],
+    ids=["a2c", "dqn", "plain-dqn"],
+)
+def test_learns_to_pick_the_cheapest_node(config, margin, tmp_path):
+    result = run(config, tmp_path)
+    best, random = best_cost(), random_cost()
+    assert cost_of_policy(result.checkpoint) < best + margin * (random - best)
+    first, last = result.history[0], result.history[-1]
+    assert last["episode_total_completion_time_mean"] < first["episode_total_completion_time_mean"]
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_run_reports_every_iteration_and_ends_at_its_budget(tmp_path):
+    rows = []
+    batch = 64 * LENGTH
+    result = run(A2C(env_steps=5 * batch, **SMALL_A2C), tmp_path, on_iteration=rows.append)
+    assert result.history == rows
+    assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5]
+    assert [row["env_steps"] for row in rows] == [batch * k for k in (1, 2, 3, 4, 5)]
+    assert result.env_steps == 5 * batch
+    assert result.env_steps_per_second == pytest.approx(result.env_steps / result.seconds)
+    # Learning rate and entropy coefficient fall linearly with the steps done before the iteration.
+    assert [row["lr"] for row in rows] == pytest.approx([1e-2 * share for share in (1, 0.8, 0.6, 0.4, 0.2)])
+    start = A2C().entropy
+    assert [row["entropy_coefficient"] for row in rows] == pytest.approx(
+        [start * share for share in (1, 0.8, 0.6, 0.4, 0.2)]
+    )
+    keys = {"episode_return_mean", "episode_total_completion_time_mean", "loss", "policy_loss", "value_loss"}
+    assert keys | {"entropy", "grad_norm", "seconds"} <= set(rows[0])
+    # The environment's bill is the return with the other sign.
+    assert rows[0]["episode_return_mean"] == pytest.approx(-rows[0]["episode_total_completion_time_mean"])
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_run_ends_at_its_time_limit(tmp_path):
+    result = run(A2C(env_steps=None, seconds=1.0, **SMALL_A2C), tmp_path)
+    assert 1.0 <= result.seconds < 3.0
+
+
+@pytest.mark.usefixtures("ray")
+@pytest.mark.parametrize(
+    "config",
+    [A2C(env_steps=5_000, **SMALL_A2C), DQN(env_steps=6_000, **SMALL_DQN)],
+    ids=["a2c", "dqn"],
+)
+def test_the_same_seed_gives_the_same_weights(config, tmp_path):
+    runs = [run(config, tmp_path / name, seed=seed) for name, seed in [("a", 1), ("b", 1), ("c", 2)]]
+    first, again, other = (policy_weights(result.checkpoint) for result in runs)
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+    assert any(not np.array_equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.usefixtures("ray")
+def test_checkpoints_come_whole_and_only_the_newest_stay(tmp_path):
+    config = A2C(env_steps=64 * LENGTH * 9, checkpoint_every=2, **SMALL_A2C)
+    result = run(config, tmp_path)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["iteration_000006", "iteration_000008", "iteration_000009"]
+    assert result.checkpoint == tmp_path / "checkpoints" / "iteration_000009"
+    metadata = json.loads((result.checkpoint / "qexp.json").read_text())
+    assert metadata["fleet"] == "toy"
+    assert metadata["algorithm"] == "a2c"
+    shapes = {key: value.shape for key, value in policy_weights(result.checkpoint).items()}
+    network = PlacementNetwork(Architecture(**metadata["architecture"]))
+    assert shapes == {f"network.{key}": tuple(value.shape) for key, value in network.state_dict().items()}
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_crash_while_writing_leaves_the_last_checkpoint_alone(tmp_path):
+    from qexp.algo.checkpoint import save_checkpoint
+
+    class Algorithm:
+        def save_to_path(self, path):
+            (tmp_path / path / "weights").write_text("half")
+            raise OSError("disk full")
+
+    whole = tmp_path / "iteration_000001"
+    whole.mkdir()
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(Algorithm(), tmp_path, 1, {})
+    assert list(tmp_path.glob("iteration_*")) == [whole]
+    assert list(whole.iterdir()) == []
+
+
+@pytest.mark.usefixtures("ray")
+def test_rllib_restores_a_checkpoint(tmp_path):
+    from qexp.algo.train import build
+
+    config = A2C(env_steps=64 * LENGTH * 3, **SMALL_A2C)
+    result = run(config, tmp_path)
+    weights = policy_weights(result.checkpoint)
+    architecture = Architecture(**json.loads((result.checkpoint / "qexp.json").read_text())["architecture"])
+    algorithm = build(config, architecture, DelayedCosts, seed=5)
+    try:
+        algorithm.restore_from_path(str(result.checkpoint))
+        learner = algorithm.learner_group.get_state()["learner"]
+        for module in (learner["rl_module"]["default_policy"], algorithm.env_runner.module.get_state()):
+            assert all(np.array_equal(module[key], weights[key]) for key in weights)
+        (optimizer,) = learner["optimizer"].values()
+        assert {float(entry["step"]) for entry in optimizer["state"]["state"].values()} == {3.0}
+        row = algorithm.train()
+        assert row["env_runners"]["num_env_steps_sampled_lifetime"] == 64 * LENGTH * 4
+    finally:
+        algorithm.stop()
+
+
+@pytest.mark.usefixtures("ray")
+def test_an_interrupt_ends_the_run_and_is_passed_on(tmp_path):
+    class Watched(DelayedCosts):
+        def close(self, **_):
+            (tmp_path / f"closed-{self.num_envs}").touch()
+
+    def interrupt(row):
+        raise KeyboardInterrupt
+
+    threads = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        run(A2C(env_steps=10**9, **SMALL_A2C), tmp_path, on_iteration=interrupt, make=Watched)
+    assert (tmp_path / "closed-64").exists()
+    assert torch.get_num_threads() == threads
+
+
+def test_a_run_starts_and_stops_a_silent_ray_of_its_own():
+    script = """
+import tempfile
+from pathlib import Path
+import ray
+from qexp.algo.session import ray_session
+def folders():
+    return set(Path(tempfile.gettempdir()).glob("qexp-ray-*"))
+try:
+    with ray_session():
+        assert ray.is_initialized()
+        during = folders()
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    print("interrupted", ray.is_initialized(), len(during - folders()) > 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout == "interrupted False True\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["a2c", "dqn"])
+def test_remote_runners_feed_the_same_learner(kind, tmp_path):
+    """Two remote runners instead of one local one; a Ray of its own, as it needs more processors."""
+    script = f"""
+from pathlib import Path
+from test_train import SMALL_A2C, SMALL_DQN, cost_of_policy, run
+from toys import best_cost, random_cost
+from qexp.algo.config import A2C, DQN
+config = (
+    A2C(env_steps=120_000, num_env_runners=2, **SMALL_A2C | {{"num_envs": 32}})
+    if {kind!r} == "a2c"
+    else DQN(env_steps=60_000, num_env_runners=2, **SMALL_DQN | {{"num_envs": 16}})
+)
+result = run(config, Path({str(tmp_path)!r}))
+best, random = best_cost(), random_cost()
+assert cost_of_policy(result.checkpoint) < best + 0.1 * (random - best)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    assert done.returncode == 0, done.stderr
