@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from qexp.algo.config import Training
 from qexp.backend.fleet import FleetFile
 from qexp.build import make
 from qexp.env.scenario import Scenario
@@ -52,8 +53,10 @@ def run(config: DictConfig, folder: RunFolder) -> Result:
     fleet = make(resolved["backend"], FleetFile).load()
     scenario = make(resolved["env"], Scenario, fleet=fleet, held_out=episodes)
     scenario.check_evaluation(episodes)
+    training_config = None
     if algo != "none":
         scenario.check_training()
+        training_config = make(resolved["algo"], Training)
     if scenario.longest < scenario.tasks:
         console.print(f"note: env.tasks={scenario.tasks}, but no subset has more than {scenario.longest}")
     schedulers = _schedulers(resolved, algo)
@@ -66,15 +69,17 @@ def run(config: DictConfig, folder: RunFolder) -> Result:
             OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
             tracker.log_params(resolved)
             tracker.set_tags({**identity.tags, "run_folder": str(folder.path)})
-            if algo != "none":
-                training = _train(resolved, scenario, folder.path, identity, tracker, console)
+            if training_config is not None:
+                training = _train(training_config, scenario, folder.path, identity, tracker, console)
                 schedulers = {algo: PolicyScheduler(path=str(folder.path / "policy")), **schedulers}
             with evaluation_progress(len(schedulers), console) as done:
                 evaluation = evaluate(scenario, schedulers, episodes=episodes, seed=seed, on_scheduler=done)
             rows = leaderboard(evaluation.episodes, seed=seed)
             console.print(render(rows, learned))
             if learned is not None:
-                console.print(verdict(rows, evaluation.episodes, learned), style="bold", highlight=False)
+                console.print(
+                    verdict(rows, evaluation.episodes, learned), style="bold", highlight=False, soft_wrap=True
+                )
             result = Result(folder.path, rows, training, tracker.run_id)
             if resolved["plots"]:
                 write_plots(result, evaluation, fleet.names, learned)
@@ -101,7 +106,7 @@ def _schedulers(resolved: Mapping[str, Any], algo: str) -> dict[str, Scheduler]:
 
 
 def _train(
-    resolved: Mapping[str, Any],
+    config: Training,
     scenario: Scenario,
     folder: Path,
     identity: Identity,
@@ -109,10 +114,8 @@ def _train(
     console: Console,
 ) -> TrainingResult:
     """Train, and export the policy to the run folder."""
-    from qexp.algo.config import Training
     from qexp.env.placement_vector import PlacementVectorEnv
 
-    config = make(resolved["algo"], Training)
     with training_progress(config.env_steps, config.seconds, console) as advance:
         from qexp.algo.train import train  # imports Ray and Torch: long enough to show the bar before
 
@@ -124,7 +127,7 @@ def _train(
         training = train(
             config,
             make_vector_env=lambda num_envs: PlacementVectorEnv(scenario, num_envs),
-            seed=resolved["seed"],
+            seed=identity.seed,
             folder=folder,
             on_iteration=on_iteration,
             bundle_metadata=identity.of_policy,

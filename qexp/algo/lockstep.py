@@ -14,6 +14,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import ray
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
@@ -277,6 +278,8 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
             sequence = state.get(keys.WEIGHTS_SEQ_NO, 0)  # 0 or missing: take the weights in any case
             if sequence == 0 or self._weights_seq_no < sequence:
                 weights = state[COMPONENT_RL_MODULE]
+                if isinstance(weights, ray.ObjectRef):  # sent once for all remote runners
+                    weights = ray.get(weights)
                 self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
             if sequence > 0:
                 self._weights_seq_no = sequence

@@ -16,7 +16,7 @@ from ray.tune.registry import register_env
 from qexp.algo.a2c import A2CAlgorithmConfig
 from qexp.algo.budget import Budget
 from qexp.algo.checkpoint import save_checkpoint
-from qexp.algo.config import A2C, DQN
+from qexp.algo.config import A2C, DQN, Training
 from qexp.algo.dqn import DQNAlgorithmConfig
 from qexp.algo.lockstep_algorithm import lockstep
 from qexp.algo.modules import ActorCriticModule, QModule
@@ -46,7 +46,7 @@ class TrainingResult:
 
 
 def train(
-    config: A2C | DQN,
+    config: Training,
     *,
     make_vector_env: Callable[[int], VectorEnv[Any, Any, Any]],
     seed: int,
@@ -78,7 +78,7 @@ def train(
     architecture = _architecture(config, make_vector_env)
     metadata = {
         **(bundle_metadata or {}),
-        "algorithm": "a2c" if isinstance(config, A2C) else "dqn",
+        "algorithm": type(config).__name__.lower(),
         "architecture": architecture.as_dict(),
     }
     threads = torch.get_num_threads()
@@ -98,7 +98,7 @@ def train(
 
 
 def build(
-    config: A2C | DQN,
+    config: Training,
     architecture: Architecture,
     make_vector_env: Callable[[int], VectorEnv[Any, Any, Any]],
     seed: int,
@@ -108,7 +108,7 @@ def build(
     return _rllib_config(config, architecture.as_dict(), seed).build_algo()
 
 
-def _architecture(config: A2C | DQN, make_vector_env: Callable[[int], Any]) -> Architecture:
+def _architecture(config: Training, make_vector_env: Callable[[int], Any]) -> Architecture:
     env = make_vector_env(1)
     try:
         space = env.single_observation_space
@@ -123,7 +123,7 @@ def _architecture(config: A2C | DQN, make_vector_env: Callable[[int], Any]) -> A
         env.close()
 
 
-def _rllib_config(config: A2C | DQN, architecture: dict[str, Any], seed: int) -> Any:
+def _rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> Any:
     if isinstance(config, A2C):
         rllib: Any = A2CAlgorithmConfig()
         rllib.lambda_ = config.gae_lambda
@@ -134,7 +134,7 @@ def _rllib_config(config: A2C | DQN, architecture: dict[str, Any], seed: int) ->
         module: type = ActorCriticModule
         # The tick that every environment spends on its reset comes on top of the episode's.
         ticks, iteration_steps = config.rollout_length + 1, 0
-    else:
+    elif isinstance(config, DQN):
         rllib = DQNAlgorithmConfig()
         rllib.double_q = config.double
         rllib.n_step = config.n_step
@@ -150,6 +150,8 @@ def _rllib_config(config: A2C | DQN, architecture: dict[str, Any], seed: int) ->
         rllib.target_network_update_freq = config.target_update
         module = QModule
         ticks, iteration_steps = config.rollout_length, config.steps_per_iteration
+    else:
+        raise TypeError(f"no algorithm learns from a {type(config).__name__}")
     rllib.lr = config.lr
     rllib.lr_final = config.lr_final
     rllib.gamma = config.gamma

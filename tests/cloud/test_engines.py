@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,9 +69,30 @@ def problems(draw: st.DrawFn) -> tuple[list[Episode], Fleet, dict[str, object], 
     return episodes, fleet_of([5] * nodes), rules, decisions
 
 
+TASK_FIELDS = (
+    "now",
+    "arrival",
+    "width",
+    "depth",
+    "shots",
+    "reschedules",
+    "remaining",
+    "service",
+    "esp",
+    "mask",
+)
+NODE_FIELDS = ("free_at", "pending", "refusals")
+OUTCOME_FIELDS = ("refused", "wait", "service", "delay", "esp", "placed_all", "gave_up")
+
+
+def assert_equal_fields(one: object, batch: object, b: int, names: tuple[str, ...]) -> None:
+    for name in names:
+        assert np.array_equal(getattr(one, name), getattr(batch, name)[b]), name
+
+
 @settings(max_examples=200, deadline=None)
 @given(problems())
-def test_engines_agree_task_by_task(problem) -> None:  # noqa: ANN001
+def test_engines_agree_task_by_task(problem):
     episodes, fleet, rules, decisions = problem
     reference = [SimulatedCloud(fleet, episode, **rules) for episode in episodes]
     tasks = len(episodes[0])
@@ -85,39 +108,16 @@ def test_engines_agree_task_by_task(problem) -> None:  # noqa: ANN001
     batched.begin(np.arange(len(episodes)), rows, np.stack([e.arrival for e in episodes]))
     over = np.zeros(len(episodes), dtype=bool)
     for step in range(tasks * 6):
-        task, nodes = batched.task_state(), batched.node_state()
-        for b, cloud in enumerate(reference):
-            if over[b]:
-                continue
-            one, state = cloud.task_state(), cloud.node_state()
-            assert cloud.waiting is not None
-            assert cloud.waiting.index == batched.task[b]
-            for name in (
-                "now",
-                "arrival",
-                "width",
-                "depth",
-                "shots",
-                "reschedules",
-                "remaining",
-                "service",
-                "esp",
-                "mask",
-            ):
-                assert np.array_equal(getattr(one, name), getattr(task, name)[b]), name
-            for name in ("free_at", "pending", "refusals"):
-                assert np.array_equal(getattr(state, name), getattr(nodes, name)[b]), name
+        for b in np.flatnonzero(~over):
+            assert reference[b].waiting.index == batched.task[b]
+            assert_equal_fields(reference[b].task_state(), batched.task_state(), b, TASK_FIELDS)
+            assert_equal_fields(reference[b].node_state(), batched.node_state(), b, NODE_FIELDS)
         chosen = np.array([d[step] for d in decisions])
         outcome = batched.place(chosen, ~over)
-        for b, cloud in enumerate(reference):
-            if over[b]:
-                continue
-            placed = cloud.place(int(chosen[b]))
-            for name in ("refused", "wait", "service", "delay", "esp", "placed_all", "gave_up"):
-                assert getattr(placed, name) == getattr(outcome, name)[b], name
+        for b in np.flatnonzero(~over):
+            placed = reference[b].place(int(chosen[b]))
+            assert_equal_fields(placed, outcome, b, OUTCOME_FIELDS)
             over[b] = placed.placed_all or placed.gave_up
-        if over.all():
-            break
     for b, cloud in enumerate(reference):
         cloud.finish()
         for task in cloud.tasks:
@@ -130,7 +130,7 @@ def test_engines_agree_task_by_task(problem) -> None:  # noqa: ANN001
 
 @settings(max_examples=100, deadline=None)
 @given(problems())
-def test_queues_are_first_come_first_served_and_never_overlap(problem) -> None:  # noqa: ANN001
+def test_queues_are_first_come_first_served_and_never_overlap(problem):
     episodes, fleet, rules, decisions = problem
     cloud = SimulatedCloud(fleet, episodes[0], **rules)
     for node in decisions[0]:
@@ -141,7 +141,7 @@ def test_queues_are_first_come_first_served_and_never_overlap(problem) -> None: 
         here = [task for task in cloud.tasks if task.node == node]
         by_placement = sorted(here, key=lambda task: (task.placement, task.start))
         assert [t.index for t in by_placement] == [t.index for t in sorted(here, key=lambda task: task.start)]
-        for before, after in zip(by_placement, by_placement[1:], strict=False):
+        for before, after in pairwise(by_placement):
             assert after.start >= before.finish
     for task in cloud.tasks:
         if task.node >= 0:

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from qexp.algo.config import A2C, DQN
+from qexp.errors import InputError
+
+CONF = Path(__file__).parents[2] / "conf" / "algo"
+
+
+@pytest.mark.parametrize("cls", [A2C, DQN])
+def test_defaults_in_code_are_those_of_the_file(cls):
+    file = OmegaConf.load(CONF / f"{cls.__name__.lower()}.yaml")
+    del file["defaults"]
+    values = OmegaConf.to_container(OmegaConf.merge({"env": {"tasks": 25}, "algo": file}), resolve=True)
+    assert values["algo"] == dataclasses.asdict(cls())
+
+
+@pytest.mark.parametrize("cls", [A2C, DQN])
+def test_a_run_without_any_limit_is_refused_by_its_key(cls):
+    with pytest.raises(InputError, match=r"^algo\.env_steps: "):
+        cls(env_steps=None, seconds=None)
+
+
+def test_a_replay_that_cannot_hold_its_rollouts_is_refused_by_its_key():
+    with pytest.raises(InputError, match=r"^algo\.buffer_size=1000: must be at least 1792 "):
+        DQN(buffer_size=1000, num_envs=64, rollout_length=8, n_step=5)
