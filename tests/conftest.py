@@ -38,7 +38,9 @@ def make_fleet() -> Callable[..., Fleet]:
                 two_qubit_error=1e-2,
             )
             nodes.append(
-                QNode(name=f"n{i}", qubits=q, clops=clops[i] if clops else 1000.0 + i, calibration=calibration)
+                QNode(
+                    name=f"n{i}", qubits=q, clops=clops[i] if clops else 1000.0 + i, calibration=calibration
+                )
             )
         return Fleet("test", tuple(nodes))
 
@@ -152,7 +154,7 @@ class Ended:
 def qexp(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Iterator[Callable[..., Ended]]:
-    """Run the command line in this process, in the folder ``tmp_path / "cwd"``, untracked and without plots."""
+    """Run the command line in this process, in the folder ``tmp_path / "cwd"``."""
     from qexp.cli import main
 
     folder = tmp_path / "cwd"

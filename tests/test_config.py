@@ -147,7 +147,8 @@ def test_resolved_configs_are_plain():
 
 
 @pytest.mark.parametrize(
-    ("class_name", "name"), [("RoundRobin", "round_robin"), ("MQT50", "mqt50"), ("QCE", "qce"), ("MCT", "mct")]
+    ("class_name", "name"),
+    [("RoundRobin", "round_robin"), ("MQT50", "mqt50"), ("QCE", "qce"), ("MCT", "mct")],
 )
 def test_option_names_are_class_names_in_snake_case(class_name: str, name: str):
     assert option_name(class_name) == name

@@ -50,24 +50,34 @@ class Training:
 class A2C(Training):
     """Advantage actor-critic: one full-batch policy gradient step per rollout of whole episodes."""
 
-    env_steps: Annotated[int | None, Field(ge=1)] = 12_000_000
+    env_steps: Annotated[int | None, Field(ge=1)] = 6_000_000
     seconds: Annotated[float | None, Field(gt=0.0)] = None
-    num_envs: Count = 384
+    num_envs: Count = 192
     rollout_length: Count = 25
+    min_iterations: Count = 300
     num_env_runners: Annotated[int, Field(ge=0)] = 0
-    lr: Positive = 2e-3
+    lr: Positive = 4e-3
     lr_final: NonNegative = 0.0
     gamma: Fraction = 1.0
-    gae_lambda: Fraction = 0.97
+    gae_lambda: Fraction = 0.99
     normalize_advantages: bool = True
     value_coefficient: NonNegative = 0.5
     entropy: NonNegative = 0.01
     entropy_final: NonNegative = 0.0
-    reward_scale: Positive = 1.0
+    reward_scale: Positive = 0.1
     grad_clip: Positive = 1.0
     hidden: Count = 64
     prior: NonNegative = 4.0
     checkpoint_every: Count = 100
+
+    @property
+    def episodes_at_once(self) -> int:
+        """Episodes each environment runner steps at once: fewer than ``num_envs`` if the budget is small."""
+        if self.env_steps is None:
+            return self.num_envs
+        runners = max(1, self.num_env_runners)
+        affordable = self.env_steps // (self.min_iterations * self.rollout_length * runners)
+        return min(self.num_envs, max(1, affordable))
 
 
 @option("algo", "dqn")
@@ -83,7 +93,7 @@ class DQN(Training):
     lr: Positive = 1e-3
     lr_final: NonNegative = 0.0
     gamma: Fraction = 1.0
-    reward_scale: Positive = 1.0
+    reward_scale: Positive = 0.1
     grad_clip: Positive = 10.0
     hidden: Count = 64
     prior: NonNegative = 4.0

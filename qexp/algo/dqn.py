@@ -39,6 +39,8 @@ class DQNAlgorithmConfig(DQNConfig):
         self.batch_size = 512
         self.replay_ratio = 4.0
         self.buffer_size = 200_000
+        # Not RLlib's n_step: that one must fit into a rollout, this one need not.
+        self.lookahead = 1
         self.priority_exponent = 0.6
         self.importance_exponent = 0.4
         self.epsilon_start = 0.3
@@ -96,7 +98,7 @@ class DQNAlgorithm(LockstepAlgorithm, DQN):
     def _create_local_replay_buffer_if_necessary(self, config: Any) -> Any:
         return Replay(
             config.buffer_size,
-            n_step=config.n_step,
+            n_step=config.lookahead,
             gamma=config.gamma,
             priority_exponent=config.priority_exponent,
             rng=np.random.default_rng(config.seed),

@@ -106,4 +106,5 @@ def _sigterm_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        # None stands for a handler that was not installed from Python and cannot be put back.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

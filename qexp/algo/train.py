@@ -134,10 +134,11 @@ def _rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> 
         module: type = ActorCriticModule
         # The tick that every environment spends on its reset comes on top of the episode's.
         ticks, iteration_steps = config.rollout_length + 1, 0
+        num_envs = config.episodes_at_once
     elif isinstance(config, DQN):
         rllib = DQNAlgorithmConfig()
         rllib.double_q = config.double
-        rllib.n_step = config.n_step
+        rllib.lookahead = config.n_step
         rllib.batch_size = config.batch_size
         rllib.replay_ratio = config.replay_ratio
         rllib.buffer_size = config.buffer_size
@@ -150,6 +151,7 @@ def _rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> 
         rllib.target_network_update_freq = config.target_update
         module = QModule
         ticks, iteration_steps = config.rollout_length, config.steps_per_iteration
+        num_envs = config.num_envs
     else:
         raise TypeError(f"no algorithm learns from a {type(config).__name__}")
     rllib.lr = config.lr
@@ -161,7 +163,7 @@ def _rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> 
     rllib.seed = seed
     rllib.env = ENV_NAME
     rllib.num_env_runners = config.num_env_runners
-    rllib.num_envs_per_env_runner = config.num_envs
+    rllib.num_envs_per_env_runner = num_envs
     return lockstep(
         rllib, module=module, architecture=architecture, ticks=ticks, iteration_steps=iteration_steps
     )

@@ -65,7 +65,6 @@ class BatchedCloud:
         now: Time of each episode, seconds, shape ``[B]``.
         free_at: When each node has finished its queue, seconds, shape ``[B, nodes]``.
         left: Tasks still to be placed, shape ``[B]``.
-        node: Node of each placed task, -1 before, shape ``[B, tasks]``.
         finish: When each placed task ends, seconds, minus infinity before, shape ``[B, tasks]``.
         reschedules: Refusals of each task, shape ``[B, tasks]``.
         refusals: Refusals in a row up to now, shape ``[B]``.
@@ -102,11 +101,18 @@ class BatchedCloud:
         self.now = np.zeros(episodes)
         self.free_at = np.full((episodes, nodes), NEVER)
         self.left = np.zeros(episodes, dtype=np.int64)
-        self.node = np.full(shape, -1, dtype=np.int64)
+        self._queue = np.full(shape, -1, dtype=np.int64)  # of each placed task, counted through all episodes
         self.finish = np.full(shape, -np.inf)
         self.reschedules = np.zeros(shape, dtype=np.int64)
         self.refusals = np.zeros(episodes, dtype=np.int64)
         self.task = np.zeros(episodes, dtype=np.int64)
+        # Where an episode's part of an array begins when its rows are strung together: indexing those is
+        # several times faster than indexing in two dimensions.
+        self._first_slot = self._each * tasks
+        self._first_arrival = self._each * (tasks + 1)
+        self._first_queue = self._each * nodes
+        self._slot = self._first_slot
+        self._busy = np.zeros(shape, dtype=bool)
 
     def begin(self, which: Ints, rows: Ints, arrival: Floats) -> None:
         """Empty some of the clouds and start new episodes in them.
@@ -121,7 +127,7 @@ class BatchedCloud:
         self._fresh[which], self._back_head[which], self._back_count[which] = 0, 0, 0
         self.free_at[which] = self._backlog if self._backlog > 0 else NEVER
         self.left[which] = np.isfinite(arrival).sum(axis=1)
-        self.node[which], self.finish[which] = -1, -np.inf
+        self._queue[which], self.finish[which] = -1, -np.inf
         self.reschedules[which], self.refusals[which] = 0, 0
         self._next()
 
@@ -133,14 +139,14 @@ class BatchedCloud:
             active: Episodes that decide now; the others stay as they are. Default: those with tasks left.
         """
         active = self.left > 0 if active is None else active
-        each, task = self._each, self.task
-        row = self._rows[each, task]
-        service = self._tables.service[row, nodes]
+        slot, queue = self._slot, self._first_queue + nodes
+        entry = self._rows.take(slot) * self.free_at.shape[1] + nodes
+        service = self._tables.service.take(entry)
         fits = service < np.inf
         placed, refused = active & fits, active & ~fits
-        free_at = self.free_at[each, nodes]
-        wait = np.maximum(free_at - self.now, 0.0) * placed
         service[~placed] = 0.0
+        start = np.maximum(self.free_at.take(queue), self.now)
+        end = start + service
 
         # The waiting task leaves the line it stood in.
         self._fresh += active & ~self._returned
@@ -149,30 +155,30 @@ class BatchedCloud:
             self._back_head[leaving] = (self._back_head[leaving] + 1) % self._back.shape[1]
             self._back_count[leaving] -= 1
 
-        done = np.flatnonzero(placed)
-        end = np.maximum(free_at, self.now) + service
-        self.free_at[done, nodes[done]] = end[done]
-        self.finish[done, task[done]] = end[done]
-        self.node[done, task[done]] = nodes[done]
+        done = slice(None) if placed.all() else np.flatnonzero(placed)
+        self.free_at.reshape(-1)[queue[done]] = end[done]
+        self.finish.reshape(-1)[slot[done]] = end[done]
+        self._queue.reshape(-1)[slot[done]] = queue[done]
         self.left -= placed
         self.refusals += refused
         self.refusals *= ~placed
 
         back = np.flatnonzero(refused)
         if back.size:
-            self.reschedules[back, task[back]] += 1
-            slot = (self._back_head[back] + self._back_count[back]) % self._back.shape[1]
-            self._back[back, slot] = task[back]
-            self._back_at[back, slot] = self.now[back] + self._delay
+            task = self.task[back]
+            self.reschedules[back, task] += 1
+            last = (self._back_head[back] + self._back_count[back]) % self._back.shape[1]
+            self._back[back, last] = task
+            self._back_at[back, last] = self.now[back] + self._delay
             self._back_count[back] += 1
 
-        count = self.reschedules[each, task]
+        count = self.reschedules.take(slot)
         outcome = Placements(
             refused=refused,
-            wait=wait,
+            wait=(start - self.now) * placed,
             service=service,
             delay=np.asarray(count * self._delay),
-            esp=self._tables.esp[row, nodes] * placed,
+            esp=self._tables.esp.take(entry) * placed,
             placed_all=active & (self.left == 0),
             gave_up=refused & (count >= self._max_refusals),
         )
@@ -180,22 +186,45 @@ class BatchedCloud:
         return outcome
 
     def _next(self) -> None:
-        """Move every episode with tasks left to its next decision; of equals in time, returned tasks go first."""
+        """Move each episode with tasks left to its next decision; at one instant, returned tasks go first."""
         going = self.left > 0
-        fresh_at = self._arrival[self._each, self._fresh]
+        now, task = self._arrival.take(self._first_arrival + self._fresh), self._fresh
         self._returned = np.zeros_like(going)
-        now, task = fresh_at, self._fresh
         if self._back_count.any():
             back_at = np.where(self._back_count > 0, self._back_at[self._each, self._back_head], np.inf)
-            self._returned = back_at <= fresh_at
-            now = np.where(self._returned, back_at, fresh_at)
+            self._returned = back_at <= now
+            now = np.where(self._returned, back_at, now)
             task = np.where(self._returned, self._back[self._each, self._back_head], task)
         self.task = np.where(going, task, self.task)
         self.now = np.where(going, now, self.now)
+        self._slot = self._first_slot + self.task
+
+    @property
+    def node(self) -> Ints:
+        """Node of each placed task, -1 before, shape ``[B, tasks]``."""
+        return np.where(self._queue < 0, -1, self._queue - self._first_queue[:, None])
+
+    @property
+    def circuit(self) -> Ints:
+        """Row of each waiting task's circuit in the tables, shape ``[B]``; of finished episodes, the last."""
+        return self._rows.take(self._slot)
+
+    @property
+    def asked_before(self) -> Ints:
+        """How often each waiting task was refused so far, shape ``[B]``."""
+        return self.reschedules.take(self._slot)
+
+    @property
+    def pending(self) -> Ints:
+        """Tasks queued or running on each node, shape ``[B, nodes]``."""
+        episodes, nodes = self.free_at.shape
+        np.greater(self.finish, self.now[:, None], out=self._busy)
+        queues = self._queue.take(np.flatnonzero(self._busy))
+        return np.bincount(queues, minlength=episodes * nodes).reshape(episodes, nodes)
 
     def task_state(self) -> TaskState:
         """Return the waiting task of each episode; of finished episodes, the last task once more."""
-        row = self._rows[self._each, self.task]
+        row = self.circuit
         service = self._tables.service.take(row, axis=0)
         return TaskState(
             now=self.now,
@@ -203,7 +232,7 @@ class BatchedCloud:
             width=self._tables.width[row],
             depth=self._tables.depth[row],
             shots=np.full(len(row), self._tables.shots),
-            reschedules=self.reschedules[self._each, self.task],
+            reschedules=self.asked_before,
             remaining=self.left,
             service=service,
             esp=self._tables.esp.take(row, axis=0),
@@ -212,14 +241,11 @@ class BatchedCloud:
 
     def node_state(self) -> NodeState:
         """Return the nodes of each episode at its decision."""
-        episodes, nodes = self.free_at.shape
-        busy = self.finish > self.now[:, None]
-        where = (self._each[:, None] * nodes + self.node)[busy]
         return NodeState(
             qubits=self._fleet.qubits,
             clops=self._fleet.clops,
             readout_error=self._fleet.readout_error,
             free_at=self.free_at,
-            pending=np.bincount(where, minlength=episodes * nodes).reshape(episodes, nodes),
+            pending=self.pending,
             refusals=self.refusals,
         )

@@ -1,7 +1,8 @@
 """The event-driven engine on SimPy: the reference for what happens to a task.
 
-Tasks, nodes and the broker are SimPy processes and resources; the engine stops whenever the broker needs a
-decision, so a loop, a Gymnasium environment or a deployment can make it.
+Machines are SimPy processes that serve their queues; arriving and returning tasks are events that hand the
+task to the broker. The engine stops whenever the broker holds a task, so that a loop, a Gymnasium
+environment or a deployment can decide.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import simpy
@@ -78,7 +80,7 @@ class Placement:
 
 @dataclass(slots=True)
 class _Node:
-    machine: simpy.Resource
+    queue: simpy.Store
     free_at: float = NEVER
     ends: deque[float] = field(default_factory=deque)  # of the tasks placed here and not over, ascending
 
@@ -86,20 +88,6 @@ class _Node:
         while self.ends and self.ends[0] <= now:
             self.ends.popleft()
         return len(self.ends)
-
-
-@dataclass(slots=True)
-class _Request:
-    task: QTask
-    answer: Event = field(repr=False)
-
-
-def _after(env: simpy.Environment, delay: float, priority: EventPriority) -> Event:
-    """Return an event that happens after ``delay`` seconds, at a chosen place among simultaneous ones."""
-    event = Event(env)
-    event._ok, event._value = True, None  # noqa: SLF001 - what simpy.Timeout does, with a priority
-    env.schedule(event, priority, delay)
-    return event
 
 
 class SimulatedCloud:
@@ -135,16 +123,16 @@ class SimulatedCloud:
         self._delay, self._max_refusals = rescheduling_delay, max_refusals
         self._refusals = 0
         self._left = len(episode)
-        self._requests: deque[_Request] = deque()
-        self._nodes = [_Node(simpy.Resource(self._env)) for _ in fleet.nodes]
-        if initial_backlog > 0:
-            for node in self._nodes:
+        self._nodes = [_Node(simpy.Store(self._env)) for _ in fleet.nodes]
+        for node in self._nodes:
+            self._env.process(self._work(node.queue))
+            if initial_backlog > 0:
                 node.free_at = initial_backlog
-                self._env.process(self._run(node, initial_backlog, None))
+                node.queue.put((None, initial_backlog))
         self.tasks = [QTask(index) for index in range(len(episode))]
-        for task in self.tasks:
-            self._env.process(self._life(task))
         self.waiting: QTask | None = None
+        for task, arrival in zip(self.tasks, episode.arrival.tolist(), strict=True):
+            self._ask_after(arrival, task, ARRIVE)
         self._advance()
 
     @property
@@ -160,28 +148,31 @@ class SimulatedCloud:
         """
         if self.waiting is None:
             raise RuntimeError("no task waits for a decision: the episode is over")
-        request = self._requests.popleft()
-        task, i, now = request.task, request.task.index, self._env.now
+        task, self.waiting = self.waiting, None
+        i, now = task.index, self._env.now
         wait = service = esp = 0.0
-        refused = not self._fits[i, node]
+        refused = not self._fits[i][node]
+        gave_up = False
         if refused:
             task.reschedules += 1
             task.delay = task.reschedules * self._delay
             self._refusals += 1
+            gave_up = task.reschedules >= self._max_refusals
+            if gave_up:
+                task.status = Status.FAILED
+            else:
+                self._ask_after(self._delay, task, RETURN)
         else:
             chosen = self._nodes[node]
             wait = max(chosen.free_at - now, 0.0)
             service, esp = float(self._episode.service[i, node]), float(self._episode.esp[i, node])
             chosen.free_at = max(chosen.free_at, now) + service
             chosen.ends.append(chosen.free_at)
+            chosen.queue.put((task, service))
             task.node, task.placement = node, now
             self._refusals = 0
             self._left -= 1
-        gave_up = refused and task.reschedules >= self._max_refusals
-        if gave_up:
-            task.status = Status.FAILED
         outcome = Placement(refused, wait, service, task.delay, esp, self._left == 0, gave_up)
-        request.answer.succeed()
         self._advance()
         return outcome
 
@@ -218,31 +209,27 @@ class SimulatedCloud:
         )
 
     def _advance(self) -> None:
-        """Run until the broker holds a request, or nothing can ask any more."""
-        while not self._requests and self._left and self._env.peek() < float("inf"):
-            self._env.step()
-        self.waiting = self._requests[0].task if self._requests else None
+        """Run until the broker holds a task, or nothing can ask any more."""
+        env = self._env
+        while self.waiting is None and self._left and env.peek() < float("inf"):
+            env.step()
 
-    def _life(self, task: QTask) -> Generator[Event, None, None]:
-        """Live one task's life: arrive, be placed, perhaps after refusals, queue, run, leave."""
-        yield _after(self._env, float(self._episode.arrival[task.index]), ARRIVE)
-        while task.node < 0:
-            request = _Request(task, Event(self._env))
-            self._requests.append(request)
-            yield request.answer
-            if task.status is Status.FAILED:
-                return
-            if task.node < 0:
-                yield _after(self._env, self._delay, RETURN)
-        service = float(self._episode.service[task.index, task.node])
-        yield from self._run(self._nodes[task.node], service, task)
+    def _ask_after(self, delay: float, task: QTask, priority: EventPriority) -> None:
+        """Have the broker hold a task ``delay`` seconds from now; priority orders simultaneous ones."""
+        event = Event(self._env)
+        event._ok, event._value = True, task  # noqa: SLF001 - what simpy.Timeout does, with a priority
+        event.callbacks.append(self._hold)
+        self._env.schedule(event, priority, delay)
 
-    def _run(self, node: _Node, service: float, task: QTask | None) -> Generator[Event, None, None]:
-        """Queue for a node first come first served, and keep it busy for ``service`` seconds."""
-        with node.machine.request() as turn:
-            yield turn
+    def _hold(self, event: Event) -> None:
+        self.waiting = event.value
+
+    def _work(self, queue: simpy.Store) -> Generator[Event, Any, None]:
+        """Be a machine: serve one queue, first come first served, one task at a time."""
+        while True:
+            task, service = yield queue.get()
             if task is not None:
                 task.status, task.start = Status.RUNNING, self._env.now
             yield self._env.timeout(service)
-        if task is not None:
-            task.status, task.finish = Status.DONE, self._env.now
+            if task is not None:
+                task.status, task.finish = Status.DONE, self._env.now

@@ -7,8 +7,16 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from qexp.cloud.batched import NEVER, BatchedCloud
 from qexp.env.scenario import Scenario
-from qexp.policy.features import LIMIT, NODE_FEATURES, TASK_FEATURES, placement_features
+from qexp.policy.features import (
+    LIMIT,
+    NODE_FEATURES,
+    TASK_FEATURES,
+    at_moment,
+    circuit_features,
+    placement_features,
+)
 from qexp.state import NodeState, TaskState
 
 Observation = dict[str, np.ndarray] | np.ndarray
@@ -18,7 +26,8 @@ def observation_space(scenario: Scenario) -> gym.Space[Any]:
     """Return the space of one observation."""
     nodes = len(scenario.fleet)
     if scenario.observation == "flat":
-        return gym.spaces.Box(-np.inf, np.inf, (4 + 3 * nodes,), np.float64)
+        low = np.array([0.0] * 4 + [0.0, 0.0, NEVER] * nodes)
+        return gym.spaces.Box(low, np.finfo(np.float64).max, dtype=np.float64)
     return gym.spaces.Dict(
         {
             "task": gym.spaces.Box(-LIMIT, LIMIT, (len(TASK_FEATURES),), np.float32),
@@ -47,3 +56,31 @@ def observe(scenario: Scenario, task: TaskState, nodes: NodeState) -> Observatio
         return np.concatenate([head, body], axis=-1)
     features, node_features = placement_features(task, nodes)
     return {"task": features, "nodes": node_features, "action_mask": task.mask.astype(np.int8)}
+
+
+class LockstepObserver:
+    """Observes a batched cloud as `observe` does, with what depends on the circuits computed in advance."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        circuits, fleet = scenario.circuits, scenario.fleet
+        fits = np.isfinite(scenario.service)
+        self._masks = (fits if scenario.mask else np.ones_like(fits)).astype(np.int8)
+        self._features = circuit_features(
+            circuits.width, circuits.depth, scenario.service, circuits.esp, fits, fleet.qubits, fleet.clops
+        )
+
+    def observe(self, cloud: BatchedCloud) -> Observation:
+        """Return the observations of all episodes, in fresh arrays."""
+        if self._scenario.observation == "flat":
+            return observe(self._scenario, cloud.task_state(), cloud.node_state())
+        rows = cloud.circuit
+        task, nodes = at_moment(
+            self._features.take(rows),
+            now=cloud.now,
+            reschedules=cloud.asked_before,
+            remaining=cloud.left,
+            free_at=cloud.free_at,
+            pending=cloud.pending,
+        )
+        return {"task": task, "nodes": nodes, "action_mask": self._masks.take(rows, axis=0)}

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from qexp.cloud.batched import BatchedCloud, Tables
-from qexp.env.observation import Observation, observation_space, observe
+from qexp.env.observation import LockstepObserver, Observation, observation_space
 from qexp.env.reward.reward import Outcome
 from qexp.env.scenario import Scenario
 from qexp.state import Bools, Floats, Ints
@@ -49,6 +49,7 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
             max_refusals=scenario.max_refusals,
             initial_backlog=scenario.initial_backlog,
         )
+        self._observer = LockstepObserver(scenario)
         self._total = np.zeros(num_envs)
         self._over = np.zeros(num_envs, dtype=bool)
 
@@ -85,7 +86,7 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
             }
         if self._over.any():
             self._begin(np.flatnonzero(self._over))
-        self._over = over
+        self._over = over.copy()  # the infos hold the other one
         return self._observe(), reward, terminated, truncated, infos
 
     def _begin(self, which: Ints) -> None:
@@ -95,4 +96,4 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
         self._over[which] = False
 
     def _observe(self) -> Observation:
-        return observe(self.scenario, self.cloud.task_state(), self.cloud.node_state())
+        return self._observer.observe(self.cloud)

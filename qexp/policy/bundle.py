@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
@@ -134,16 +135,26 @@ def save_policy(path: str | Path, weights: Weights, metadata: Mapping[str, Any])
 
     Returns:
         The folder.
+
+    Raises:
+        InputError: Weights and architecture do not make a network that scores nodes, or something else is
+            in the way.
     """
     path = Path(path)
     weights = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights.items()}
     payload = save_tensors(weights)
+    try:
+        golden = forward(weights, metadata["architecture"], *_golden_input())
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not saved: the weights do not fit the network: {error!r}") from error
+    if not np.isfinite(golden).all():
+        raise InputError(f"{path}: not saved: the policy's scores are not finite, its training diverged")
     description = {
         "format": FORMAT,
         **metadata,
         "features": _features(),
         "weights_sha256": hashlib.sha256(payload).hexdigest(),
-        "golden": _golden(weights, metadata["architecture"]),
+        "golden": golden.tolist(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
@@ -178,7 +189,11 @@ def load_policy(path: str | Path) -> Policy:
         raise InputError(f"scheduler.path: no policy bundle at {folder}: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"scheduler.path: {folder / DESCRIPTION_FILE} is not valid JSON: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+    if (
+        not isinstance(description, dict)
+        or description.get("format") != FORMAT
+        or not isinstance(description.get("algorithm"), str)
+    ):
         raise InputError(f"scheduler.path: {folder} is not a {FORMAT} bundle")
     if hashlib.sha256(payload).hexdigest() != description.get("weights_sha256"):
         raise InputError(
@@ -192,7 +207,7 @@ def load_policy(path: str | Path) -> Policy:
         policy = Policy(load_tensors(payload), description)
         golden = description["golden"]
         drift = np.abs(policy.scores(*_golden_input()) - np.asarray(golden)).max()
-    except (KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, LookupError, ValueError, TypeError) as error:
         raise InputError(
             f"scheduler.path: {folder} does not hold the weights it describes: {error!r}"
         ) from error
@@ -215,8 +230,3 @@ def _golden_input() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     task = rng.normal(size=(4, len(TASK_FEATURES))).astype(np.float32)
     return task, rng.normal(size=(4, 6, len(NODE_FEATURES))).astype(np.float32)
-
-
-def _golden(weights: Weights, architecture: Mapping[str, Any]) -> list[list[float]]:
-    scores: list[list[float]] = forward(weights, architecture, *_golden_input()).tolist()
-    return scores

@@ -61,14 +61,18 @@ def extract(checkpoint: str | Path, out: str | Path) -> Path:
         payload = (checkpoint / MODULE_STATE).read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(f"{checkpoint}: not a checkpoint of a qexp training run: {error}") from error
+    if not isinstance(metadata, dict) or not {"algorithm", "architecture"} <= metadata.keys():
+        raise InputError(
+            f"{checkpoint / DESCRIPTION_FILE}: does not say which algorithm trained what network"
+        )
     try:
         state = _ArraysOnly(io.BytesIO(payload)).load()
         weights = {
-            name.removeprefix(PREFIX): np.asarray(value)
+            name.removeprefix(PREFIX): np.asarray(value, dtype=np.float32)
             for name, value in state.items()
             if name.startswith(PREFIX)
         }
-    except (pickle.UnpicklingError, AttributeError, EOFError, IndexError, KeyError, ValueError) as error:
+    except Exception as error:
         raise InputError(f"{checkpoint / MODULE_STATE}: refused: {error}") from error
     if not weights:
         raise InputError(f"{checkpoint / MODULE_STATE}: no parameter is named {PREFIX}*")

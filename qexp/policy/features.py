@@ -4,18 +4,19 @@ Environments, evaluation and deployment all call `placement_features`, so a poli
 saw in training. Every node feature is relative to the task and to the other nodes, none depends on a
 node's index or on absolute time, and all stay of order one. Logarithms are of one plus the quantity, in
 seconds or counts.
+
+This runs at every decision of every episode. Half of the features are the circuit's and the machines' alone:
+they are computed once per circuit, and the rest is written over a copy of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qexp.state import NodeState, TaskState
+from qexp.state import Bools, Floats, Ints, NodeState, TaskState
 
 Float32s = NDArray[np.float32]
 
@@ -55,12 +56,12 @@ LINEAR_SCALE = 30.0  # seconds; a busy queue of the default scenario is about th
 LOG_SCALE = 3.0
 COUNT_SCALE = 25.0
 LIMIT = 10.0  # bound of every feature, so that observation spaces are finite
+REMEMBERED = 2000  # circuits whose features are kept; a catalogue has a few hundred
 
 _FAR = np.float32(1e9)  # seconds; stands for infinity, and its scaled logarithm stays within the limit
-_TASK_SCALE = np.array(
-    [1 / LOG_SCALE] * 6 + [1 / COUNT_SCALE, 1 / LINEAR_SCALE, 1 / LINEAR_SCALE, 1], dtype=np.float32
-)
-_TASK_LOGS = 6
+# Constants of the arrays' own type: NumPy takes as long to convert a Python number as to add five.
+_ZERO, _ONE, _LIMIT = np.float32(0), np.float32(1), np.float32(LIMIT)
+_PER_LOG, _PER_SECOND = np.float32(1 / LOG_SCALE), np.float32(1 / LINEAR_SCALE)
 
 
 def placement_features(task: TaskState, nodes: NodeState) -> tuple[Float32s, Float32s]:
@@ -74,64 +75,163 @@ def placement_features(task: TaskState, nodes: NodeState) -> tuple[Float32s, Flo
         Task features, float32 ``[..., len(TASK_FEATURES)]``, and node features, float32
         ``[..., nodes, len(NODE_FEATURES)]``, all within plus and minus `LIMIT`.
     """
-    # This runs at every decision of every episode, so it is written for few passes over contiguous arrays.
+    now, reschedules, remaining = task.now, task.reschedules, task.remaining
+    if task.service.ndim == 1:
+        circuit = _of_one_circuit(task, nodes)
+    else:
+        circuit = _of_circuits(task, nodes)
+        now, reschedules, remaining = (np.asarray(x).T for x in (now, reschedules, remaining))
+    return at_moment(
+        CircuitFeatures(circuit.task.copy(), circuit.nodes.copy(), circuit.fits, circuit.service),
+        now=now,
+        reschedules=reschedules,
+        remaining=remaining,
+        free_at=nodes.free_at,
+        pending=nodes.pending,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitFeatures:
+    """What of the input depends on circuit and machines alone.
+
+    Attributes:
+        task: Task features; those of the moment are not set, ``[..., task_features]``.
+        nodes: Node features, likewise, ``[..., nodes, node_features]``.
+        fits: 1 where the task may be placed, 0 elsewhere, ``[nodes, ...]``: with the nodes first, arithmetic
+            and reductions over nodes run along the whole batch.
+        service: Seconds; `_FAR` where the task may not be placed, ``[nodes, ...]``.
+    """
+
+    task: Float32s
+    nodes: Float32s
+    fits: Float32s
+    service: Float32s
+
+    def take(self, rows: Ints) -> CircuitFeatures:
+        """Return a copy of the features of some of the circuits, by their index, ``[batch]``."""
+        return CircuitFeatures(
+            self.task.take(rows, axis=0),
+            self.nodes.take(rows, axis=0),
+            self.fits.take(rows, axis=-1),
+            self.service.take(rows, axis=-1),
+        )
+
+
+def circuit_features(
+    width: Ints | int,
+    depth: Ints | int,
+    service: Floats,
+    esp: Floats,
+    mask: Bools,
+    qubits: Ints,
+    clops: Floats,
+) -> CircuitFeatures:
+    """Compute what of the input depends on circuit and machines alone; arguments as in `qexp.state`."""
     # With env.mask=false a node that does not fit may be chosen; the features tell the truth all the same.
-    fits = (task.mask & (task.service < np.inf)).astype(np.float32)
-    rows = np.empty((4, *fits.shape), dtype=np.float32)
-    service, finish, backlog, pending = rows
-    backlog[...] = nodes.free_at - np.asarray(task.now)[..., None]
-    np.maximum(backlog, 0, out=backlog)
-    service[...] = np.minimum(task.service, _FAR)
-    service *= fits
-    np.add(backlog, service, out=finish)
+    allowed = (mask & (service < np.inf)).T
+    fits = allowed.astype(np.float32)
+    seconds = np.where(allowed, np.minimum(service.T, _FAR), _FAR).astype(np.float32)
+    best = np.minimum.reduce(seconds)
+    log_width, log_depth, log_best = (np.log(np.asarray(x, np.float32) + 1) for x in (width, depth, best))
+    task = np.zeros((*service.shape[:-1], len(TASK_FEATURES)), dtype=np.float32)
+    task[..., 0], task[..., 1] = log_width / LOG_SCALE, log_depth / LOG_SCALE
+    task[..., 5] = log_best.T / LOG_SCALE
+    task[..., 9] = np.add.reduce(fits).T / len(fits)
+
+    size = np.log2(qubits) / LOG_SCALE
+    log_service = np.log(seconds + 1)
+    node = np.zeros((*service.shape, len(NODE_FEATURES)), dtype=np.float32)
+    per_node = node.T
+    per_node[0] = fits
+    per_node[1] = fits * log_service / LOG_SCALE
+    per_node[4] = fits * np.minimum(log_service - log_best, LIMIT)
+    per_node[5] = np.minimum(fits * seconds / LINEAR_SCALE, LIMIT)
+    per_node[7] = fits * esp.T
+    per_node[8] = fits * (size - np.log2(width)[..., None] / LOG_SCALE).T
+    node[..., 12] = np.maximum(np.log(clops / clops.mean()), -LIMIT)
+    node[..., 13] = size
+    return CircuitFeatures(np.minimum(task, LIMIT), node, fits, seconds)
+
+
+def _of_circuits(task: TaskState, nodes: NodeState) -> CircuitFeatures:
+    return circuit_features(
+        task.width, task.depth, task.service, task.esp, task.mask, nodes.qubits, nodes.clops
+    )
+
+
+def _of_one_circuit(task: TaskState, nodes: NodeState) -> CircuitFeatures:
+    """Remember circuits that are placed one at a time: they come again with the same tables."""
+    key = (
+        task.width,
+        task.depth,
+        task.service.tobytes(),
+        task.esp.tobytes(),
+        task.mask.tobytes(),
+        nodes.qubits.tobytes(),
+        nodes.clops.tobytes(),
+    )
+    circuit = _remembered.get(key)
+    if circuit is None:
+        if len(_remembered) >= REMEMBERED:
+            _remembered.clear()
+        circuit = _remembered[key] = _of_circuits(task, nodes)
+    return circuit
+
+
+_remembered: dict[tuple[object, ...], CircuitFeatures] = {}
+
+
+def at_moment(
+    circuit: CircuitFeatures,
+    *,
+    now: Floats | float,
+    reschedules: Ints | int,
+    remaining: Ints | int,
+    free_at: Floats,
+    pending: Ints,
+) -> tuple[Float32s, Float32s]:
+    """Write the features of the moment into those of circuits.
+
+    Args:
+        circuit: The circuits' features, with at most one batch dimension; their arrays are overwritten.
+        now: As in `qexp.state`, like all that follow.
+        reschedules: Of the task.
+        remaining: Of the episode.
+        free_at: Of the nodes.
+        pending: Of the nodes.
+
+    Returns:
+        The circuit's arrays, as `placement_features` returns them.
+    """
+    # A row per quantity, a column per node, and a last column for what is one number per decision.
+    fits, last = circuit.fits, len(circuit.fits)
+    table = np.empty((3, last + 1, *fits.shape[1:]), dtype=np.float32)
+    backlog, finish, queue = table[0, :last], table[1, :last], table[2, :last]
+    backlog[...] = free_at.T - now
+    np.maximum(backlog, _ZERO, out=backlog)
+    np.add(backlog, circuit.service, out=finish)
+    best_finish = np.minimum.reduce(finish)
     finish *= fits
-    pending[...] = nodes.pending
-    logs = np.log(rows + 1)
+    queue[...] = pending.T
+    table[0, last], table[1, last], table[2, last] = reschedules, remaining, best_finish
+    logs = table + _ONE
+    np.log(logs, out=logs)
 
-    # The best service and finish over the nodes that fit.
-    unfit = (1 - fits) * _FAR
-    best_service = _over_nodes(np.minimum.reduce, service + unfit)
-    best_finish = _over_nodes(np.minimum.reduce, finish + unfit)
-    per_node = 1 / fits.shape[-1]
-    context = np.empty((len(TASK_FEATURES), *fits.shape[:-1]), dtype=np.float32)
-    context[0], context[1], context[2] = task.width, task.depth, task.reschedules
-    context[3] = context[6] = task.remaining
-    context[4], context[5] = best_finish, best_service
-    context[7] = _over_nodes(np.add.reduce, backlog) * per_node
-    context[8] = _over_nodes(np.maximum.reduce, backlog)
-    context[9] = _over_nodes(np.add.reduce, fits) * per_node
-    context[:_TASK_LOGS] = np.log(context[:_TASK_LOGS] + 1)
-    log_best_finish, log_best_service = context[4, ..., None], context[5, ..., None]
-
-    node = np.empty((*fits.shape, len(NODE_FEATURES)), dtype=np.float32)
-    log_qubits, log_speed = _of_machines(nodes.qubits.tobytes(), nodes.clops.tobytes())
-    node[..., 0] = fits
-    node[..., 1], node[..., 2], node[..., 9], node[..., 11] = logs * (1 / LOG_SCALE)
+    task, node = circuit.task, circuit.nodes.T
     # The gap that the prior reads stays in natural units, so that the prior's weight is a temperature.
-    node[..., 3] = (logs[1] - log_best_finish) * fits
-    node[..., 4] = (logs[0] - log_best_service) * fits
-    finish -= best_finish[..., None]
+    node[3] = np.minimum(logs[1, :last] - logs[2, last], _LIMIT) * fits
+    logs *= _PER_LOG
+    node[9], node[2], node[11] = logs[0, :last], logs[1, :last], logs[2, :last]
+    task[..., 2:5] = logs[:, last].T
+
+    finish -= best_finish
     finish *= fits
-    rows *= 1 / LINEAR_SCALE
-    np.minimum(rows, LIMIT, out=rows)
-    node[..., 5], node[..., 6], node[..., 10] = service, finish, backlog
-    node[..., 7] = task.esp * fits
-    node[..., 8] = (log_qubits - np.log2(task.width, dtype=np.float32)[..., None] / LOG_SCALE) * fits
-    node[..., 12] = log_speed
-    node[..., 13] = log_qubits
-    context = np.moveaxis(context, 0, -1) * _TASK_SCALE
-    return np.minimum(context, LIMIT, out=context), node
-
-
-@lru_cache(maxsize=128)
-def _of_machines(qubits: bytes, clops: bytes) -> tuple[Float32s, Float32s]:
-    """Return what depends on the machines alone: scaled log of qubits, log of relative speed."""
-    speed = np.frombuffer(clops, dtype=np.float64)
-    size = np.log2(np.frombuffer(qubits, dtype=np.int64)) / LOG_SCALE
-    return size.astype(np.float32), np.log(speed / speed.mean()).astype(np.float32)
-
-
-def _over_nodes(reduce: Callable[..., Any], values: Float32s) -> Float32s:
-    """Reduce the last axis; a copy with that axis first is many times faster than a short inner loop."""
-    reduced: Float32s = reduce(values.T.copy(), axis=0).T
-    return reduced
+    table[0, last] = remaining * (LINEAR_SCALE / COUNT_SCALE)
+    table[1, last] = np.add.reduce(backlog) / last
+    table[2, last] = np.maximum.reduce(backlog)
+    table *= _PER_SECOND
+    np.minimum(table, _LIMIT, out=table)
+    node[10], node[6] = backlog, finish
+    task[..., 6:9] = table[:, last].T
+    return task, circuit.nodes

@@ -18,13 +18,22 @@ from toys import LENGTH, DelayedCosts, best_cost, random_cost
 from qexp.algo.config import A2C, DQN
 from qexp.policy.network import Architecture, PlacementNetwork
 
-SMALL_A2C = {"num_envs": 64, "rollout_length": LENGTH, "hidden": 32, "prior": 0.0, "lr": 1e-2}
+SMALL_A2C = {
+    "num_envs": 64,
+    "rollout_length": LENGTH,
+    "min_iterations": 1,
+    "hidden": 32,
+    "prior": 0.0,
+    "lr": 1e-2,
+    "reward_scale": 1.0,
+}
 SMALL_DQN = {
     "num_envs": 32,
     "rollout_length": 8,
     "hidden": 32,
     "prior": 0.0,
     "lr": 2e-3,
+    "reward_scale": 1.0,
     "n_step": 2,
     "buffer_size": 20_000,
     "learning_starts": 1_000,

@@ -1,0 +1,59 @@
+"""How long a user waits for the command line, and for the heuristics' leaderboard."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from benchmarks.measure import Effort, Figure, command_seconds
+from qexp.backend.fleet import load_fleet
+from qexp.env.scenario import Scenario
+from qexp.evaluate import evaluate
+from qexp.option import REGISTRY
+from qexp.schema import OPTION_MODULES
+from qexp.scheduler.scheduler import Scheduler
+
+CONFIG = Path(__file__).parents[1] / "conf" / "config.yaml"
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """Measure commands from start to exit, and the evaluation alone."""
+    python = sys.executable
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run = [python, "-m", "qexp", "hydra.run.dir=run"]
+        commands = {
+            "`import qexp.cli`": ([python, "-c", "import qexp.cli"], None),
+            "`qexp --help`": ([python, "-m", "qexp", "--help"], 1.0),
+            "`qexp --cfg job`": ([python, "-m", "qexp", "--cfg", "job"], 1.0),
+            "`qexp tracking=off plots=false`": ([*run, "tracking=off", "plots=false"], None),
+            "`qexp tracking=off`": ([*run, "tracking=off"], None),
+        }
+        figures = [
+            Figure(name, "s", command_seconds(command, folder, effort), target, lower_is_better=True)
+            for name, (command, target) in commands.items()
+        ]
+    seconds = leaderboard_seconds(effort)
+    evaluation = "evaluating the default schedulers on the default number of episodes, without imports"
+    return [*figures, Figure(evaluation, "s", seconds, 5.0, lower_is_better=True)]
+
+
+def leaderboard_seconds(effort: Effort) -> list[float]:
+    """Return how long the evaluation behind ``qexp`` without arguments takes."""
+    for module in OPTION_MODULES:
+        importlib.import_module(module)
+    default = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["eval"]
+    scenario = Scenario(load_fleet("qce5"))
+    schedulers: dict[str, Scheduler] = {name: REGISTRY["scheduler"][name]() for name in default["baselines"]}
+    seconds = []
+    evaluate(scenario, schedulers, episodes=1, seed=0)
+    for repetition in range(effort.repetitions):
+        start = time.perf_counter()
+        evaluate(scenario, schedulers, episodes=default["episodes"], seed=repetition)
+        seconds.append(time.perf_counter() - start)
+    return seconds
