@@ -7,18 +7,29 @@ import importlib
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 NAMES = ("env", "engine", "policy", "startup", "a2c", "dqn")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print a table; return the exit status, which does not depend on what was measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed on this machine.")
-    parser.add_argument("names", nargs="*", metavar="NAMES", help=f"which of {', '.join(NAMES)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="a try-out in a minute or two; its figures mean little")
-    parser.add_argument("--threads", type=int, default=1, help="threads of every numerical library (default: 1)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the page, Markdown, to this file")
+    """Measure and print a page of tables; return the exit status, which no figure can change."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure speed on this machine."
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAMES", help=f"which of {', '.join(NAMES)}; default: all"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a try-out in a minute or two; its figures mean little"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of every numerical library (default: 1)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="also write the page, Markdown, to this file"
+    )
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
@@ -26,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     # Before NumPy and Torch are imported: they look at it once.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = str(options.threads)
+
+    # RLlib registers its environment anew for every algorithm, and Gymnasium says so.
+    warnings.filterwarnings("ignore", message=".*Overriding environment")
 
     from benchmarks.measure import FULL, QUICK
     from benchmarks.report import machine, page

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-from stable_baselines3 import A2C as StableA2C
+import stable_baselines3
 
 from benchmarks.measure import Effort, Figure, Work, fastest, race, ratios
 from benchmarks.rllib_peer import Training, stock_a2c
@@ -23,13 +22,16 @@ def measure(effort: Effort) -> list[Figure]:
     """Train with each library in turns."""
     scenario, config = Scenario(load_fleet("qce5")), A2C()
     architecture = Architecture(hidden=config.hidden, prior=config.prior)
-    torch.set_num_threads(torch.get_num_threads())
     with ray_session():
         ours = Training(build(config, architecture, lambda n: PlacementVectorEnv(scenario, n), seed=0))
         stock = {
             f"stock RLlib, {n} environments": stock_a2c(scenario, config, architecture, n) for n in STOCK_ENVS
         }
-        contenders: dict[str, Work] = {"qexp": ours, **stock, "sb3": stable_a2c(scenario, config, architecture)}
+        contenders: dict[str, Work] = {
+            "qexp": ours,
+            **stock,
+            "sb3": stable_a2c(scenario, config, architecture),
+        }
         rates = race(contenders, effort)
         for algorithm in (ours, *stock.values()):
             algorithm.stop()
@@ -47,7 +49,7 @@ def measure(effort: Effort) -> list[Figure]:
 def stable_a2c(scenario: Scenario, config: A2C, architecture: Architecture) -> Learning:
     """Return stable-baselines3's A2C with the same settings, optimiser included."""
     steps = config.num_envs * config.rollout_length
-    model = StableA2C(
+    model = stable_baselines3.A2C(
         ActorCritic,
         LockstepVecEnv(PlacementVectorEnv(scenario, config.num_envs)),
         learning_rate=config.lr,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from stable_baselines3 import DQN as StableDQN
+import stable_baselines3
 
 from benchmarks.measure import Effort, Figure, Work, fastest, race, ratios
 from benchmarks.rllib_peer import Training, stock_dqn
@@ -18,10 +19,19 @@ from qexp.env.scenario import Scenario
 from qexp.policy.network import Architecture
 
 STOCK_ENVS = (64, 256)
-# So that learning is under way when the clock starts, and an iteration of ours is no longer than needed.
-SOON = {"learning_starts": 1_000, "steps_per_iteration": 1_000}
+# The parts that work in stock RLlib: its dueling does nothing with atoms, and its noisy layers never do.
+SHARED: dict[str, Any] = {
+    "double": True,
+    "dueling": True,
+    "prioritized": True,
+    "distributional": False,
+    "noisy": False,
+    # So that learning is under way when the clock starts, and an iteration of ours is no longer than needed.
+    "learning_starts": 1_000,
+    "steps_per_iteration": 1_000,
+}
 # Double, dueling, n-step and prioritised replay off, at the sizes often seen for plain DQN.
-PLAIN = {
+PLAIN: dict[str, Any] = {
     "double": False,
     "dueling": False,
     "prioritized": False,
@@ -35,7 +45,7 @@ PLAIN = {
 def measure(effort: Effort) -> list[Figure]:
     """Train with each library in turns."""
     scenario = Scenario(load_fleet("qce5"))
-    full = replace(DQN(), **SOON)
+    full = replace(DQN(), **SHARED)
     plain = replace(full, **PLAIN)
     with ray_session():
         ours = {"full": our_dqn(scenario, full), "plain": our_dqn(scenario, plain)}
@@ -79,7 +89,7 @@ def stable_dqn(scenario: Scenario, config: DQN) -> Learning:
 
     It knows no masks and would explore forbidden nodes; so it does not explore, which costs it no time.
     """
-    model = StableDQN(
+    model = stable_baselines3.DQN(
         QPolicy,
         LockstepVecEnv(PlacementVectorEnv(scenario, config.num_envs)),
         learning_rate=config.lr,
@@ -88,7 +98,9 @@ def stable_dqn(scenario: Scenario, config: DQN) -> Learning:
         batch_size=config.batch_size,
         gamma=config.gamma,
         train_freq=config.rollout_length,
-        gradient_steps=round(config.num_envs * config.rollout_length * config.replay_ratio / config.batch_size),
+        gradient_steps=round(
+            config.num_envs * config.rollout_length * config.replay_ratio / config.batch_size
+        ),
         target_update_interval=config.target_update,
         exploration_initial_eps=0.0,
         exploration_final_eps=0.0,

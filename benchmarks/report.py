@@ -36,7 +36,10 @@ def page(groups: Mapping[str, Sequence[Figure]], facts: Sequence[str]) -> str:
     """
     lines = ["# Benchmark results", ""]
     lines += [f"- {fact}" for fact in facts]
-    lines += ["", "Medians over the repetitions; what each figure means is in [benchmarks.md](benchmarks.md)."]
+    lines += [
+        "",
+        "Medians over the repetitions; what each figure means is in [benchmarks.md](benchmarks.md).",
+    ]
     for name, figures in groups.items():
         lines += ["", f"## {name}", ""]
         lines += ["| figure | unit | measured | from - to | at least | aim | reached |"]

@@ -6,26 +6,85 @@ from typing import Any
 
 import torch
 from ray.rllib.algorithms.dqn import DQNConfig
+from ray.rllib.algorithms.dqn.dqn_learner import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.utils import make_target_network
+from ray.rllib.core.rl_module.apis import QNetAPI, TargetNetworkAPI, ValueFunctionAPI
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch import TorchRLModule
 from ray.rllib.utils import metrics as keys
 from ray.tune.registry import register_env
+from torch import Tensor
 
 from qexp.algo.config import A2C, DQN
-from qexp.algo.modules import ActorCriticModule, QModule
 from qexp.env.placement_vector import PlacementVectorEnv
 from qexp.env.scenario import Scenario
-from qexp.policy.network import Architecture
+from qexp.policy.network import Architecture, PlacementNetwork
 
 ENV_NAME = "benchmark-placement"
+MASKED_LOGIT = -1e9  # finite, as a forbidden node's entropy would otherwise be undefined
 
 
-class Logits(ActorCriticModule):
-    """Leaves the choice of actions to RLlib's connectors, as stock modules do."""
+class Stock(TorchRLModule):
+    """The placement network in a module that leaves the rest to RLlib."""
 
-    def _forward_exploration(self, batch: dict[str, Any], **_: Any) -> dict[str, torch.Tensor]:
-        return {Columns.ACTION_DIST_INPUTS: self._forward(batch)[Columns.ACTION_DIST_INPUTS]}
+    model_config: Any
+
+    def setup(self) -> None:
+        """Build the network."""
+        self.network = PlacementNetwork(Architecture(**self.model_config["architecture"]))
+
+    @staticmethod
+    def run(network: Any, observation: dict[str, Tensor], masked: float) -> tuple[Tensor, Tensor]:
+        """Return scores, forbidden nodes' replaced, and values."""
+        mask = observation["action_mask"]
+        scores, values = network(observation["task"], observation["nodes"], mask)
+        return scores.masked_fill(mask == 0, masked), values
+
+
+class Policy(Stock, ValueFunctionAPI):
+    """Logits and values; RLlib's connectors draw the actions."""
+
+    def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
+        return {Columns.ACTION_DIST_INPUTS: self.run(self.network, batch[Columns.OBS], MASKED_LOGIT)[0]}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
+        """Return the value of each state."""
+        return self.run(self.network, batch[Columns.OBS], MASKED_LOGIT)[1]
+
+
+class QFunction(Stock, QNetAPI, TargetNetworkAPI):
+    """Action values; explores nothing, which costs no time."""
+
+    def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
+        return {Columns.ACTIONS: self.compute_q_values(batch)[QF_PREDS].argmax(-1)}
+
+    def _forward_train(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
+        following = {Columns.OBS: batch[Columns.NEXT_OBS]}
+        with torch.no_grad():
+            online, target = self.compute_q_values(following), self.forward_target(following)
+        return {
+            **self.compute_q_values(batch),
+            QF_NEXT_PREDS: online[QF_PREDS],
+            QF_TARGET_NEXT_PREDS: target[QF_PREDS],
+        }
+
+    def compute_q_values(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return the value of every node."""
+        return {QF_PREDS: self.run(self.network, batch[Columns.OBS], -torch.inf)[0]}
+
+    def make_target_networks(self) -> None:
+        """Create the target network."""
+        self.target_network = make_target_network(self.network)
+
+    def get_target_network_pairs(self) -> list[tuple[Any, Any]]:
+        """Return the network and its copy."""
+        return [(self.network, self.target_network)]
+
+    def forward_target(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Return the target network's value of every node."""
+        return {QF_PREDS: self.run(self.target_network, batch[Columns.OBS], -torch.inf)[0]}
 
 
 class Training:
@@ -48,7 +107,7 @@ class Training:
 
 def stock_a2c(scenario: Scenario, config: A2C, architecture: Architecture, num_envs: int) -> Training:
     """Return PPO reduced to one full-batch step per rollout, the nearest that stock RLlib has to A2C."""
-    rllib = _stock(PPOConfig(), scenario, Logits, architecture, num_envs, config.rollout_length)
+    rllib = _stock(PPOConfig(), scenario, Policy, architecture, num_envs, config.rollout_length)
     rllib.training(
         train_batch_size_per_learner=num_envs * config.rollout_length,
         num_epochs=1,
@@ -66,7 +125,7 @@ def stock_a2c(scenario: Scenario, config: A2C, architecture: Architecture, num_e
 
 def stock_dqn(scenario: Scenario, config: DQN, architecture: Architecture, num_envs: int) -> Training:
     """Return RLlib's DQN with the same parts and the same ratio of steps learnt from to steps sampled."""
-    rllib = _stock(DQNConfig(), scenario, QModule, architecture, num_envs, config.rollout_length)
+    rllib = _stock(DQNConfig(), scenario, QFunction, architecture, num_envs, config.rollout_length)
     rllib.training(
         train_batch_size_per_learner=config.batch_size,
         training_intensity=config.replay_ratio,

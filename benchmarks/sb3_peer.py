@@ -1,4 +1,4 @@
-"""stable-baselines3 on the same environment and network: a thin vector-environment adapter and two policies."""
+"""stable-baselines3 on the same environment and network: a thin environment adapter and two policies."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor
 
-from qexp.algo.modules import MASKED_LOGIT
 from qexp.env.placement_vector import PlacementVectorEnv
 from qexp.policy.network import Architecture, PlacementNetwork
 
-Observation = dict[str, Tensor]
+MASKED_LOGIT = -1e9  # finite, as a forbidden node's entropy would otherwise be undefined
 
 
 class LockstepVecEnv(VecEnv):
-    """A placement vector environment as stable-baselines3 wants it: reset within the step that ends an episode.
+    """A placement vector environment as stable-baselines3 wants it: the step that ends an episode resets it.
 
     All episodes of the default scenario end at the same time, as they have the same number of tasks and no
     masked action is ever refused; so one more step of the environment resets them all.
@@ -97,7 +96,7 @@ class ActorCritic(ActorCriticPolicy):
         """Return values."""
         return self._evaluate(obs)[1]
 
-    def _evaluate(self, obs: Observation) -> tuple[Any, Tensor]:
+    def _evaluate(self, obs: dict[str, Tensor]) -> tuple[Any, Tensor]:
         scores, values = self.network(obs["task"], obs["nodes"])
         logits = scores.masked_fill(obs["action_mask"] == 0, MASKED_LOGIT)
         return self.action_dist.proba_distribution(action_logits=logits), values

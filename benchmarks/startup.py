@@ -15,8 +15,8 @@ from qexp.backend.fleet import load_fleet
 from qexp.env.scenario import Scenario
 from qexp.evaluate import evaluate
 from qexp.option import REGISTRY
-from qexp.schema import OPTION_MODULES
 from qexp.scheduler.scheduler import Scheduler
+from qexp.schema import OPTION_MODULES
 
 CONFIG = Path(__file__).parents[1] / "conf" / "config.yaml"
 
@@ -26,13 +26,11 @@ def measure(effort: Effort) -> list[Figure]:
     python = sys.executable
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run = [python, "-m", "qexp", "hydra.run.dir=run"]
         commands = {
             "`import qexp.cli`": ([python, "-c", "import qexp.cli"], None),
             "`qexp --help`": ([python, "-m", "qexp", "--help"], 1.0),
             "`qexp --cfg job`": ([python, "-m", "qexp", "--cfg", "job"], 1.0),
-            "`qexp tracking=off plots=false`": ([*run, "tracking=off", "plots=false"], None),
-            "`qexp tracking=off`": ([*run, "tracking=off"], None),
+            "`qexp tracking=off`": ([python, "-m", "qexp", "tracking=off", "hydra.run.dir=run"], None),
         }
         figures = [
             Figure(name, "s", command_seconds(command, folder, effort), target, lower_is_better=True)

@@ -8,8 +8,6 @@ from typing import Any, TypeVar
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from qexp.errors import InputError
-
 T = TypeVar("T")
 
 
@@ -30,9 +28,8 @@ def make(config: Mapping[str, Any], base: type[T], **runtime: Any) -> T:
         # must not go through OmegaConf, which would take a dataclass for a config.
         made = instantiate(config, _convert_="all", _partial_=True)(**runtime)
     except InstantiationException as error:
-        if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from None
-        raise
+        # Hydra's wrapping would make a bug look like bad input.
+        raise error.__cause__ or error from None
     if not isinstance(made, base):
         raise TypeError(f"{config['_target_']} is a {type(made).__name__}, not a {base.__name__}")
     return made

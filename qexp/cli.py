@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from qexp.errors import InputError
 from qexp.messages import explain, groups_help
@@ -77,10 +78,10 @@ def main() -> int:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
     except (HydraException, OmegaConfBaseException) as error:
         jobs.refused.append(error)
-    except ValueError as error:
+    except (ValueError, YAMLError) as error:
         if jobs.started:
             raise
-        # How Hydra refuses, for example, an option that is a number.
+        # How Hydra refuses, for example, an option that is a number, or a config file that is not YAML.
         jobs.refused.append(InputError(f"{error}: {' '.join(sys.argv[1:])}"))
     except KeyboardInterrupt:
         print("qexp: interrupted", file=sys.stderr)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qexp.algo.train import TrainingResult
 
 DISTRIBUTIONS = ("gymnasium", "hydra-core", "mlflow", "numpy", "ray", "simpy", "torch")
-FILES = ("config.yaml", RESULT_FILE, "leaderboard.csv", "episodes.csv", "tasks.csv", "training.csv")
+FILES = ("config.yaml", RESULT_FILE, "leaderboard.csv", "episodes.csv", "tasks.csv")
 
 
 @dataclass(frozen=True)
@@ -137,21 +137,30 @@ def write_plots(result: Result, evaluation: Evaluation, nodes: list[str], learne
 
 
 def write_failure(error: BaseException, identity: Identity, folder: RunFolder, tracker: Tracker) -> None:
-    """Record that a run failed, and of what."""
-    record = {"status": "FAILED", **asdict(identity), "mlflow_run_id": tracker.run_id, "error": repr(error)}
+    """Record that a run failed or was interrupted, and by what."""
+    status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"  # MLflow's words
+    record = {"status": status, **asdict(identity), "mlflow_run_id": tracker.run_id, "error": repr(error)}
     folder.write_json(RESULT_FILE, record | {"training": None, "leaderboard": []})
 
 
-def log_result(result: Result, tracker: Tracker, scenario: Scenario) -> None:
-    """Give the tracker the run's figures, files and policy."""
+def log_result(result: Result, tracker: Tracker, scenario: Scenario, *, drawn: bool) -> None:
+    """Give the tracker the run's figures, files and policy.
+
+    Args:
+        result: What the run found.
+        tracker: Where it is recorded.
+        scenario: The placement problem, for an example of the policy's input.
+        drawn: Whether there are plots.
+    """
     tracker.log_metrics(metrics(result.leaderboard))
     for name in FILES:
-        if (result.folder / name).is_file():
-            tracker.log_artifacts(result.folder / name)
-    for name in ("plots", "policy"):
-        if (result.folder / name).is_dir():
-            tracker.log_artifacts(result.folder / name, name)
+        tracker.log_artifacts(result.folder / name)
+    # An earlier run in the same folder may have left what this one did not make.
+    if drawn:
+        tracker.log_artifacts(result.folder / "plots", "plots")
     if result.training is not None:
+        tracker.log_artifacts(result.folder / "training.csv")
+        tracker.log_artifacts(result.folder / "policy", "policy")
         from qexp.env.placement_vector import PlacementVectorEnv
 
         observation, _ = PlacementVectorEnv(scenario, 4).reset(seed=0)

@@ -66,6 +66,7 @@ def run(config: DictConfig, folder: RunFolder) -> Result:
     training = None
     with make(resolved["tracking"], Tracking).start(_run_name(resolved, algo)) as tracker:
         try:
+            folder.forget_result()
             OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
             tracker.log_params(resolved)
             tracker.set_tags({**identity.tags, "run_folder": str(folder.path)})
@@ -84,12 +85,13 @@ def run(config: DictConfig, folder: RunFolder) -> Result:
             if resolved["plots"]:
                 write_plots(result, evaluation, fleet.names, learned)
             write_files(result, evaluation, identity, folder)
-            log_result(result, tracker, scenario)
         except BaseException as error:
             # Refused input leaves nothing behind, but what was trained is kept.
             if training is not None or not isinstance(error, InputError):
                 write_failure(error, identity, folder, tracker)
             raise
+        # The run is complete and on disk, whatever the tracker makes of it.
+        log_result(result, tracker, scenario, drawn=resolved["plots"])
     console.print(f"run folder: {_relative(folder.path)}", soft_wrap=True, highlight=False)
     return result
 

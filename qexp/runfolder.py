@@ -55,6 +55,10 @@ class RunFolder:
                 break
             folder.rmdir()
 
+    def forget_result(self) -> None:
+        """Remove the result of an earlier run in this folder: it would pass for the one that begins."""
+        (self.path / RESULT_FILE).unlink(missing_ok=True)
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write a JSON file atomically."""
         target = self.path / name

@@ -160,6 +160,8 @@ def qexp(
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    # Hydra composes each config twice, the first time only to see whether it asks for a multirun.
+    monkeypatch.setattr("hydra._internal.hydra.Hydra.get_mode", lambda *_, **__: None)
     root = logging.getLogger()
     before = root.level, root.handlers[:]
 

@@ -70,6 +70,13 @@ REFUSED = {
     "observation": (["env.observation=pixels"], ["env.observation", "dict", "flat", "pixels"]),
     "unknown baseline": (["eval.baselines=[mct,mtc]"], ["eval.baselines", "'mtc'", "mct"]),
     "policy without path": (["scheduler=policy"], ["scheduler.path"]),
+    "heuristic with training": (
+        ["algo=a2c", "scheduler=met"],
+        ["scheduler=met", "algo=a2c", "eval.baselines", "algo=none"],
+    ),
+    "policy with training": (["algo=dqn", "scheduler.path=policy"], ["scheduler.path", "algo=dqn"]),
+    "training without end": (["algo=a2c", "algo.env_steps=null"], ["algo.env_steps", "algo.seconds"]),
+    "training on the flat layout": (["algo=a2c", "env.observation=flat"], ["env.observation=flat"]),
     "path that is no bundle": (["scheduler=policy", "scheduler.path=nowhere"], ["scheduler.path", "nowhere"]),
     "no circuits left": (["env.workload.min_width=28"], ["env.workload.min_width", "env.workload.max_width"]),
     "unknown family": (["env.workload.families=[gzh]"], ["env.workload.families", "'gzh'", "ghz"]),
@@ -130,7 +137,7 @@ def test_the_good_input_files_of_these_tests_are_good(qexp, inputs):
     [
         ("tasks.csv", "0,qft,9,", "0,qft,nine,", "tasks.csv:3: original_width: .*'nine'"),
         ("tasks.csv", "1,ghz,5,6,", "1,ghz,5,", "tasks.csv:4: .*fields"),
-        ("tasks.csv", TASKS, "\0\xff", "env.workload.path: tasks.csv is not a CSV text file|tasks.csv:1: "),
+        ("tasks.csv", TASKS, "\0\xff", "tasks.csv:1: "),
         ("tasks.csv", ',27,150,"', ',-1,-1,"', "tasks.csv:3: qft .*fits no machine"),
         ("mine.yaml", "name: mine", "name: [mine", "mine.yaml:3: not valid YAML"),
         ("mine.yaml", "  clops: 2900\n", "", r"mine.yaml: nodes\[1\]\.clops: .*required"),
@@ -178,6 +185,16 @@ def test_one_bad_job_of_a_sweep_is_reported_and_the_others_run(qexp, tmp_path):
     assert_refused(ended, "env.workload.min_width")
     assert (sweep / "0" / "result.json").is_file()
     assert not (sweep / "1").exists()
+
+
+def test_a_config_file_of_ones_own_that_is_no_yaml(qexp, tmp_path):
+    presets = tmp_path / "mine" / "experiment"
+    presets.mkdir(parents=True)
+    (presets / "good.yaml").write_text("# @package _global_\nenv: {tasks: 3}\n", encoding="utf-8")
+    (presets / "bad.yaml").write_text("# @package _global_\nenv: {tasks: 3\n", encoding="utf-8")
+    where = ("--config-dir", str(presets.parent))
+    assert qexp(*where, "--cfg", "job", "experiment=good").out.count("tasks: 3\n") == 1
+    assert_refused(qexp(*where, *QUICK, "experiment=bad"), "experiment=bad", "bad.yaml")
 
 
 def test_bugs_keep_their_traceback(qexp, monkeypatch):

@@ -90,6 +90,8 @@ def test_yaml_values_are_the_dataclass_defaults(group: str, name: str):
     assert values.keys() == fields.keys()
     for key, field in fields.items():
         declared = default(field)
+        if str(values[key]).startswith("${"):  # follows another key, which has its own default
+            values[key] = validate(composed(f"{group}={name}"))[group][key]
         if declared is dataclasses.MISSING:  # the file decides, or the user must
             assert values[key] is not None
         else:

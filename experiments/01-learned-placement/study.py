@@ -100,7 +100,7 @@ def collect() -> pd.DataFrame:
 def table(results: pd.DataFrame) -> str:
     """Return the results over seeds as Markdown."""
     lines = [
-        "| run | seeds | decisions | minutes | vs mct (%) | worst seed (%) | its upper limit (%) | gap closed |",
+        "| run | seeds | decisions | minutes | vs mct (%) | worst seed (%) | its upper limit | gap closed |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name in STUDY:

@@ -83,20 +83,20 @@ class A2C(Training):
 @option("algo", "dqn")
 @dataclass(kw_only=True)
 class DQN(Training):
-    """Deep Q-learning: double, dueling, prioritised replay and n-step returns, each with its switch."""
+    """Deep Q-learning with the six parts of Rainbow, each with its switch."""
 
     env_steps: Annotated[int | None, Field(ge=1)] = 1_000_000
     seconds: Annotated[float | None, Field(gt=0.0)] = None
     num_envs: Count = 64
     rollout_length: Count = 8
     num_env_runners: Annotated[int, Field(ge=0)] = 0
-    lr: Positive = 1e-3
+    lr: Positive = 2e-3
     lr_final: NonNegative = 0.0
     gamma: Fraction = 1.0
     reward_scale: Positive = 0.1
     grad_clip: Positive = 10.0
     hidden: Count = 64
-    prior: NonNegative = 4.0
+    prior: NonNegative = 0.4
     checkpoint_every: Count = 100
     double: bool = True
     dueling: bool = True
@@ -104,7 +104,13 @@ class DQN(Training):
     prioritized: bool = True
     priority_exponent: Fraction = 0.6
     importance_exponent: Fraction = 0.4
-    epsilon: Fraction = 0.3
+    distributional: bool = False
+    atoms: Annotated[int, Field(ge=2)] = 51
+    value_min: float = -8.0
+    value_max: float = 0.0
+    noisy: bool = False
+    sigma0: Positive = 0.5
+    epsilon: Fraction = 0.1
     epsilon_final: Fraction = 0.02
     epsilon_share: Fraction = 0.5
     buffer_size: Count = 200_000
@@ -121,4 +127,8 @@ class DQN(Training):
             raise InputError(
                 f"algo.buffer_size={self.buffer_size}: must be at least {needed} with these algo.num_envs, "
                 "algo.rollout_length and algo.n_step"
+            )
+        if self.distributional and self.value_min >= self.value_max:
+            raise InputError(
+                f"algo.value_min={self.value_min:g}: must be below algo.value_max={self.value_max:g}"
             )

@@ -1,9 +1,12 @@
-"""Deep Q-learning on RLlib with a columnar replay: double, dueling, prioritised, n-step, masked targets.
+"""Deep Q-learning on RLlib with a columnar replay and the six parts of Rainbow, each with its switch.
 
 Mnih et al., "Human-level control through deep reinforcement learning" (2015); van Hasselt et al., "Deep
 Reinforcement Learning with Double Q-learning" (2016); Wang et al., "Dueling Network Architectures for Deep
-Reinforcement Learning" (2016); Schaul et al., "Prioritized Experience Replay" (2016). RLlib's own episode
-replay never trains the last states of an episode and holds Python objects; see `qexp.algo.replay`.
+Reinforcement Learning" (2016); Schaul et al., "Prioritized Experience Replay" (2016); Bellemare et al., "A
+Distributional Perspective on Reinforcement Learning" (2017); Fortunato et al., "Noisy Networks for
+Exploration" (2018); all together: Hessel et al., "Rainbow" (2018). RLlib's own episode replay never trains
+the last states of an episode and holds Python objects; see `qexp.algo.replay`. Its noisy layers do not exist,
+and its value stream cancels in the softmax over atoms; see `qexp.policy.network`.
 """
 
 from __future__ import annotations
@@ -20,9 +23,17 @@ from ray.rllib.utils import metrics as keys
 
 from qexp.algo.a2c import set_learning_rate
 from qexp.algo.budget import linear
+from qexp.algo.distributional import project
 from qexp.algo.lockstep import Rollout
 from qexp.algo.lockstep_algorithm import PROGRESS, LockstepAlgorithm
-from qexp.algo.modules import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
+from qexp.algo.modules import (
+    QF_LOGITS,
+    QF_NEXT_PREDS,
+    QF_PREDS,
+    QF_TARGET_NEXT_LOGITS,
+    QF_TARGET_NEXT_PREDS,
+    SUPPORT,
+)
 from qexp.algo.replay import Replay, Transitions
 
 DISCOUNTS = "discounts"
@@ -53,7 +64,7 @@ class DQNAlgorithmConfig(DQNConfig):
 
 
 class DQNLearner(DQNTorchLearner):
-    """Huber loss of n-step temporal-difference errors, weighted by importance."""
+    """Loss of n-step returns, weighted by importance: Huber, or cross entropy of their distributions."""
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Set the learning rate for how far training is."""
@@ -64,19 +75,32 @@ class DQNLearner(DQNTorchLearner):
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> torch.Tensor:
         """Return the loss, and leave every row's error with the metrics for the replay's priorities."""
-        chosen = fwd_out[QF_PREDS].gather(-1, batch[Columns.ACTIONS][:, None])[:, 0]
         judge = fwd_out[QF_NEXT_PREDS] if config.double_q else fwd_out[QF_TARGET_NEXT_PREDS]
-        best = judge.argmax(-1, keepdim=True)
-        following = fwd_out[QF_TARGET_NEXT_PREDS].gather(-1, best)[:, 0]
+        rows, best = torch.arange(len(judge)), judge.argmax(-1)
+        following = fwd_out[QF_TARGET_NEXT_PREDS][rows, best]
         # A state nobody can act in (all masked, as after an episode) is worth nothing, not minus infinity.
-        following = torch.where(torch.isfinite(following), following, 0.0)
-        target = batch[Columns.REWARDS] + batch[DISCOUNTS] * following
-        errors = (chosen - target).detach()
-        huber = torch.nn.functional.huber_loss(chosen, target, reduction="none")
-        loss: torch.Tensor = (batch[WEIGHTS] * huber).mean()
-        self.metrics.log_value((module_id, keys.TD_ERROR_KEY), errors, reduce="item_series")
+        discounts = torch.where(torch.isfinite(following), batch[DISCOUNTS], 0.0)
+        returns, actions = batch[Columns.REWARDS], batch[Columns.ACTIONS]
+        if QF_LOGITS in fwd_out:
+            support = fwd_out[SUPPORT]
+            aims = fwd_out[QF_TARGET_NEXT_LOGITS][rows, best].softmax(-1)
+            target = project(aims, returns, discounts, support)
+            log_chosen = fwd_out[QF_LOGITS][rows, actions].log_softmax(-1)
+            losses = -(target * log_chosen).sum(-1)
+            # Cross entropy less the target's own entropy, which no learning takes away.
+            priorities = losses.detach() + torch.xlogy(target, target).sum(-1)
+            chosen = log_chosen.detach().exp() @ support
+            errors = chosen - target @ support
+        else:
+            predicted = fwd_out[QF_PREDS][rows, actions]
+            target = returns + discounts * following.nan_to_num(neginf=0.0)
+            losses = torch.nn.functional.huber_loss(predicted, target, reduction="none")
+            chosen = predicted.detach()
+            priorities = errors = chosen - target
+        loss: torch.Tensor = (batch[WEIGHTS] * losses).mean()
+        self.metrics.log_value((module_id, keys.TD_ERROR_KEY), priorities, reduce="item_series")
         self.metrics.log_dict(
-            {"q_loss": loss.detach(), "q_mean": chosen.detach().mean(), "td_error_mean": errors.abs().mean()},
+            {"q_loss": loss.detach(), "q_mean": chosen.mean(), "td_error_mean": errors.abs().mean()},
             key=module_id,
             window=1,
         )
@@ -107,8 +131,7 @@ class DQNAlgorithm(LockstepAlgorithm, DQN):
     def training_step(self) -> None:
         """Run one iteration."""
         config = self.config
-        share = min(1.0, self.progress / config.epsilon_share) if config.epsilon_share > 0 else 1.0
-        rollouts = self.collect(epsilon=linear(config.epsilon_start, config.epsilon_final, share))
+        rollouts = self.collect(epsilon=self.epsilon())
         self.remember(rollouts)
         steps = sum(int(rollout.acted.sum()) for rollout in rollouts)
         if len(self.local_replay_buffer) < max(config.num_steps_sampled_before_learning_starts, 1):
@@ -121,6 +144,14 @@ class DQNAlgorithm(LockstepAlgorithm, DQN):
         self.local_replay_buffer.update(rows.items, np.concatenate([np.ravel(part) for part in errors]))
         self.metrics.aggregate(results, key=keys.LEARNER_RESULTS)
         self.send_weights()
+
+    def epsilon(self) -> float:
+        """Return the share of random choices for how far training is; noisy networks need none."""
+        config = self.config
+        if config.noisy:
+            return 0.0
+        share = min(1.0, self.progress / config.epsilon_share) if config.epsilon_share > 0 else 1.0
+        return linear(config.epsilon_start, config.epsilon_final, share)
 
     def remember(self, rollouts: list[Rollout]) -> None:
         """Put rollouts into the memory, side by side: the runners' order is always the same."""

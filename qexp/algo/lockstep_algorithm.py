@@ -90,7 +90,13 @@ class LockstepAlgorithm(Algorithm):
 
 
 def lockstep(
-    config: Any, *, module: type, architecture: dict[str, Any], ticks: int, iteration_steps: int = 0
+    config: Any,
+    *,
+    module: type,
+    architecture: dict[str, Any],
+    ticks: int,
+    iteration_steps: int = 0,
+    sigma0: float | None = None,
 ) -> Any:
     """Make an RLlib algorithm config sample in lockstep.
 
@@ -101,6 +107,7 @@ def lockstep(
         ticks: Steps of the vector environment per rollout.
         iteration_steps: Training steps are repeated within one iteration until this many environment steps
             are sampled; 0 for one training step per iteration.
+        sigma0: Initial noise of the network's heads; None for a network without noise.
     """
     runners = max(1, config.num_env_runners)
     return (
@@ -108,7 +115,9 @@ def lockstep(
         .framework("torch")
         .env_runners(env_runner_cls=LockstepEnvRunner, rollout_fragment_length=ticks)
         .rl_module(
-            rl_module_spec=RLModuleSpec(module_class=module, model_config={"architecture": architecture})
+            rl_module_spec=RLModuleSpec(
+                module_class=module, model_config={"architecture": architecture, "sigma0": sigma0}
+            )
         )
         .training(train_batch_size_per_learner=ticks * config.num_envs_per_env_runner * runners)
         .learners(num_learners=0)

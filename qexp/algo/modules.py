@@ -12,51 +12,58 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from qexp.policy.network import Architecture, PlacementNetwork
+from qexp.policy.noisy import noise
 
 MASKED_LOGIT = -1e9  # finite, so that a probability of 0 times its logarithm is 0 and not undefined
 
 QF_PREDS = "qf_preds"
+QF_LOGITS = "qf_logits"
 QF_NEXT_PREDS = "qf_next_preds"
 QF_TARGET_NEXT_PREDS = "qf_target_next_preds"
+QF_TARGET_NEXT_LOGITS = "qf_target_next_logits"
+SUPPORT = "support"
 
 
 class PlacementModule(TorchRLModule):
     """A placement network that reads the observation's ``task``, ``nodes`` and ``action_mask``.
 
     Its weights sit under ``network.`` in the module's state: that part of a checkpoint is the policy.
-    ``model_config["architecture"]`` holds the fields of `Architecture`.
+    ``model_config["architecture"]`` holds the fields of `Architecture`, ``model_config["sigma0"]`` the
+    initial noise of its heads, None for no noise.
     """
 
     model_config: Any
 
     def setup(self) -> None:
         """Build the network."""
-        self.network = PlacementNetwork(Architecture(**self.model_config["architecture"]))
+        self.network = PlacementNetwork(
+            Architecture(**self.model_config["architecture"]), self.model_config["sigma0"]
+        )
 
 
-def _run(network: Any, observation: dict[str, Tensor], masked: float) -> tuple[Tensor, Tensor]:
+def _policy(network: Any, observation: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     mask = observation["action_mask"]
     scores, values = network(observation["task"], observation["nodes"], mask)
-    return scores.masked_fill(mask == 0, masked), values
+    return scores.masked_fill(mask == 0, MASKED_LOGIT), values
 
 
 class ActorCriticModule(PlacementModule, ValueFunctionAPI):
     """Scores are logits of a categorical policy; forbidden nodes have probability zero."""
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
-        logits, values = _run(self.network, batch[Columns.OBS], MASKED_LOGIT)
+        logits, values = _policy(self.network, batch[Columns.OBS])
         return {Columns.ACTION_DIST_INPUTS: logits, Columns.VF_PREDS: values}
 
     def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
         with torch.inference_mode():
-            logits, values = _run(self.network, batch[Columns.OBS], MASKED_LOGIT)
+            logits, values = _policy(self.network, batch[Columns.OBS])
         return {Columns.ACTIONS: logits.argmax(-1), Columns.VF_PREDS: values}
 
     def _forward_exploration(
         self, batch: dict[str, Any], *, generator: torch.Generator | None = None, **_: Any
     ) -> dict[str, Tensor]:
         with torch.inference_mode():
-            logits, values = _run(self.network, batch[Columns.OBS], MASKED_LOGIT)
+            logits, values = _policy(self.network, batch[Columns.OBS])
             # The largest logit plus Gumbel noise is a sample of the softmax, without normalising it.
             # The clamp keeps the noise finite, and so a forbidden node's logit below all others.
             noise = -torch.empty_like(logits).exponential_(generator=generator).clamp_(min=1e-30).log_()
@@ -66,12 +73,22 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
         """Return the value of each state, ``[batch]``."""
         del embeddings  # nothing is worth keeping between the two passes
-        values: Tensor = _run(self.network, batch[Columns.OBS], MASKED_LOGIT)[1]
+        values: Tensor = _policy(self.network, batch[Columns.OBS])[1]
         return values
 
 
+def _values(network: Any, observation: dict[str, Tensor]) -> dict[str, Tensor]:
+    mask = observation["action_mask"]
+    outputs, _ = network.outputs(observation["task"], observation["nodes"], mask)
+    return {QF_PREDS: network.expected(outputs).masked_fill(mask == 0, -torch.inf), QF_LOGITS: outputs}
+
+
 class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
-    """Scores are action values; a forbidden node's value is minus infinity, also in bootstrap targets."""
+    """Scores are action values; a forbidden node's value is minus infinity, also in bootstrap targets.
+
+    With atoms, only the expected values are masked: an atom's logits say nothing about other nodes. A noisy
+    network draws new noise for every pass in training and exploration.
+    """
 
     def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
         with torch.inference_mode():
@@ -87,7 +104,7 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
         **_: Any,
     ) -> dict[str, Tensor]:
         """Choose the best node, or with probability ``epsilon`` any allowed one."""
-        with torch.inference_mode():
+        with torch.inference_mode(), noise(self.network, generator):
             values = self.compute_q_values(batch)[QF_PREDS]
             lottery = torch.rand(values.shape, generator=generator)
             lottery = lottery.masked_fill(batch[Columns.OBS]["action_mask"] == 0, -1.0)
@@ -96,19 +113,30 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
         return {Columns.ACTIONS: actions}
 
     def _forward_train(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
-        """Value of the states with gradients, and of the next states, online and target, without."""
+        """Value of the states with gradients, and of the next states, online and target, without.
+
+        With atoms, the states have logits instead of values, and the target network's logits come along.
+        """
         with torch.no_grad():
-            online_next = _run(self.network, batch[Columns.NEXT_OBS], -torch.inf)[0]
-            target_next = _run(self.target_network, batch[Columns.NEXT_OBS], -torch.inf)[0]
-        return {
-            **self.compute_q_values(batch),
-            QF_NEXT_PREDS: online_next,
-            QF_TARGET_NEXT_PREDS: target_next,
-        }
+            following = batch[Columns.NEXT_OBS]
+            with noise(self.network):
+                online_next = _values(self.network, following)[QF_PREDS]
+            with noise(self.target_network):
+                target_next = _values(self.target_network, following)
+        with noise(self.network):
+            observation = batch[Columns.OBS]
+            outputs = self.network.outputs(
+                observation["task"], observation["nodes"], observation["action_mask"]
+            )[0]
+        passed: dict[str, Tensor] = {QF_NEXT_PREDS: online_next, QF_TARGET_NEXT_PREDS: target_next[QF_PREDS]}
+        if self.network.architecture.atoms == 0:
+            return {QF_PREDS: outputs[..., 0], **passed}
+        passed |= {QF_TARGET_NEXT_LOGITS: target_next[QF_LOGITS], SUPPORT: self.network.support}
+        return {QF_LOGITS: outputs, **passed}
 
     def compute_q_values(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Return the value of every node, ``[batch, nodes]``."""
-        return {QF_PREDS: _run(self.network, batch[Columns.OBS], -torch.inf)[0]}
+        """Return the value of every node, ``[batch, nodes]``, and its distribution's logits."""
+        return _values(self.network, batch[Columns.OBS])
 
     def make_target_networks(self) -> None:
         """Create the copy that bootstrap targets are computed with."""
@@ -120,7 +148,7 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
 
     def forward_target(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return the copy's value of every node, ``[batch, nodes]``."""
-        return {QF_PREDS: _run(self.target_network, batch[Columns.OBS], -torch.inf)[0]}
+        return _values(self.target_network, batch[Columns.OBS])
 
     def get_non_inference_attributes(self) -> list[str]:
         """Return what environment runners do not need."""

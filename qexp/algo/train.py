@@ -117,10 +117,19 @@ def _architecture(config: Training, make_vector_env: Callable[[int], Any]) -> Ar
             prior=config.prior,
             task_features=space["task"].shape[-1],
             node_features=space["nodes"].shape[-1],
-            dueling=isinstance(config, DQN) and config.dueling,
+            **_outputs(config),
         )
     finally:
         env.close()
+
+
+def _outputs(config: Training) -> dict[str, Any]:
+    if not isinstance(config, DQN):
+        return {}
+    outputs: dict[str, Any] = {"dueling": config.dueling}
+    if config.distributional:
+        outputs |= {"atoms": config.atoms, "value_min": config.value_min, "value_max": config.value_max}
+    return outputs
 
 
 def _rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> Any:
@@ -132,12 +141,14 @@ def _rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> 
         rllib.entropy_final = config.entropy_final
         rllib.normalize_advantages = config.normalize_advantages
         module: type = ActorCriticModule
+        sigma0 = None
         # The tick that every environment spends on its reset comes on top of the episode's.
         ticks, iteration_steps = config.rollout_length + 1, 0
         num_envs = config.episodes_at_once
     elif isinstance(config, DQN):
         rllib = DQNAlgorithmConfig()
         rllib.double_q = config.double
+        rllib.noisy = config.noisy
         rllib.lookahead = config.n_step
         rllib.batch_size = config.batch_size
         rllib.replay_ratio = config.replay_ratio
@@ -150,6 +161,7 @@ def _rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> 
         rllib.num_steps_sampled_before_learning_starts = config.learning_starts
         rllib.target_network_update_freq = config.target_update
         module = QModule
+        sigma0 = config.sigma0 if config.noisy else None
         ticks, iteration_steps = config.rollout_length, config.steps_per_iteration
         num_envs = config.num_envs
     else:
@@ -165,7 +177,12 @@ def _rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> 
     rllib.num_env_runners = config.num_env_runners
     rllib.num_envs_per_env_runner = num_envs
     return lockstep(
-        rllib, module=module, architecture=architecture, ticks=ticks, iteration_steps=iteration_steps
+        rllib,
+        module=module,
+        architecture=architecture,
+        ticks=ticks,
+        iteration_steps=iteration_steps,
+        sigma0=sigma0,
     )
 
 

@@ -20,6 +20,7 @@ from qexp.option import option
 from qexp.state import Floats, Ints
 
 FORMAT = "qexp-fleet/1"
+MOST = 2**63 - 1  # what an array holds; larger numbers are slips of a keyboard
 
 # The reference implementation's fleet has one negative readout error (a slip of its authors); reproducing
 # its published figures needs such a file to load, so error rates are bounded below by -1 and not by 0.
@@ -64,9 +65,9 @@ class QNode(_Record):
     """
 
     name: Annotated[str, Field(min_length=1)]
-    qubits: Annotated[int, Field(ge=1)]
+    qubits: Annotated[int, Field(ge=1, le=MOST)]
     clops: Annotated[float, Field(gt=0)]
-    quantum_volume: Annotated[int, Field(ge=1)] = 1
+    quantum_volume: Annotated[int, Field(ge=1, le=MOST)] = 1
     machine: str = ""
     calibration: Calibration
     source: dict[str, Any] = {}
@@ -161,7 +162,7 @@ def load_fleet(path: str | Path) -> Fleet:
             raise InputError(f"backend.path: cannot read fleet file {file}: {_reason(error)}") from error
     try:
         raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the latter two: no such date, no end of [
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]

@@ -7,7 +7,7 @@ import gymnasium as gym
 PLACEMENT_ID = "qexp/Placement-v0"
 
 
-def make_placement_vector(num_envs: int = 1, scenario: Any = None, **_: Any) -> Any:
+def make_placement_vector(num_envs: int = 1, scenario: Any = None) -> Any:
     """Build the vectorised placement environment; entry point of ``gymnasium.make_vec``."""
     from qexp.backend.fleet import load_fleet
     from qexp.env.placement_vector import PlacementVectorEnv

@@ -27,6 +27,7 @@ from qexp.policy.features import (
     LOG_SCALE,
     NODE_FEATURES,
     TASK_FEATURES,
+    Float32s,
     placement_features,
 )
 from qexp.state import Bools, Floats, Ints, NodeState, TaskState
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 FORMAT = "qexp-policy/1"
 WEIGHTS_FILE = "policy.safetensors"
 DESCRIPTION_FILE = "policy.json"
+SPREAD = "_spread"  # ends the names of the parameters that only noise in training needs
 GOLDEN_TOLERANCE = 1e-4
 Weights = Mapping[str, np.ndarray]
 
@@ -58,17 +60,19 @@ class Policy:
         """Name of the algorithm that trained the policy: ``a2c`` or ``dqn``."""
         return str(self.description["algorithm"])
 
-    def scores(self, task: np.ndarray, nodes: np.ndarray) -> Floats:
+    def scores(self, task: np.ndarray, nodes: np.ndarray, mask: np.ndarray | None = None) -> Floats:
         """Score nodes; higher is better.
 
         Args:
             task: Task features, ``[..., task_features]``.
             nodes: Node features, ``[..., nodes, node_features]``.
+            mask: Allowed nodes, ``[..., nodes]``, as the policy was trained with; None means all. What is
+                not allowed is scored too, but counts nothing for the others.
 
         Returns:
             Logits (A2C) or action values up to a constant per decision (DQN), ``[..., nodes]``.
         """
-        return forward(self.weights, self.description["architecture"], task, nodes)
+        return forward(self.weights, self.description["architecture"], task, nodes, mask)
 
     def decide(self, task: np.ndarray, nodes: np.ndarray, mask: np.ndarray) -> Ints:
         """Choose a node for each of a batch of observations.
@@ -81,7 +85,8 @@ class Policy:
         Returns:
             Node indices, ``[batch]``.
         """
-        scores = np.where(np.asarray(mask, dtype=bool), self.scores(task, nodes), -np.inf)
+        mask = np.asarray(mask, dtype=bool)
+        scores = np.where(mask, self.scores(task, nodes, mask), -np.inf)
         return np.asarray(scores.argmax(axis=-1), dtype=np.int64)
 
     def act(self, task: TaskState, nodes: NodeState) -> int:
@@ -93,7 +98,7 @@ class Policy:
         """
         features = placement_features(task, nodes)
         fits: Bools = task.mask & np.isfinite(task.service)
-        return int(np.where(fits, self.scores(*features), -np.inf).argmax())
+        return int(np.where(fits, self.scores(*features, task.mask), -np.inf).argmax())
 
     def network(self) -> PlacementNetwork:
         """Return the same policy as a Torch module (imports torch)."""
@@ -108,10 +113,16 @@ class Policy:
         return network.eval()
 
 
-def forward(weights: Weights, architecture: Mapping[str, Any], task: np.ndarray, nodes: np.ndarray) -> Floats:
+def forward(
+    weights: Weights,
+    architecture: Mapping[str, Any],
+    task: np.ndarray,
+    nodes: np.ndarray,
+    mask: np.ndarray | None = None,
+) -> Floats:
     """Compute `PlacementNetwork`'s scores on NumPy; see there for shapes.
 
-    The value head is left out: it adds the same to every node of a decision.
+    Without atoms the value head is left out: it adds the same to every node of a decision.
     """
 
     def linear(name: str, x: np.ndarray) -> np.ndarray:
@@ -121,8 +132,35 @@ def forward(weights: Weights, architecture: Mapping[str, Any], task: np.ndarray,
     embedded = np.maximum(linear("embed_2", embedded), 0.0)
     pooled = np.concatenate([embedded.mean(axis=-2), embedded.max(axis=-2)], axis=-1)
     hidden = np.maximum(linear("score_node", embedded) + linear("score_pool", pooled)[..., None, :], 0.0)
-    scores = linear("score_out", hidden)[..., 0]
-    return np.asarray(scores - architecture["prior"] * nodes[..., architecture["prior_feature"]])
+    scores = linear("score_out", hidden)
+    prior = architecture["prior"] * nodes[..., architecture["prior_feature"]]
+    if architecture.get("atoms", 0) == 0:
+        return np.asarray(scores[..., 0] - prior)
+    if scores.shape[-1] != architecture["atoms"]:
+        raise ValueError(f"{scores.shape[-1]} outputs for {architecture['atoms']} atoms")
+    support, tilt = support_and_tilt(architecture)
+    scores -= prior[..., None] * tilt
+    if architecture["dueling"]:
+        hidden = np.maximum(linear("value_pool", pooled) + linear("value_task", task), 0.0)
+        allowed = np.ones_like(scores[..., :1]) if mask is None else mask[..., None].astype(np.float32)
+        mean = (scores * allowed).sum(axis=-2, keepdims=True)
+        scores -= mean / np.maximum(allowed.sum(axis=-2, keepdims=True), 1.0)
+        scores += linear("value_out", hidden)[..., None, :]
+    scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(scores @ support / scores.sum(axis=-1))
+
+
+def support_and_tilt(architecture: Mapping[str, Any]) -> tuple[Float32s, Float32s]:
+    """Return what each atom stands for, and how the prior's score moves its logit; see `PlacementNetwork`.
+
+    Returns:
+        Returns ``[atoms]`` and factors ``[atoms]``; without atoms, the prior's score is added as it is.
+    """
+    atoms = architecture["atoms"]
+    if atoms == 0:
+        return np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
+    support = np.linspace(architecture["value_min"], architecture["value_max"], atoms)
+    return support.astype(np.float32), ((support - support.mean()) / support.var()).astype(np.float32)
 
 
 def save_policy(path: str | Path, weights: Weights, metadata: Mapping[str, Any]) -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from qexp.errors import InputError
-from qexp.policy.bundle import save_policy
+from qexp.policy.bundle import SPREAD, save_policy
 
 DESCRIPTION_FILE = "qexp.json"  # written beside RLlib's own files at every checkpoint
 MODULE_STATE = Path("learner_group", "learner", "rl_module", "default_policy", "module_state.pkl")
@@ -70,9 +70,10 @@ def extract(checkpoint: str | Path, out: str | Path) -> Path:
         weights = {
             name.removeprefix(PREFIX): np.asarray(value, dtype=np.float32)
             for name, value in state.items()
-            if name.startswith(PREFIX)
+            # Noise is for training: the bundle holds the mean weights.
+            if name.startswith(PREFIX) and not name.endswith(SPREAD)
         }
-    except Exception as error:
+    except Exception as error:  # a damaged pickle may raise whatever there is
         raise InputError(f"{checkpoint / MODULE_STATE}: refused: {error}") from error
     if not weights:
         raise InputError(f"{checkpoint / MODULE_STATE}: no parameter is named {PREFIX}*")

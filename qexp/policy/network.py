@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qexp.policy.bundle import support_and_tilt
 from qexp.policy.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
+from qexp.policy.noisy import NoisyLinear
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Architecture:
         prior_feature: Index of the node feature that the prior reads.
         dueling: Whether scores are the value plus advantages centred over the allowed nodes (Wang et al.,
             "Dueling Network Architectures for Deep Reinforcement Learning", 2016).
+        atoms: Points of the distribution of returns that the network outputs for every node (Bellemare et
+            al., "A Distributional Perspective on Reinforcement Learning", 2017); a score is its expected
+            value. 0 for a network that outputs scores alone.
+        value_min: Return that the first atom stands for.
+        value_max: Return that the last atom stands for; the others lie evenly between.
     """
 
     hidden: int = 64
@@ -33,6 +40,9 @@ class Architecture:
     node_features: int = len(NODE_FEATURES)
     prior_feature: int = PRIOR_FEATURE
     dueling: bool = False
+    atoms: int = 0
+    value_min: float = 0.0
+    value_max: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a plain mapping, as stored in bundles and checkpoints."""
@@ -44,23 +54,46 @@ class PlacementNetwork(nn.Module):
 
     Weights are shared over nodes, so permuting the nodes permutes the scores, and the same weights serve
     five machines or two hundred. The last layer starts at zero: an untrained network is its prior.
+
+    With atoms, the prior tilts a node's distribution: to the logit of an atom it adds the prior's score times
+    the atom's distance from the middle of the range, over the variance of an even distribution. The expected
+    value grows with that factor whatever the distribution is, so an untrained network still ranks the nodes
+    by the prior, and an even distribution is moved by the prior's score, to first order.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    support: Tensor
+    tilt: Tensor
+
+    def __init__(self, architecture: Architecture, sigma0: float | None = None) -> None:
+        """Create a network.
+
+        Args:
+            architecture: Its shape.
+            sigma0: Initial noise of the heads' layers, see `NoisyLinear`; None for layers without noise. No
+                part of the shape: a policy in use has no noise.
+        """
         super().__init__()
         self.architecture = architecture
-        hidden = architecture.hidden
+        hidden, outputs = architecture.hidden, max(1, architecture.atoms)
+
+        def head(inputs: int, outputs: int) -> nn.Linear:
+            return nn.Linear(inputs, outputs) if sigma0 is None else NoisyLinear(inputs, outputs, sigma0)
+
         self.embed_node = nn.Linear(architecture.node_features, hidden)
         self.embed_task = nn.Linear(architecture.task_features, hidden)
         self.embed_2 = nn.Linear(hidden, hidden)
-        self.score_node = nn.Linear(hidden, hidden)
+        self.score_node = head(hidden, hidden)
         self.score_pool = nn.Linear(2 * hidden, hidden)
-        self.score_out = nn.Linear(hidden, 1)
+        self.score_out = head(hidden, outputs)
         self.value_task = nn.Linear(architecture.task_features, hidden)
-        self.value_pool = nn.Linear(2 * hidden, hidden)
-        self.value_out = nn.Linear(hidden, 1)
+        self.value_pool = head(2 * hidden, hidden)
+        self.value_out = head(hidden, outputs)
         nn.init.zeros_(self.score_out.weight)
         nn.init.zeros_(self.score_out.bias)
+        # Kept out of the weights: they follow from the architecture.
+        support, tilt = support_and_tilt(architecture.as_dict())
+        self.register_buffer("support", torch.from_numpy(support), persistent=False)
+        self.register_buffer("tilt", torch.from_numpy(tilt), persistent=False)
 
     def forward(self, task: Tensor, nodes: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Score every node.
@@ -74,15 +107,32 @@ class PlacementNetwork(nn.Module):
         Returns:
             Scores ``[batch, nodes]`` (logits, or action values) and the state's value ``[batch]``.
         """
+        scores, values = self.outputs(task, nodes, mask)
+        return self.expected(scores), self.expected(values)
+
+    def expected(self, outputs: Tensor) -> Tensor:
+        """Reduce the last dimension of `outputs` to one number: the distribution's mean, if it is one."""
+        if self.architecture.atoms == 0:
+            return outputs[..., 0]
+        return outputs.softmax(-1) @ self.support
+
+    def outputs(self, task: Tensor, nodes: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Compute what scores and value are made of; arguments as for calling the network.
+
+        Returns:
+            For every node ``[batch, nodes, atoms]`` and for the state ``[batch, atoms]`` the logits of the
+            distribution of returns; without atoms, scores and value with a last dimension of one.
+        """
         embedded = torch.relu(self.embed_node(nodes) + self.embed_task(task)[:, None])
         embedded = torch.relu(self.embed_2(embedded))
         pooled = torch.cat([embedded.mean(dim=1), embedded.amax(dim=1)], dim=-1)
         hidden = torch.relu(self.score_node(embedded) + self.score_pool(pooled)[:, None])
-        scores = self.score_out(hidden)[..., 0]
-        scores = scores - self.architecture.prior * nodes[..., self.architecture.prior_feature]
-        value = self.value_out(torch.relu(self.value_pool(pooled) + self.value_task(task)))[..., 0]
+        prior = -self.architecture.prior * nodes[..., self.architecture.prior_feature, None]
+        scores = self.score_out(hidden) + prior * self.tilt
+        values = self.value_out(torch.relu(self.value_pool(pooled) + self.value_task(task)))
         if self.architecture.dueling:
-            allowed = torch.ones_like(scores) if mask is None else mask.to(scores.dtype)
-            mean = (scores * allowed).sum(-1, keepdim=True) / allowed.sum(-1, keepdim=True).clamp(min=1)
-            scores = value[:, None] + scores - mean
-        return scores, value
+            # Per atom: a mean over atoms, or a value of one number, would cancel in the softmax.
+            allowed = torch.ones_like(scores[..., :1]) if mask is None else mask[..., None].to(scores.dtype)
+            mean = (scores * allowed).sum(-2, keepdim=True) / allowed.sum(-2, keepdim=True).clamp(min=1)
+            scores = values[:, None] + scores - mean
+        return scores, values

@@ -18,7 +18,7 @@ class Scheduler(ABC):
 
         Args:
             episode: The whole episode; only a clairvoyant may look at it.
-            rng: The episode's randomness, the same for every scheduler of a comparison.
+            rng: The randomness of this scheduler in this episode.
         """
 
     @abstractmethod

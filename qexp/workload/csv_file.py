@@ -92,7 +92,7 @@ class CSV(Workload):
         subsets: dict[str, list[int]] = {}
         seen: set[tuple[str, str, int]] = set()
         try:
-            with Path(self.path).open(newline="", encoding="utf-8") as file:
+            with Path(self.path).open(newline="", encoding="utf-8-sig") as file:
                 reader = csv.DictReader(file, strict=True)
                 machines = _machines(self.path, reader.fieldnames)
                 for record in reader:
@@ -105,8 +105,11 @@ class CSV(Workload):
                     rows.append(row)
         except OSError as error:
             raise InputError(f"env.workload.path: cannot read {self.path}: {error.strerror}") from error
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"env.workload.path: {self.path} is not a CSV text file: {error}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"env.workload.path: {self.path} is not a text file: {error}") from error
+        except csv.Error as error:
+            # The reader stops before the line it cannot read.
+            raise InputError(f"{self.path}:{reader.line_num}: not valid CSV: {error}") from error
         if not rows:
             raise InputError(f"{self.path}:1: the file has a header and no circuits")
         return rows, [np.array(indices, dtype=np.int64) for indices in subsets.values()]

@@ -79,7 +79,7 @@ def cost_of_policy(checkpoint, episodes=4000):
         {
             key.removeprefix(prefix): torch.from_numpy(value)
             for key, value in weights.items()
-            if key.startswith(prefix)
+            if key.startswith(prefix) and not key.endswith("_spread")
         }
     )
     env = DelayedCosts(episodes)

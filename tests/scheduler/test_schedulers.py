@@ -149,8 +149,8 @@ def test_refusals_move_a_ranking_scheduler_on(make_state, name):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.data())
-def test_unmasked_schedulers_place_everything_in_the_end(data, make_fleet, make_episode):
+@given(data=st.data())
+def test_unmasked_schedulers_place_everything_in_the_end(make_fleet, make_episode, data):
     name = data.draw(st.sampled_from([n for n in HEURISTICS if n != "random"]))
     n, tasks = data.draw(st.integers(2, 5)), data.draw(st.integers(1, 5))
     # As on real fleets, the largest machine runs everything.
@@ -185,9 +185,9 @@ problems = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(0, 2**32 
 
 
 @settings(max_examples=40, deadline=None)
-@given(problems, st.sampled_from([0.0, 4.0]))
+@given(problem=problems, backlog=st.sampled_from([0.0, 4.0]))
 def test_the_clairvoyant_is_optimal_where_its_beam_holds_everything(
-    problem, backlog, make_fleet, make_episode
+    make_fleet, make_episode, problem, backlog
 ):
     tasks, n, seed = problem
     rng = np.random.default_rng(seed)

@@ -7,13 +7,13 @@ One generator runs through all subsets of a dataset: subset k = 1, 2, ... takes
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from qexp.option import RUNTIME, option
+from qexp.option import option
 from qexp.state import Floats
 from qexp.workload.arrivals.arrivals import Arrivals
 
@@ -31,8 +31,6 @@ class QSimPy(Arrivals):
     """
 
     stream_seed: Annotated[int, Field(ge=0)] = 22
-    _drawn: list[Floats] = field(default_factory=list, init=False, repr=False, metadata=RUNTIME)
-    _stream: np.random.Generator | None = field(default=None, init=False, repr=False, metadata=RUNTIME)
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Draw arrival times of the first minute, see `Arrivals.sample`."""
@@ -40,10 +38,7 @@ class QSimPy(Arrivals):
 
     def of_episode(self, rng: np.random.Generator, k: int, tasks_of: Callable[[int], int]) -> Floats:
         """Return the k-th minute of the stream, see `Arrivals.of_episode`."""
-        if self._stream is None:
-            self._stream = np.random.default_rng(self.stream_seed)
-        while len(self._drawn) <= k:
-            minute = len(self._drawn) + 1
-            low, high = MARGIN + WINDOW * minute, WINDOW - MARGIN + WINDOW * minute
-            self._drawn.append(np.sort(self._stream.uniform(low, high, tasks_of(minute - 1))))
-        return self._drawn[k]
+        stream = np.random.default_rng(self.stream_seed)
+        stream.random(sum(tasks_of(earlier) for earlier in range(k)))  # one number for each task before
+        start = WINDOW * (k + 1)
+        return np.sort(stream.uniform(MARGIN + start, WINDOW - MARGIN + start, tasks_of(k)))
