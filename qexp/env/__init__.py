@@ -20,7 +20,7 @@ if PLACEMENT_ID not in gym.registry:
     gym.register(
         PLACEMENT_ID,
         entry_point="qexp.env.placement:PlacementEnv",
-        vector_entry_point=make_placement_vector,
+        vector_entry_point="qexp.env:make_placement_vector",
         # The environment's own checker runs in tests; wrapping every user's env in it would halve its speed.
         disable_env_checker=True,
     )
