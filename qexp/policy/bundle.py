@@ -27,9 +27,9 @@ from qexp.policy.features import (
     LOG_SCALE,
     NODE_FEATURES,
     TASK_FEATURES,
-    Float32s,
     placement_features,
 )
+from qexp.policy.forward import Weights, forward
 from qexp.state import Bools, Floats, Ints, NodeState, TaskState
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 FORMAT = "qexp-policy/1"
 WEIGHTS_FILE = "policy.safetensors"
 DESCRIPTION_FILE = "policy.json"
-SPREAD = "_spread"  # ends the names of the parameters that only noise in training needs
 GOLDEN_TOLERANCE = 1e-4
-Weights = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -111,56 +109,6 @@ class Policy:
             {name: torch.from_numpy(value.copy()) for name, value in self.weights.items()}
         )
         return network.eval()
-
-
-def forward(
-    weights: Weights,
-    architecture: Mapping[str, Any],
-    task: np.ndarray,
-    nodes: np.ndarray,
-    mask: np.ndarray | None = None,
-) -> Floats:
-    """Compute `PlacementNetwork`'s scores on NumPy; see there for shapes.
-
-    Without atoms the value head is left out: it adds the same to every node of a decision.
-    """
-
-    def linear(name: str, x: np.ndarray) -> np.ndarray:
-        return np.asarray(x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
-
-    embedded = np.maximum(linear("embed_node", nodes) + linear("embed_task", task)[..., None, :], 0.0)
-    embedded = np.maximum(linear("embed_2", embedded), 0.0)
-    pooled = np.concatenate([embedded.mean(axis=-2), embedded.max(axis=-2)], axis=-1)
-    hidden = np.maximum(linear("score_node", embedded) + linear("score_pool", pooled)[..., None, :], 0.0)
-    scores = linear("score_out", hidden)
-    prior = architecture["prior"] * nodes[..., architecture["prior_feature"]]
-    if architecture.get("atoms", 0) == 0:
-        return np.asarray(scores[..., 0] - prior)
-    if scores.shape[-1] != architecture["atoms"]:
-        raise ValueError(f"{scores.shape[-1]} outputs for {architecture['atoms']} atoms")
-    support, tilt = support_and_tilt(architecture)
-    scores -= prior[..., None] * tilt
-    if architecture["dueling"]:
-        hidden = np.maximum(linear("value_pool", pooled) + linear("value_task", task), 0.0)
-        allowed = np.ones_like(scores[..., :1]) if mask is None else mask[..., None].astype(np.float32)
-        mean = (scores * allowed).sum(axis=-2, keepdims=True)
-        scores -= mean / np.maximum(allowed.sum(axis=-2, keepdims=True), 1.0)
-        scores += linear("value_out", hidden)[..., None, :]
-    scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(scores @ support / scores.sum(axis=-1))
-
-
-def support_and_tilt(architecture: Mapping[str, Any]) -> tuple[Float32s, Float32s]:
-    """Return what each atom stands for, and how the prior's score moves its logit; see `PlacementNetwork`.
-
-    Returns:
-        Returns ``[atoms]`` and factors ``[atoms]``; without atoms, the prior's score is added as it is.
-    """
-    atoms = architecture["atoms"]
-    if atoms == 0:
-        return np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
-    support = np.linspace(architecture["value_min"], architecture["value_max"], atoms)
-    return support.astype(np.float32), ((support - support.mean()) / support.var()).astype(np.float32)
 
 
 def save_policy(path: str | Path, weights: Weights, metadata: Mapping[str, Any]) -> Path:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from qexp.errors import InputError
-from qexp.policy.bundle import SPREAD, save_policy
+from qexp.policy.bundle import save_policy
+from qexp.policy.forward import SPREAD
 
 DESCRIPTION_FILE = "qexp.json"  # written beside RLlib's own files at every checkpoint
 MODULE_STATE = Path("learner_group", "learner", "rl_module", "default_policy", "module_state.pkl")

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qexp.policy.bundle import support_and_tilt
 from qexp.policy.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
+from qexp.policy.forward import support_and_tilt
 from qexp.policy.noisy import NoisyLinear
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from qexp.policy.bundle import SPREAD
+from qexp.policy.forward import SPREAD
 
 
 class NoisyLinear(nn.Linear):

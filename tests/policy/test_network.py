@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qexp.cloud.simulated import SimulatedCloud
-from qexp.policy.bundle import Policy, forward
+from qexp.policy.bundle import Policy
+from qexp.policy.forward import forward
 from qexp.policy.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
 from qexp.policy.network import Architecture, PlacementNetwork
 from qexp.scheduler.mct import MCT
