@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from qexp.cloud.simulated import SimulatedCloud
 from qexp.policy.bundle import Policy
-from qexp.policy.forward import forward
 from qexp.policy.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
+from qexp.policy.forward import forward
 from qexp.policy.network import Architecture, PlacementNetwork
 from qexp.scheduler.mct import MCT
 
