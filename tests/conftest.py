@@ -162,6 +162,10 @@ def qexp(
     monkeypatch.chdir(folder)
     # Hydra composes each config twice, the first time only to see whether it asks for a multirun.
     monkeypatch.setattr("hydra._internal.hydra.Hydra.get_mode", lambda *_, **__: None)
+    if absl := sys.modules.get("absl.logging"):
+        # RLlib brings absl, whose handler closes its stream when Hydra configures logging, unless that is a
+        # standard one: in a test that imported it, it is pytest's own capture file.
+        absl.get_absl_handler().python_handler.stream = sys.__stderr__
     root = logging.getLogger()
     before = root.level, root.handlers[:]
 

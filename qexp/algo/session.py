@@ -14,7 +14,7 @@ import signal
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,10 +47,11 @@ def ray_session(num_env_runners: int = 0) -> Iterator[None]:
         if ray.is_initialized():
             yield
             return
-        with _sigterm_kept():
+        with _sigterm_kept() as keep_sigterm:
             folder = _temporary_folder()
             try:
                 _start(num_env_runners, folder)
+                keep_sigterm()
                 yield
             finally:
                 ray.shutdown()
@@ -97,14 +98,25 @@ def _log_levels(names: tuple[str, ...], level: int) -> Iterator[None]:
 
 
 @contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Put back the process's own SIGTERM handler, which Ray replaces."""
+def _sigterm_kept() -> Iterator[Callable[[], None]]:
+    """Keep SIGTERM the process's own; call what is yielded once Ray has put its handler in place.
+
+    Ray's prints a stack and aborts, and nothing would be cleaned up. Where the process has no handler, the
+    signal ends the block like an interrupt does.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
     before = signal.getsignal(signal.SIGTERM)
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    def keep() -> None:
+        signal.signal(signal.SIGTERM, before if callable(before) else end)
+
     try:
-        yield
+        yield keep
     finally:
         # None stands for a handler that was not installed from Python and cannot be put back.
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

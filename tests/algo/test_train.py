@@ -222,27 +222,32 @@ def test_an_interrupt_ends_the_run_and_is_passed_on(tmp_path):
     assert torch.get_num_threads() == threads
 
 
-def test_a_run_starts_and_stops_a_silent_ray_of_its_own():
-    script = """
-import tempfile
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("raise SystemExit(3)", 3), ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", 143)],
+)
+def test_however_a_run_ends_its_ray_ends_with_it_in_silence(end, status):
+    script = f"""
+import atexit, os, signal, tempfile, time
 from pathlib import Path
 import ray
 from qexp.algo.session import ray_session
 def folders():
     return set(Path(tempfile.gettempdir()).glob("qexp-ray-*"))
-try:
-    with ray_session():
-        assert ray.is_initialized()
-        during = folders()
-        raise KeyboardInterrupt
-except KeyboardInterrupt:
-    print("interrupted", ray.is_initialized(), len(during - folders()) > 0)
+before = folders()
+atexit.register(lambda: print(ray.is_initialized(), mine & folders()))
+with ray_session():
+    assert ray.is_initialized()
+    mine = {{Path(ray._private.worker._global_node.get_temp_dir_path())}}
+    assert mine <= folders() - before
+    {end}
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
-    assert done.stdout == "interrupted False True\n"
+    assert done.stdout == "False set()\n"
+    assert done.returncode == status
 
 
 @pytest.mark.slow
