@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from hydra.errors import MissingConfigException
 
 from qexp.errors import InputError
-from qexp.option import REGISTRY
+from qexp.option import REGISTRY, settable
 
 ROOT_KEYS = ("seed", "plots", "eval.episodes", "eval.baselines", "eval.seed")
 
@@ -50,7 +49,7 @@ def _unknown_option(error: MissingConfigException, text: str) -> str:
 def _closest(key: str) -> str:
     """Say which key a mistyped one may stand for, or which options would have it."""
     keys = {
-        f"{group}={name}": [f"{group.replace('/', '.')}.{field.name}" for field in dataclasses.fields(cls)]
+        f"{group}={name}": [f"{group.replace('/', '.')}.{field.name}" for field in settable(cls)]
         for group, options in REGISTRY.items()
         for name, cls in options.items()
     }

@@ -6,9 +6,10 @@ are what a YAML file of the same name may set; `qexp.schema` turns the registry 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T", bound=type)
 
@@ -22,6 +23,11 @@ RUNTIME = {"runtime": True}
 def option_name(class_name: str) -> str:
     """Return the option name of a class name: ``RoundRobin`` is ``round_robin``, ``MQT50`` is ``mqt50``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_name).lower()
+
+
+def settable(cls: type) -> list[dataclasses.Field[Any]]:
+    """Return the fields of an option that a YAML file or the command line may set."""
+    return [field for field in dataclasses.fields(cls) if field.init and not field.metadata.get("runtime")]
 
 
 def option(group: str, name: str | None = None) -> Callable[[T], T]:

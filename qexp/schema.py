@@ -20,7 +20,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from qexp.errors import InputError
-from qexp.option import REGISTRY
+from qexp.option import REGISTRY, settable
 
 # Importing a module registers its options. All of them are light: NumPy at most.
 OPTION_MODULES = (
@@ -160,11 +160,7 @@ def _contradictions(resolved: Mapping[str, Any]) -> Iterator[str]:
 def _fields(cls: type) -> dict[str, tuple[Any, dataclasses.Field[Any]]]:
     """Return type hint (with bounds) and field of every key a YAML file may set."""
     hints = get_type_hints(cls, include_extras=True)
-    return {
-        item.name: (hints[item.name], item)
-        for item in dataclasses.fields(cls)
-        if item.init and not item.metadata.get("runtime")
-    }
+    return {item.name: (hints[item.name], item) for item in settable(cls)}
 
 
 def _plain_type(hint: Any) -> Any:
