@@ -31,6 +31,8 @@ COMMON = (
     "plots=false",
     "tracking=off",
 )
+FLAT = "flat.py"
+"""Marks runs that another script makes, see there."""
 FIVE, THREE = range(5), range(3)
 SHORT = "algo.env_steps=300_000"
 STUDY: dict[str, tuple[range, tuple[str, ...]]] = {
@@ -40,11 +42,15 @@ STUDY: dict[str, tuple[range, tuple[str, ...]]] = {
     "dqn, 100k steps": (FIVE, ("algo=dqn", "algo.env_steps=100_000")),
     "a2c, no prior": (THREE, ("algo=a2c", "algo.prior=0")),
     "a2c, reward inverse": (THREE, ("algo=a2c", "env/reward=inverse")),
+    "a2c, flat observation": (THREE, ("algo=a2c", FLAT)),
+    "a2c, flat observation, logarithms": (THREE, ("algo=a2c", FLAT, "--scaled")),
     "dqn, 300k steps": (THREE, ("algo=dqn", SHORT)),
     "dqn, no double": (THREE, ("algo=dqn", SHORT, "algo.double=false")),
     "dqn, no dueling": (THREE, ("algo=dqn", SHORT, "algo.dueling=false")),
     "dqn, no priorities": (THREE, ("algo=dqn", SHORT, "algo.prioritized=false")),
     "dqn, one step": (THREE, ("algo=dqn", SHORT, "algo.n_step=1")),
+    "dqn, distributional": (THREE, ("algo=dqn", SHORT, "algo.distributional=true")),
+    "dqn, noisy": (THREE, ("algo=dqn", SHORT, "algo.noisy=true")),
     "dqn, no prior": (THREE, ("algo=dqn", SHORT, "algo.prior=0")),
 }
 
@@ -67,10 +73,12 @@ def run(name: str, seed: int) -> None:
     """Run one configuration with one seed, unless it is done."""
     if result(name, seed) is not None:
         return
-    overrides = (*COMMON, *STUDY[name][1], f"seed={seed}", f"hydra.run.dir={folder(name, seed)}")
-    done = subprocess.run(
-        [sys.executable, "-m", "qexp", *overrides], capture_output=True, text=True, check=False
-    )
+    overrides = (*COMMON, *STUDY[name][1])
+    command = ["-m", "qexp", *overrides, f"seed={seed}", f"hydra.run.dir={folder(name, seed)}"]
+    if FLAT in overrides:
+        mine = (part for part in overrides if part != FLAT)
+        command = [str(HERE / FLAT), str(folder(name, seed)), str(seed), *mine]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
     last = (done.stdout.strip().splitlines() or ["no output"])[-2:]
     print(f"{name}, seed {seed}: exit {done.returncode}: {' '.join(last)}{done.stderr[-2000:]}", flush=True)
 

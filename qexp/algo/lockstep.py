@@ -190,10 +190,11 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
         batch = {
             Columns.OBS: {key: torch.from_numpy(value[tick]) for key, value in rollout.observations.items()}
         }
+        # RLlib's public methods would set the evaluation mode anew at every tick, on every layer.
         if explore:
-            outputs = self.module.forward_exploration(batch, generator=self._generator, **exploration)
+            outputs = self.module._forward_exploration(batch, generator=self._generator, **exploration)  # noqa: SLF001
         else:
-            outputs = self.module.forward_inference(batch)
+            outputs = self.module._forward_inference(batch)  # noqa: SLF001
         for key, tensor in outputs.items():
             if key == Columns.ACTIONS:
                 if tick < len(rollout.actions):

@@ -41,29 +41,28 @@ class PlacementModule(TorchRLModule):
         )
 
 
-def _policy(network: Any, observation: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    mask = observation["action_mask"]
-    scores, values = network(observation["task"], observation["nodes"], mask)
-    return scores.masked_fill(mask == 0, MASKED_LOGIT), values
-
-
 class ActorCriticModule(PlacementModule, ValueFunctionAPI):
     """Scores are logits of a categorical policy; forbidden nodes have probability zero."""
 
+    def _policy(self, observation: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        mask = observation["action_mask"]
+        scores, values = self.network(observation["task"], observation["nodes"], mask)
+        return scores.masked_fill(mask == 0, MASKED_LOGIT), values
+
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
-        logits, values = _policy(self.network, batch[Columns.OBS])
+        logits, values = self._policy(batch[Columns.OBS])
         return {Columns.ACTION_DIST_INPUTS: logits, Columns.VF_PREDS: values}
 
     def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
         with torch.inference_mode():
-            logits, values = _policy(self.network, batch[Columns.OBS])
+            logits, values = self._policy(batch[Columns.OBS])
         return {Columns.ACTIONS: logits.argmax(-1), Columns.VF_PREDS: values}
 
     def _forward_exploration(
         self, batch: dict[str, Any], *, generator: torch.Generator | None = None, **_: Any
     ) -> dict[str, Tensor]:
         with torch.inference_mode():
-            logits, values = _policy(self.network, batch[Columns.OBS])
+            logits, values = self._policy(batch[Columns.OBS])
             # The largest logit plus Gumbel noise is a sample of the softmax, without normalising it.
             # The clamp keeps the noise finite, and so a forbidden node's logit below all others.
             noise = -torch.empty_like(logits).exponential_(generator=generator).clamp_(min=1e-30).log_()
@@ -73,7 +72,7 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
         """Return the value of each state, ``[batch]``."""
         del embeddings  # nothing is worth keeping between the two passes
-        values: Tensor = _policy(self.network, batch[Columns.OBS])[1]
+        values: Tensor = self._policy(batch[Columns.OBS])[1]
         return values
 
 

@@ -105,7 +105,7 @@ def build(
 ) -> Any:
     """Return the RLlib algorithm of a config, inside a `ray_session`; ``restore_from_path`` resumes one."""
     register_env(ENV_NAME, lambda context: make_vector_env(context["num_envs"]))
-    return _rllib_config(config, architecture.as_dict(), seed).build_algo()
+    return rllib_config(config, architecture.as_dict(), seed).build_algo()
 
 
 def _architecture(config: Training, make_vector_env: Callable[[int], Any]) -> Architecture:
@@ -132,7 +132,8 @@ def _outputs(config: Training) -> dict[str, Any]:
     return outputs
 
 
-def _rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> Any:
+def rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> Any:
+    """Return RLlib's config of a training run, without its environment registered."""
     if isinstance(config, A2C):
         rllib: Any = A2CAlgorithmConfig()
         rllib.lambda_ = config.gae_lambda

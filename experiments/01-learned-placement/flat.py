@@ -1,0 +1,151 @@
+"""What the papers' observation costs: the same A2C on a flat vector and a plain network of two layers.
+
+``python experiments/01-learned-placement/flat.py FOLDER SEED [--scaled] OVERRIDE...`` writes ``result.json``
+as ``python -m qexp`` does. The vector (arrival, width, depth and refusals of the task; qubits, CLOPS and next
+free time of each machine) is given as it is, or with ``--scaled`` as its logarithm. Forbidden machines are
+masked, as they are for every other row of the study: width and qubits are part of the vector.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.tune.registry import register_env
+from torch import Tensor, nn
+
+from qexp.algo.budget import Budget
+from qexp.algo.config import A2C
+from qexp.algo.modules import MASKED_LOGIT, ActorCriticModule
+from qexp.algo.session import ray_session
+from qexp.algo.train import ENV_NAME, rllib_config
+from qexp.backend.fleet import FleetFile
+from qexp.build import make
+from qexp.cli import conf_dir
+from qexp.env.observation import observe
+from qexp.env.placement_vector import PlacementVectorEnv
+from qexp.env.scenario import Scenario
+from qexp.evaluate import evaluate
+from qexp.option import REGISTRY
+from qexp.policy.network import Architecture
+from qexp.record import Identity
+from qexp.report.leaderboard import leaderboard
+from qexp.scheduler.scheduler import Scheduler
+from qexp.schema import register, validate
+from qexp.state import NodeState, TaskState
+
+
+class FlatNetwork(nn.Module):
+    """Two hidden layers each for policy and value."""
+
+    def __init__(self, inputs: int, nodes: int, hidden: int, scaled: bool) -> None:
+        super().__init__()
+        self.scaled = scaled
+
+        def layers(outputs: int) -> nn.Sequential:
+            return nn.Sequential(
+                nn.Linear(inputs, hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, outputs),
+            )
+
+        self.policy, self.value = layers(nodes), layers(1)
+
+    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """Return masked logits ``[batch, nodes]`` and values ``[batch]``."""
+        width, qubits = observation[:, 1:2], observation[:, 4::3]
+        # The next free time of a machine that never worked is -1.
+        inputs = torch.log1p(observation.clamp(min=0)) if self.scaled else observation
+        inputs = inputs.to(torch.float32)
+        return self.policy(inputs).masked_fill(width > qubits, MASKED_LOGIT), self.value(inputs)[:, 0]
+
+
+class FlatModule(ActorCriticModule):
+    """`ActorCriticModule` with that network."""
+
+    def setup(self) -> None:
+        """Build the network."""
+        self.network = FlatNetwork(**self.model_config["flat"])
+
+    def _policy(self, observation: Any) -> tuple[Tensor, Tensor]:
+        logits, values = self.network(observation["obs"])
+        return logits, values
+
+
+@dataclass
+class FlatScheduler(Scheduler):
+    """The trained network as a scheduler."""
+
+    scenario: Scenario
+    network: FlatNetwork
+
+    def select(self, task: TaskState, nodes: NodeState) -> int:
+        """Return the most probable node."""
+        observation = torch.from_numpy(np.asarray(observe(self.scenario, task, nodes)))
+        with torch.inference_mode():
+            return int(self.network(observation[None])[0].argmax())
+
+
+def train(config: A2C, scenario: Scenario, seed: int, scaled: bool) -> tuple[FlatNetwork, dict[str, float]]:
+    """Return the trained network and the figures of its training."""
+    budget = Budget(config.env_steps, config.seconds)
+    nodes = len(scenario.fleet)
+    with ray_session():
+        register_env(ENV_NAME, lambda context: PlacementVectorEnv(scenario, context["num_envs"]))
+        model = {"inputs": 4 + 3 * nodes, "nodes": nodes, "hidden": config.hidden, "scaled": scaled}
+        rllib = rllib_config(config, Architecture().as_dict(), seed).rl_module(
+            rl_module_spec=RLModuleSpec(module_class=FlatModule, model_config={"flat": model})
+        )
+        algorithm = rllib.build_algo()
+        steps, seconds, start = 0, 0.0, time.perf_counter()
+        while not budget.spent(steps, seconds):
+            algorithm.progress = budget.progress(steps, seconds)
+            steps = int(algorithm.train()["env_runners"]["num_env_steps_sampled_lifetime"])
+            seconds = time.perf_counter() - start
+        network: Any = algorithm.get_module().network
+        algorithm.stop()
+    return network, {"env_steps": steps, "seconds": seconds, "env_steps_per_second": steps / seconds}
+
+
+def main() -> None:
+    """Train, evaluate, write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--scaled", action="store_true", help="give the network logarithms")
+    parser.add_argument("overrides", nargs="*", help="as for python -m qexp")
+    options = parser.parse_intermixed_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(options.seed)
+    register()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        resolved = validate(compose("config", overrides=[*options.overrides, f"seed={options.seed}"]))
+    resolved["env"]["observation"] = "flat"
+    fleet = make(resolved["backend"], FleetFile).load()
+    scenario = make(resolved["env"], Scenario, fleet=fleet, held_out=resolved["eval"]["episodes"])
+    network, training = train(make(resolved["algo"], A2C), scenario, options.seed, options.scaled)
+    schedulers = {"a2c": FlatScheduler(scenario, network)}
+    schedulers |= {name: REGISTRY["scheduler"][name]() for name in resolved["eval"]["baselines"]}
+    evaluation = evaluate(
+        scenario, schedulers, episodes=resolved["eval"]["episodes"], seed=resolved["eval"]["seed"]
+    )
+    rows = leaderboard(evaluation.episodes, seed=resolved["eval"]["seed"])
+    record = {"status": "COMPLETED", **asdict(Identity.of(resolved, fleet)), "training": training}
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "result.json").write_text(
+        json.dumps(record | {"leaderboard": [asdict(row) for row in rows]}, indent=2) + "\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()
