@@ -12,14 +12,19 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from qexp.errors import InputError
 from qexp.messages import explain, groups_help
-from qexp.runfolder import RunFolder
+from qexp.resume import hydra_folder, own_config, run_dir
+from qexp.runfolder import RUN_FILE, RunFolder
 from qexp.schema import register
+from qexp.sweep.job import run_job
+from qexp.sweep.plan import job_folder, sweep_dir
+from qexp.sweep.session import SweepSession, closed_at_the_end
 
 
 def conf_dir() -> Path:
@@ -30,6 +35,12 @@ def conf_dir() -> Path:
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
+# Here and not in `main`: processes that only run a sweep's jobs need them too.
+OmegaConf.register_new_resolver("qexp_sweep_dir", sweep_dir, replace=True)
+OmegaConf.register_new_resolver("qexp_job_folder", job_folder, replace=True)
+OmegaConf.register_new_resolver("qexp_run_dir", run_dir, replace=True)
+OmegaConf.register_new_resolver("qexp_hydra_folder", hydra_folder, replace=True)
+
 
 class _Jobs:
     """The jobs of one command: what Hydra calls, and what could not be run."""
@@ -38,16 +49,24 @@ class _Jobs:
         self.started = False
         self.refused: list[Exception] = []
 
-    def __call__(self, config: DictConfig) -> None:
+    def __call__(self, config: DictConfig) -> float | None:
         self.started = True
+        hydra_config = HydraConfig.get()
+        if hydra_config.mode is RunMode.MULTIRUN:
+            return run_job(config, hydra_config)
         from qexp.run import run  # everything that --help and --cfg can do without
 
         try:
-            with RunFolder.of_job(HydraConfig.get()) as folder:
-                run(config, folder)
+            with RunFolder.of_job(hydra_config) as folder:
+                if config.resume is not None:
+                    folder.kept = (folder.path / RUN_FILE).exists()
+                    typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]
+                    config = own_config(folder, config, typed)
+                run(config, folder, resume=folder.kept)
         except (InputError, OmegaConfBaseException) as error:
-            # Raised to Hydra, it would come with Hydra's own words and end a whole sweep.
+            # Raised to Hydra, it would come with Hydra's own words.
             self.refused.append(error)
+        return None
 
 
 @contextmanager
@@ -74,9 +93,9 @@ def main() -> int:
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
     try:
         # Hydra would print its own text and exit with 1; this makes it hand every exception to us instead.
-        with _environment(FULL_ERROR, "1"):
+        with _environment(FULL_ERROR, "1"), closed_at_the_end():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (InputError, HydraException, OmegaConfBaseException) as error:
         jobs.refused.append(error)
     except (ValueError, YAMLError) as error:
         if jobs.started:
@@ -90,4 +109,6 @@ def main() -> int:
         if wants_traceback:
             raise refusal
         print(f"qexp: {explain(refusal)}", file=sys.stderr)
-    return 2 if jobs.refused else 0
+    if jobs.refused:
+        return 2
+    return SweepSession.current.status if SweepSession.current else 0

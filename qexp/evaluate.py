@@ -12,6 +12,7 @@ import numpy as np
 from qexp.cloud.simulated import SimulatedCloud
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.evaluations import Evaluations, Rows
 from qexp.scheduler.scheduler import Scheduler
 from qexp.workload.episode import Episode
 
@@ -70,6 +71,7 @@ def evaluate(
     episodes: int,
     seed: int,
     on_scheduler: Callable[[str], object] = str,
+    shared: Evaluations | None = None,
 ) -> Evaluation:
     """Run schedulers on the same episodes.
 
@@ -79,6 +81,7 @@ def evaluate(
         episodes: Episodes 0 to ``episodes - 1`` of ``seed`` are played.
         seed: Evaluation seed.
         on_scheduler: Called with each scheduler's name when it is done.
+        shared: Where evaluations are looked up and kept, or None.
 
     Raises:
         InputError: The workload has fewer episodes, or a scheduler has a task refused for ever.
@@ -87,20 +90,34 @@ def evaluate(
 
     scenario.check_evaluation(episodes)
     played = [scenario.episode(seed, k) for k in range(episodes)]
-    episode_rows: list[tuple[object, ...]] = []
-    task_rows: list[tuple[object, ...]] = []
+    episode_rows: Rows = []
+    task_rows: Rows = []
     for name, scheduler in schedulers.items():
-        for k, episode in enumerate(played):
-            # One stream per scheduler name: a random scheduler must not shift another one's choices.
-            rng = np.random.default_rng([seed, k, zlib.crc32(name.encode())])
-            log = play(scenario, scheduler, episode, rng)
-            task_rows += [(name, k, *row) for row in log]
-            episode_rows.append((name, k, *_totals(episode, log)))
+        found = shared.find(name) if shared else None
+        of_episodes, of_tasks = found or _measure(scenario, name, scheduler, played, seed)
+        if shared and not found:
+            shared.keep(name, of_episodes, of_tasks)
+        episode_rows += of_episodes
+        task_rows += of_tasks
         on_scheduler(name)
     return Evaluation(
         pd.DataFrame(episode_rows, columns=list(EPISODE_COLUMNS)),
         pd.DataFrame(task_rows, columns=list(TASK_COLUMNS)),
     )
+
+
+def _measure(
+    scenario: Scenario, name: str, scheduler: Scheduler, played: list[Episode], seed: int
+) -> tuple[Rows, Rows]:
+    episode_rows: Rows = []
+    task_rows: Rows = []
+    for k, episode in enumerate(played):
+        # One stream per scheduler name: a random scheduler must not shift another one's choices.
+        rng = np.random.default_rng([seed, k, zlib.crc32(name.encode())])
+        log = play(scenario, scheduler, episode, rng)
+        task_rows += [(name, k, *row) for row in log]
+        episode_rows.append((name, k, *_totals(episode, log)))
+    return episode_rows, task_rows
 
 
 def play(

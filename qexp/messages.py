@@ -11,7 +11,8 @@ from hydra.errors import MissingConfigException
 from qexp.errors import InputError
 from qexp.option import REGISTRY, settable
 
-ROOT_KEYS = ("seed", "plots", "eval.episodes", "eval.baselines", "eval.seed")
+PRESETS = "experiment"
+ROOT_KEYS = ("seed", "plots", "resume", "eval.episodes", "eval.baselines", "eval.seed")
 
 
 def explain(error: BaseException) -> str:
@@ -66,13 +67,17 @@ def _closest(key: str) -> str:
 
 
 def options_of(conf: Path) -> dict[str, dict[str, str]]:
-    """Return every config group's options with their one-line descriptions, as found in the YAML files."""
+    """Return every config group's options with their one-line descriptions, as found in the YAML files.
+
+    Folders that are no group, such as `algo/rainbow`, hold variants of an option and are left out. A preset
+    opens with its package and its command; what it is for comes in the third line.
+    """
     groups: dict[str, dict[str, str]] = {}
     for path in sorted(conf.rglob("*.yaml")):
         group = path.relative_to(conf).parent.as_posix()
-        if group != "." and not group.startswith("hydra"):
-            first = path.read_text(encoding="utf-8").splitlines()[0]
-            groups.setdefault(group, {})[path.stem] = first.removeprefix("#").strip()
+        if group in {*REGISTRY, PRESETS}:
+            line = path.read_text(encoding="utf-8").splitlines()[2 if group == PRESETS else 0]
+            groups.setdefault(group, {})[path.stem] = line.removeprefix("#").strip()
     return groups
 
 

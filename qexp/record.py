@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from qexp import __version__
 from qexp.backend.fleet import Fleet
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from qexp.algo.train import TrainingResult
 
 DISTRIBUTIONS = ("gymnasium", "hydra-core", "mlflow", "numpy", "ray", "simpy", "torch")
+# What a run's name says anyway, and what would only make it long.
+_NAMED = {"algo", "scheduler", "env.tasks", "seed", "plots", "experiment"}
+_UNNAMED = ("tracking", "eval.", "deploy", "hydra", "sweep", "resume", "ray")
+_LONGEST_NAME = 100
 FILES = ("config.yaml", RESULT_FILE, "leaderboard.csv", "episodes.csv", "tasks.csv")
 
 
@@ -81,12 +87,43 @@ class Identity:
     def tags(self) -> dict[str, object]:
         """What to find the run by."""
         tags = {key: getattr(self, key) for key in ("seed", "config_hash", "fleet_hash", "git_commit")}
-        return tags | {group.replace("/", "."): name for group, name in self.options.items()}
+        return tags | self.choices
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The option chosen in each config group, named as the group's keys are: `env.arrivals`."""
+        return {group.replace("/", "."): name for group, name in self.options.items()}
+
+    @property
+    def of_run(self) -> dict[str, Any]:
+        """What must not change while a run is under way, or be noted if it does."""
+        return {key: getattr(self, key) for key in ("config_hash", "fleet_hash", "versions")}
 
     @property
     def of_policy(self) -> dict[str, Any]:
         """What a policy bundle says about where it comes from."""
         return {key: getattr(self, key) for key in ("seed", "config_hash", "fleet_hash", "versions")}
+
+
+def run_name(resolved: Mapping[str, Any], folder: Path) -> str:
+    """Return a name that says what decides, on how many tasks, with which seed, and what else was chosen.
+
+    Args:
+        resolved: The configuration.
+        folder: The run folder, where Hydra notes what was set on the command line or by a sweep.
+    """
+    algo = option_of(resolved, "algo")
+    decider = algo if algo != "none" else option_of(resolved, "scheduler")
+    parts = [decider, f"{resolved['env']['tasks']}tasks", f"seed{resolved['seed']}"]
+    try:
+        chosen = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or []
+    except OSError:
+        chosen = []  # not started from the command line
+    for override in chosen:
+        key, _, value = str(override).lstrip("+~").partition("=")
+        if key not in _NAMED and not key.startswith(_UNNAMED):
+            parts.append(f"{key.replace('/', '.').removeprefix('env.').removeprefix('algo.')}={value}")
+    return "-".join(parts)[:_LONGEST_NAME]
 
 
 def write_files(result: Result, evaluation: Evaluation, identity: Identity, folder: RunFolder) -> None:
@@ -143,16 +180,19 @@ def write_failure(error: BaseException, identity: Identity, folder: RunFolder, t
     folder.write_json(RESULT_FILE, record | {"training": None, "leaderboard": []})
 
 
-def log_result(result: Result, tracker: Tracker, scenario: Scenario, *, drawn: bool) -> None:
+def log_result(result: Result, tracker: Tracker, scenario: Scenario, *, decider: str, drawn: bool) -> None:
     """Give the tracker the run's figures, files and policy.
 
     Args:
         result: What the run found.
         tracker: Where it is recorded.
         scenario: The placement problem, for an example of the policy's input.
+        decider: The scheduler the run is about: its figures are also logged as `eval/chosen/...`, under which
+            those of runs with different schedulers stand side by side.
         drawn: Whether there are plots.
     """
-    tracker.log_metrics(metrics(result.leaderboard))
+    chosen = [replace(row, scheduler="chosen") for row in result.leaderboard if row.scheduler == decider]
+    tracker.log_metrics(metrics([*chosen, *result.leaderboard]))
     for name in FILES:
         tracker.log_artifacts(result.folder / name)
     # An earlier run in the same folder may have left what this one did not make.

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from qexp.algo.checkpoint import drop_memories
 from qexp.algo.config import Training
 from qexp.backend.fleet import FleetFile
 from qexp.build import make
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
 from qexp.evaluate import evaluate
+from qexp.evaluations import Evaluations
 from qexp.option import REGISTRY
 from qexp.policy.extract import extract
 from qexp.progress import evaluation_progress, training_progress
-from qexp.record import Identity, Result, log_result, write_failure, write_files, write_plots
+from qexp.record import Identity, Result, log_result, run_name, write_failure, write_files, write_plots
 from qexp.report.leaderboard import leaderboard, render, verdict
-from qexp.runfolder import RunFolder
+from qexp.resume import last_checkpoint, unfinished
+from qexp.runfolder import CHECKPOINTS, RunFolder
 from qexp.scheduler.policy import PolicyScheduler
 from qexp.scheduler.scheduler import Scheduler
 from qexp.schema import option_of, validate
@@ -36,12 +39,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig, folder: RunFolder) -> Result:
+def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: Path | None = None) -> Result:
     """Run an experiment.
 
     Args:
         config: A composed config.
         folder: Where the files go.
+        resume: Go on with the run that the folder holds, if it has the same config and is not complete: from
+            its last checkpoint, in its MLflow run. Whatever else is there is replaced.
+        shared: Folder in which runs that are evaluated alike share the evaluations of the baselines, or None.
 
     Raises:
         InputError: Something in the config cannot be used; nothing was written.
@@ -63,18 +69,37 @@ def run(config: DictConfig, folder: RunFolder) -> Result:
     learned = algo if algo != "none" else next((name for name in schedulers if name == "policy"), None)
     identity = Identity.of(resolved, fleet)
 
+    begun = unfinished(folder, identity, console) if resume else {}
+
     training = None
-    with make(resolved["tracking"], Tracking).start(_run_name(resolved, algo)) as tracker:
+    with make(resolved["tracking"], Tracking).start(
+        run_name(resolved, folder.path), run_id=begun.get("mlflow_run_id"), folder=folder.path
+    ) as tracker:
         try:
-            folder.forget_result()
-            OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
-            tracker.log_params(resolved)
-            tracker.set_tags({**identity.tags, "run_folder": str(folder.path)})
+            _begin(config, folder, begun, identity, tracker)
             if training_config is not None:
-                training = _train(training_config, scenario, folder.path, identity, tracker, console)
+                ray_address = resolved["ray"]["address"]
+                checkpoint = last_checkpoint(folder, console) if begun else None
+                training = _train(
+                    training_config,
+                    scenario,
+                    folder.path,
+                    identity,
+                    tracker,
+                    console,
+                    ray_address,
+                    checkpoint,
+                )
                 schedulers = {algo: PolicyScheduler(path=str(folder.path / "policy")), **schedulers}
             with evaluation_progress(len(schedulers), console) as done:
-                evaluation = evaluate(scenario, schedulers, episodes=episodes, seed=seed, on_scheduler=done)
+                evaluation = evaluate(
+                    scenario,
+                    schedulers,
+                    episodes=episodes,
+                    seed=seed,
+                    on_scheduler=done,
+                    shared=_evaluations(resolved, identity, shared),
+                )
             rows = leaderboard(evaluation.episodes, seed=seed)
             console.print(render(rows, learned))
             if learned is not None:
@@ -85,15 +110,46 @@ def run(config: DictConfig, folder: RunFolder) -> Result:
             if resolved["plots"]:
                 write_plots(result, evaluation, fleet.names, learned)
             write_files(result, evaluation, identity, folder)
+            drop_memories(folder.path / CHECKPOINTS)
         except BaseException as error:
             # Refused input leaves nothing behind, but what was trained is kept.
             if training is not None or not isinstance(error, InputError):
                 write_failure(error, identity, folder, tracker)
             raise
         # The run is complete and on disk, whatever the tracker makes of it.
-        log_result(result, tracker, scenario, drawn=resolved["plots"])
+        log_result(result, tracker, scenario, decider=next(iter(schedulers)), drawn=resolved["plots"])
     console.print(f"run folder: {_relative(folder.path)}", soft_wrap=True, highlight=False)
     return result
+
+
+def _begin(
+    config: DictConfig, folder: RunFolder, begun: dict[str, Any], identity: Identity, tracker: Tracker
+) -> None:
+    """Write down what this run is, unless it goes on with one that has ``begun``."""
+    if begun:
+        folder.forget_result()
+    else:
+        folder.forget_run()
+        OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
+    logged = begun.get("mlflow_run_id")
+    if logged is None or tracker.run_id != logged:
+        tracker.log_params(validate(config))
+        tracker.log_params(identity.choices)
+        tracker.set_tags({**identity.tags, "run_folder": str(folder.path)})
+    folder.begin(identity.of_run | begun | {"mlflow_run_id": tracker.run_id or logged})
+
+
+def _evaluations(resolved: Mapping[str, Any], identity: Identity, folder: Path | None) -> Evaluations | None:
+    """Return where evaluations are shared; the chosen scheduler's are not, as its keys may differ."""
+    if folder is None:
+        return None
+    depends_on = {key: getattr(identity, key) for key in ("fleet_hash", "versions", "git_commit")}
+    return Evaluations(
+        folder,
+        depends_on
+        | {"env": resolved["env"], "eval": [resolved["eval"]["episodes"], resolved["eval"]["seed"]]},
+        set(resolved["eval"]["baselines"]) - {option_of(resolved, "scheduler")},
+    )
 
 
 def _schedulers(resolved: Mapping[str, Any], algo: str) -> dict[str, Scheduler]:
@@ -114,6 +170,8 @@ def _train(
     identity: Identity,
     tracker: Tracker,
     console: Console,
+    ray_address: str | None,
+    checkpoint: Path | None,
 ) -> TrainingResult:
     """Train, and export the policy to the run folder."""
     from qexp.env.placement_vector import PlacementVectorEnv
@@ -133,15 +191,12 @@ def _train(
             folder=folder,
             on_iteration=on_iteration,
             bundle_metadata=identity.of_policy,
+            ray_address=ray_address,
+            resume_from=checkpoint,
         )
     log.info("trained %d env steps in %.1f s", training.env_steps, training.seconds)
     extract(training.checkpoint, folder / "policy")
     return training
-
-
-def _run_name(resolved: Mapping[str, Any], algo: str) -> str:
-    decider = algo if algo != "none" else option_of(resolved, "scheduler")
-    return f"{decider}-{resolved['env']['tasks']}tasks-seed{resolved['seed']}"
 
 
 def _relative(path: Path) -> Path:

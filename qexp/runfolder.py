@@ -15,7 +15,12 @@ from omegaconf.errors import OmegaConfBaseException
 from qexp.errors import InputError
 
 RESULT_FILE = "result.json"
-START_FILES = {".hydra", "qexp.log", "config.yaml"}
+RUN_FILE = "run.json"
+"""Says whose folder it is as soon as a run has begun; see `RunFolder.begin`."""
+RUN_KEYS = {"config_hash", "fleet_hash", "versions", "mlflow_run_id"}
+CHECKPOINTS = "checkpoints"
+COMPLETED = "COMPLETED"
+START_FILES = {".hydra", "qexp.log", "config.yaml", "tracking.jsonl", RUN_FILE}
 """What Hydra and we write before anything is computed."""
 
 
@@ -25,9 +30,14 @@ class RunFolder:
 
     As a context manager it removes what is there when the input turns out to be unusable before anything
     was computed, so that a mistyped command leaves nothing behind.
+
+    Attributes:
+        path: The folder.
+        kept: Whether what is there is from an earlier command and stays in any case.
     """
 
     path: Path
+    kept: bool = False
 
     @classmethod
     def of_job(cls, hydra_config: Any) -> Self:
@@ -40,7 +50,7 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, (InputError, OmegaConfBaseException)):
+        if self.kept or not isinstance(error, (InputError, OmegaConfBaseException)):
             return
         if {item.name for item in self.path.iterdir()} <= START_FILES:
             for item in self.path.iterdir():
@@ -55,9 +65,37 @@ class RunFolder:
                 break
             folder.rmdir()
 
+    @property
+    def begun(self) -> dict[str, Any] | None:
+        """What `begin` wrote; None in a folder where no run has begun."""
+        content = self._read(RUN_FILE)
+        return content if content and content.keys() >= RUN_KEYS else None
+
+    @property
+    def status(self) -> str | None:
+        """How the run ended; None if it has not, or was killed."""
+        return (self._read(RESULT_FILE) or {}).get("status")
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def forget_run(self) -> None:
+        """Remove what an earlier run could be continued from, or what would pass for this one's result."""
+        for name in (RUN_FILE, RESULT_FILE):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+
     def forget_result(self) -> None:
-        """Remove the result of an earlier run in this folder: it would pass for the one that begins."""
+        """Remove the result of an attempt that failed: it would pass for that of the one that begins."""
         (self.path / RESULT_FILE).unlink(missing_ok=True)
+
+    def begin(self, content: Mapping[str, Any]) -> None:
+        """Write down what the run that begins here is, for those who may have to continue it."""
+        self.write_json(RUN_FILE, content)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write a JSON file atomically."""

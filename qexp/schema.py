@@ -63,6 +63,13 @@ class EvalConfig:
 
 
 @dataclass
+class RayConfig:
+    """Where Ray runs; see conf/config.yaml."""
+
+    address: str | None = None
+
+
+@dataclass
 class Config:
     """The whole configuration; see conf/config.yaml."""
 
@@ -74,13 +81,25 @@ class Config:
     deploy: Any = MISSING
     tracking: Any = MISSING
     eval: EvalConfig = field(default_factory=EvalConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
     plots: bool = True
+    sweep: str | None = None
+    resume: str | None = None
+
+
+SECTIONS = (EvalConfig, RayConfig)
+"""Parts of the root that are no options: their keys are always there."""
+
+
+def load_options() -> None:
+    """Fill the registry of options."""
+    for module in OPTION_MODULES:
+        importlib.import_module(module)
 
 
 def register() -> None:
     """Store every option's schema with Hydra, as ``<group>/<option>_schema``."""
-    for module in OPTION_MODULES:
-        importlib.import_module(module)
+    load_options()
     store = ConfigStore.instance()
     store.store(name="config_schema", node=_plain(Config, None))
     for group, options in REGISTRY.items():
@@ -99,6 +118,7 @@ def validate(config: DictConfig) -> dict[str, Any]:
     Raises:
         InputError: Naming every key that is wrong.
     """
+    load_options()  # a process that only runs a sweep's jobs never composes, and never registers
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise InputError("; ".join(f"{key}: needs a value: set {key}" for key in missing))
     plain = OmegaConf.to_container(config, resolve=True)
@@ -131,9 +151,13 @@ def option_of(resolved: Mapping[str, Any], group: str) -> str:
     return next((name for name in names if name == node.get("path")), names[0])
 
 
+NO_RESULT = ("tracking", "ray", "sweep", "resume")
+"""Root keys that say where and under what name a run happens, and change nothing of what it finds."""
+
+
 def config_hash(resolved: Mapping[str, Any]) -> str:
-    """Return the hash that identifies a resolved configuration, tracking left out: it changes no result."""
-    relevant = {key: value for key, value in resolved.items() if key != "tracking"}
+    """Return the hash that identifies a resolved configuration, `NO_RESULT` left out."""
+    relevant = {key: value for key, value in resolved.items() if key not in NO_RESULT}
     return "sha256:" + sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
@@ -167,7 +191,7 @@ def _plain_type(hint: Any) -> Any:
     """Return a type OmegaConf knows: bounds stripped, nested options as Any."""
     if get_origin(hint) is Annotated:
         hint = hint.__origin__
-    nested = isinstance(hint, type) and hint.__module__.startswith("qexp.") and hint is not EvalConfig
+    nested = isinstance(hint, type) and hint.__module__.startswith("qexp.") and hint not in SECTIONS
     return Any if nested else hint
 
 

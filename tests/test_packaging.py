@@ -53,7 +53,12 @@ def files(folder: Path) -> set[str]:
 def test_wheel_is_the_package_and_the_configuration(wheel: Path):
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == files(ROOT / "qexp") | {f"qexp/{name}" for name in files(ROOT / "conf")}
+    here = files(ROOT / "qexp")
+    plugins = {name for name in here if name.startswith("qexp/plugins/")}
+    moved = {name.removeprefix("qexp/plugins/") for name in plugins}
+    assert names == here - plugins | moved | {f"qexp/{name}" for name in files(ROOT / "conf")}
+    # A file at the top of it would hide every other package's Hydra plugins.
+    assert all(name.startswith("hydra_plugins/qexp_") for name in moved)
     assert "qexp/py.typed" in names
     assert any(name.startswith("qexp/workload/data/") for name in names)
 
@@ -76,4 +81,6 @@ def test_command_runs_from_an_installed_wheel(wheel: Path, tmp_path: Path):
     job = yaml.safe_load(run(environment / "bin" / "qexp", "--cfg", "job", "env.tasks=7", cwd=elsewhere))
     assert job["env"]["tasks"] == 7
     assert {"algo", "backend", "eval", "scheduler", "seed"} <= job.keys()
+    launcher = ("--cfg", "hydra", "-p", "hydra.launcher", "hydra/launcher=ray")
+    assert "RayLauncher" in run(environment / "bin" / "qexp", *launcher, cwd=elsewhere)
     assert list(elsewhere.iterdir()) == [], "printing the configuration must leave nothing behind"

@@ -26,11 +26,13 @@ LAYERS = [
     ["workload"],
     ["cloud", "scheduler"],
     ["env"],
-    ["algo", "deploy", "report", "tracking"],
+    ["algo", "deploy", "evaluations", "report", "tracking"],
     ["evaluate", "schema"],
     ["record"],
+    ["resume"],
     ["run"],
-    ["cli"],
+    ["sweep"],
+    ["cli", "plugins"],
     ["__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -39,7 +41,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 CATALOGUE_BUILD = ("workload/build", "workload/compilation.py")
 IBM = ("backend/ibm.py", "deploy/ibm.py", "backend/build")
 HOMES = {
-    "ray": ("algo/",),
+    "ray": ("algo/", "plugins/hydra_plugins/qexp_ray_launcher/_tasks.py"),
     "mlflow": ("tracking/",),
     "qiskit": (*IBM, *CATALOGUE_BUILD),
     "qiskit_ibm_runtime": (*IBM, *CATALOGUE_BUILD),
@@ -128,7 +130,8 @@ def keys(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value not in {"defaults", "_target_", "hydra"}:
-                yield key
+                if not isinstance(value, yaml.MappingNode):
+                    yield key
                 yield from keys(value)
 
 

@@ -173,7 +173,9 @@ def test_a_sweep_makes_one_folder_for_each_job(qexp, tmp_path):
         "-m", *QUICK, "eval.baselines=[mct]", "scheduler=met,weighted", f"hydra.sweep.dir={tmp_path / 's'}"
     )
     assert (ended.status, ended.err) == (0, "")
-    names = [{row["scheduler"] for row in result(tmp_path / "s" / job)["leaderboard"]} for job in "01"]
+    jobs = sorted(path.parent for path in (tmp_path / "s").glob("*/result.json"))
+    assert [job.name.rpartition("-")[0] for job in jobs] == ["scheduler=met", "scheduler=weighted"]
+    names = [{row["scheduler"] for row in result(job)["leaderboard"]} for job in jobs]
     assert names == [{"met", "mct"}, {"weighted", "mct"}]
 
 

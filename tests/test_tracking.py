@@ -251,6 +251,7 @@ def test_registering_adds_a_version_of_one_model(store, read, bundle):
         (1, runs[0]),
         (2, runs[1]),
     ]
+    assert int(read().get_model_version_by_alias("placement", "newest").version) == 2
     read().delete_registered_model("placement")
 
 

@@ -140,7 +140,7 @@ class A2CAlgorithm(LockstepAlgorithm, PPO):
     def training_step(self) -> None:
         """Run one iteration."""
         rollouts = self.collect()
-        results = self.learn(self.batch(rollouts))
+        results = self.learn(self.batch(list(rollouts.values())))
         self.metrics.aggregate(results, key=keys.LEARNER_RESULTS)
         self.send_weights()
 

@@ -97,7 +97,7 @@ class DQN(Training):
     grad_clip: Positive = 10.0
     hidden: Count = 64
     prior: NonNegative = 0.4
-    checkpoint_every: Count = 100
+    checkpoint_every: Count = 20
     double: bool = True
     dueling: bool = True
     n_step: Count = 5

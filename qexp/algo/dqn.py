@@ -38,6 +38,8 @@ from qexp.algo.replay import Replay, Transitions
 
 DISCOUNTS = "discounts"
 WEIGHTS = "weights"
+LAST_TARGET_UPDATE = "last_target_update"
+UPDATES_OWED = "updates_owed"
 
 
 class DQNAlgorithmConfig(DQNConfig):
@@ -70,6 +72,15 @@ class DQNLearner(DQNTorchLearner):
         """Set the learning rate for how far training is."""
         super().before_gradient_based_update(timesteps=timesteps)
         set_learning_rate(self, timesteps.get(PROGRESS, 0.0))
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the learner's state, with the steps at the last copy into the target network."""
+        return {**super().get_state(*args, **kwargs), LAST_TARGET_UPDATE: dict(self.last_update_ts_by_mid)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over a state."""
+        super().set_state(state)
+        self.last_update_ts_by_mid.update(state.get(LAST_TARGET_UPDATE, {}))
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
@@ -113,6 +124,9 @@ class DQNAlgorithm(LockstepAlgorithm, DQN):
     config: Any
     metrics: Any
     local_replay_buffer: Any
+    _updates_owed = 0.0
+    # Runners that the newest rollout in memory has nothing of; None before the first.
+    _away: set[int] | None = None
 
     @classmethod
     def get_default_config(cls) -> DQNAlgorithmConfig:
@@ -133,10 +147,15 @@ class DQNAlgorithm(LockstepAlgorithm, DQN):
         config = self.config
         rollouts = self.collect(epsilon=self.epsilon())
         self.remember(rollouts)
-        steps = sum(int(rollout.acted.sum()) for rollout in rollouts)
+        steps = sum(int(rollout.acted.sum()) for rollout in rollouts.values())
         if len(self.local_replay_buffer) < max(config.num_steps_sampled_before_learning_starts, 1):
             return
-        updates = max(1, round(steps * config.replay_ratio / config.batch_size))
+        # What is less than a whole update now comes with a later one, or the ratio would not be kept.
+        self._updates_owed += steps * config.replay_ratio / config.batch_size
+        updates = int(self._updates_owed)
+        self._updates_owed -= updates
+        if updates == 0:
+            return
         beta = linear(config.importance_exponent, 1.0, self.progress)
         rows = self.local_replay_buffer.sample(updates * config.batch_size, importance_exponent=beta)
         results = self.learn(_columns(rows), minibatch_size=config.batch_size, num_epochs=1)
@@ -144,6 +163,16 @@ class DQNAlgorithm(LockstepAlgorithm, DQN):
         self.local_replay_buffer.update(rows.items, np.concatenate([np.ravel(part) for part in errors]))
         self.metrics.aggregate(results, key=keys.LEARNER_RESULTS)
         self.send_weights()
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return RLlib's state of the algorithm, with the updates still owed."""
+        return {**super().get_state(*args, **kwargs), UPDATES_OWED: self._updates_owed}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over a state."""
+        super().set_state(state)
+        self._updates_owed = state.get(UPDATES_OWED, 0.0)
+        self._away = set()
 
     def epsilon(self) -> float:
         """Return the share of random choices for how far training is; noisy networks need none."""
@@ -153,19 +182,33 @@ class DQNAlgorithm(LockstepAlgorithm, DQN):
         share = min(1.0, self.progress / config.epsilon_share) if config.epsilon_share > 0 else 1.0
         return linear(config.epsilon_start, config.epsilon_final, share)
 
-    def remember(self, rollouts: list[Rollout]) -> None:
-        """Put rollouts into the memory, side by side: the runners' order is always the same."""
+    def remember(self, rollouts: dict[int, Rollout]) -> None:
+        """Put rollouts into the memory, side by side: every runner's environments keep their columns.
+
+        A runner that was lost has nothing to add. One that started over between two rollouts is left out
+        once, so that there is a gap between its old episodes and its new ones.
+        """
+        runners = range(1, self.config.num_env_runners + 1) if self.config.num_env_runners else (0,)
+        before, self._away = self._away, set()
+        for runner in runners:
+            fresh = runner in rollouts and rollouts[runner].fresh
+            if runner not in rollouts or (fresh and before is not None and runner not in before):
+                self._away.add(runner)
+        present = next(iter(rollouts.values()))
+        parts = [present if runner in self._away else rollouts[runner] for runner in runners]
+        torn = np.repeat([runner in self._away for runner in runners], present.actions.shape[1])
 
         def together(name: str) -> Any:
-            return np.concatenate([getattr(rollout, name) for rollout in rollouts], axis=1)
+            return np.concatenate([getattr(part, name) for part in parts], axis=1)
 
         rollout = {name: together(name) for name in ("actions", "terminated", "truncated", "acted")}
         rollout["rewards"] = together("rewards") * self.config.reward_scale
+        rollout["acted"][:, torn] = False
         observations = {
-            key: np.concatenate([part.observations[key] for part in rollouts], axis=1)
-            for key in rollouts[0].observations
+            key: np.concatenate([part.observations[key] for part in parts], axis=1)
+            for key in present.observations
         }
-        self.local_replay_buffer.add(rollout, observations)
+        self.local_replay_buffer.add(rollout, observations, torn)
 
 
 def _columns(rows: Transitions) -> dict[str, Any]:

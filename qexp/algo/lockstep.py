@@ -8,6 +8,7 @@ inside of `sample`: one forward pass per tick for all environments, results writ
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ class Rollout:
         acted: False on the ticks that an environment spent on its reset, ``[ticks, envs]``.
         outputs: Further outputs of the module per key, ``[ticks + 1, envs, ...]``; zero where nobody needed
             them.
+        fresh: Whether all environments began with new episodes: what the runner did before ends unfinished.
     """
 
     observations: dict[str, Array]
@@ -53,6 +55,7 @@ class Rollout:
     truncated: NDArray[np.bool_]
     acted: NDArray[np.bool_]
     outputs: dict[str, Array]
+    fresh: bool = False
 
 
 class LockstepEnvRunner(EnvRunner, Checkpointable):
@@ -71,11 +74,14 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
         if self.config.seed is not None:
             # Vector environments seed their i-th episode with seed + i: runners must not be 1 apart.
             entropy = [self.config.seed, self.worker_index or 0, int(self.config.in_evaluation)]
+            if _started_over():  # after the loss of its node: not with the episodes it began the run with
+                entropy.append(secrets.randbits(32))
             self._seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         self.spaces: dict[str, tuple[gym.Space[Any], gym.Space[Any]]] = kwargs.get("spaces") or {}
         self.num_envs = 0
         self.module: Any = None
         self._weights_seq_no = 0
+        self.has_weights = False
         self._generator = torch.Generator()
         if self._seed is None:
             self._generator.seed()
@@ -141,9 +147,10 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
         if num_timesteps is not None:
             ticks = math.ceil(num_timesteps / self.num_envs)
         explore = self.config.explore if explore is None else explore
-        if self._observation is None or force_reset:
+        fresh = self._observation is None or force_reset
+        if fresh:
             self._reset()
-        rollout = self._empty_rollout(ticks)
+        rollout = self._empty_rollout(ticks, fresh)
         for tick in range(ticks):
             cut = self._truncated.any()
             if random_actions:
@@ -167,7 +174,7 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
         self._truncated = np.zeros(self.num_envs, dtype=np.bool_)
         self._episodes = _Episodes(self.num_envs)
 
-    def _empty_rollout(self, ticks: int) -> Rollout:
+    def _empty_rollout(self, ticks: int, fresh: bool) -> Rollout:
         assert self._observation is not None
         shape = (ticks, self.num_envs)
         observations = {
@@ -184,6 +191,7 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
             truncated=np.empty(shape, dtype=np.bool_),
             acted=np.empty(shape, dtype=np.bool_),
             outputs={},
+            fresh=fresh,
         )
 
     def _decide(self, rollout: Rollout, tick: int, explore: bool, exploration: dict[str, Any]) -> None:
@@ -259,10 +267,9 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
     def get_state(
         self, components: Any = None, *, not_components: Any = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Return weights, step count and the state of the exploration's random numbers."""
+        """Return weights and step count; `open_episodes` has what is this runner's alone."""
         state: dict[str, Any] = {
             keys.NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime,
-            "generator": self._generator.get_state().numpy(),
         }
         if self._check_component(COMPONENT_RL_MODULE, components, not_components):
             state[COMPONENT_RL_MODULE] = self.module.get_state(
@@ -274,7 +281,7 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what a learner or a checkpoint sends: weights newer than ours, counts, random state."""
+        """Take over what a learner or a checkpoint sends: weights newer than ours, and counts."""
         if COMPONENT_RL_MODULE in state:
             sequence = state.get(keys.WEIGHTS_SEQ_NO, 0)  # 0 or missing: take the weights in any case
             if sequence == 0 or self._weights_seq_no < sequence:
@@ -282,12 +289,42 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
                 if isinstance(weights, ray.ObjectRef):  # sent once for all remote runners
                     weights = ray.get(weights)
                 self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
+                self.has_weights = True
             if sequence > 0:
                 self._weights_seq_no = sequence
         if keys.NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
             self.num_env_steps_sampled_lifetime = state[keys.NUM_ENV_STEPS_SAMPLED_LIFETIME]
-        if "generator" in state:
-            self._generator.set_state(torch.from_numpy(state["generator"]))
+
+    def open_episodes(self) -> dict[str, Any]:
+        """Return what sampling goes on from, as nested mappings of arrays and JSON values.
+
+        That is the exploration's random numbers and, in an environment that offers ``get_state()`` and
+        ``set_state()``, the episodes under way.
+        """
+        state: dict[str, Any] = {
+            "steps": int(self.num_env_steps_sampled_lifetime),
+            "generator": self._generator.get_state().numpy(),
+        }
+        if self._observation is not None and hasattr(self.env, "get_state"):
+            state["env"] = self.env.get_state()
+            state["observation"] = self._observation
+            state["resetting"], state["truncated"] = self._resetting, self._truncated
+            state["returns"], state["lengths"] = self._episodes.running
+        return state
+
+    def reopen_episodes(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `open_episodes` of a runner of the same config returned."""
+        self.num_env_steps_sampled_lifetime = state["steps"]
+        self._generator.set_state(torch.from_numpy(state["generator"]))
+        if "env" in state:
+            self.env.set_state(state["env"])
+            self._observation = dict(state["observation"])
+            self._resetting, self._truncated = state["resetting"], state["truncated"]
+            self._episodes = _Episodes(self.num_envs, state["returns"], state["lengths"])
+        elif self._seed is not None:
+            # New episodes, and not those that the run began with.
+            entropy = [self._seed, state["steps"]]
+            self._seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[()], dict[str, Any]]:
         """Return what RLlib needs to construct this runner again from a checkpoint."""
@@ -311,10 +348,14 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
 class _Episodes:
     """Running return and length of every environment's episode, and the values of the finished ones."""
 
-    def __init__(self, num_envs: int) -> None:
-        self._returns = np.zeros(num_envs)
-        self._lengths = np.zeros(num_envs, dtype=np.int64)
+    def __init__(self, num_envs: int, returns: Array | None = None, lengths: Array | None = None) -> None:
+        self._returns = np.zeros(num_envs) if returns is None else returns
+        self._lengths = np.zeros(num_envs, dtype=np.int64) if lengths is None else lengths
         self._finished: dict[str, list[Array]] = {}
+
+    @property
+    def running(self) -> tuple[Array, Array]:
+        return self._returns, self._lengths
 
     def add(self, rewards: Array, acted: Array, done: Array, infos: Mapping[str, Any]) -> None:
         self._returns += np.where(acted, rewards, 0.0)
@@ -335,6 +376,14 @@ class _Episodes:
         finished = {key: np.concatenate(parts) for key, parts in self._finished.items()}
         self._finished = {}
         return {key: values for key, values in finished.items() if len(values)}
+
+
+def _started_over() -> bool:
+    """Return whether this process is a Ray actor that replaces a lost one."""
+    if not ray.is_initialized():
+        return False
+    context = ray.get_runtime_context()
+    return context.get_actor_id() is not None and bool(context.was_current_actor_reconstructed)
 
 
 def _columns(observation: Any) -> dict[str, Array]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
+import time
+import traceback
+from functools import partial
 from typing import Any
 
 from ray.rllib.algorithms.algorithm import Algorithm
@@ -10,7 +14,22 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils import metrics as keys
 
+from qexp.algo.cluster import learner_seat, stderr_without
 from qexp.algo.lockstep import LockstepEnvRunner, Rollout
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 180.0
+"""How long training waits when no environment runner is left."""
+
+PROBE_SECONDS = 2.0
+"""How often lost runners are asked whether they are back."""
+
+PROBE_ANSWER_SECONDS = 0.1
+"""How long their answer may take: training waits for it."""
+
+WRONG_WARNING = b"has constructor arguments in the object store and max_restarts > 0"
+"""Ray says that such an actor may not start again. RLlib keeps the arguments as long as its runners live."""
 
 PROGRESS = "progress"
 """Key of the training progress, 0 to 1, in the ``timesteps`` that a learner's update gets."""
@@ -25,6 +44,9 @@ class LockstepAlgorithm(Algorithm):
     """
 
     progress: float = 0.0
+    _next_probe = 0.0
+    _there: int | None = None
+    env_creator: Any
     config: Any
     _logdir: Any
     metrics: Any
@@ -41,26 +63,81 @@ class LockstepAlgorithm(Algorithm):
         super().cleanup()
         self._logdir_keeper.cleanup()
 
-    def collect(self, **exploration: Any) -> list[Rollout]:
-        """Sample one rollout from every environment runner.
+    def setup(self, config: Any) -> None:
+        """Build learner and environment runners."""
+        # Lockstep runners look their environment up themselves. RLlib would hand its creator to each as well,
+        # which may hold a whole fleet: too large for Ray to keep until a lost runner starts again.
+        self.env_creator = None
+        with learner_seat(), stderr_without(WRONG_WARNING):
+            super().setup(config)
+
+    def collect(self, **exploration: Any) -> dict[int, Rollout]:
+        """Sample one rollout from every environment runner there is.
+
+        A remote runner that is lost with its node is missing until Ray has started it again, somewhere else
+        if need be; it then begins new episodes. Only when none is left does training wait.
+
+        Returns:
+            Rollouts by the runner's number, at least one; the local runner's is 0.
 
         Raises:
-            RuntimeError: A remote runner did not answer.
+            RuntimeError: A runner failed by its own fault, or all were lost and none came back.
         """
-        group = self.env_runner_group
         with self.metrics.log_time((keys.TIMERS, keys.ENV_RUNNER_SAMPLING_TIMER)):
-            if group.num_remote_env_runners() == 0:
-                runner = group.local_env_runner
-                answers = [(runner.sample(**exploration), runner.get_metrics())]
-            else:
-                answers = group.foreach_env_runner(
-                    lambda runner: (runner.sample(**exploration), runner.get_metrics()),
-                    local_env_runner=False,
+            answers = self._ask(exploration)
+        self.metrics.aggregate([metrics for _, _, metrics in answers], key=keys.ENV_RUNNER_RESULTS)
+        return {number: rollout for number, rollout, _ in answers}
+
+    def _ask(self, exploration: dict[str, Any]) -> list[tuple[int, Rollout, Any]]:
+        group = self.env_runner_group
+        if group.num_remote_env_runners() == 0:
+            runner = group.local_env_runner
+            return [(0, runner.sample(**exploration), runner.get_metrics())]
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            answers = group.foreach_env_runner(partial(_answer, exploration), local_env_runner=False)
+            if faults := [answer for answer in answers if isinstance(answer, str)]:
+                raise RuntimeError(f"an environment runner failed: {faults[0]}")
+            there = [answer for answer in answers if answer is not None]
+            self._report(len(there))
+            if there:
+                return there
+            if time.monotonic() > patience:
+                raise RuntimeError(
+                    f"all environment runners were lost, and none could be started again within "
+                    f"{PATIENCE_SECONDS:g} s: the Ray cluster has no node with a free CPU left. "
+                    "Training can go on from the last checkpoint"
                 )
-            if len(answers) < max(1, self.config.num_env_runners):
-                raise RuntimeError("an environment runner stopped; start again from the last checkpoint")
-        self.metrics.aggregate([metrics for _, metrics in answers], key=keys.ENV_RUNNER_RESULTS)
-        return [rollout for rollout, _ in answers]
+            time.sleep(1.0)
+            self.restore_env_runners(group)
+
+    def _report(self, there: int) -> None:
+        wanted = self.config.num_env_runners
+        if there != (wanted if self._there is None else self._there):
+            what = "all are back" if there == wanted else "those missing were lost, or are starting again"
+            log.warning("%d of %d environment runners sample: %s", there, wanted, what)
+        self._there = there
+
+    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+        """Take back runners that Ray has started again, and give them the learner's weights.
+
+        RLlib would hand on the local runner's state instead, with its random numbers, and would ask in every
+        training step.
+        """
+        complete = env_runner_group.num_healthy_remote_env_runners() == (
+            env_runner_group.num_remote_env_runners()
+        )
+        if complete or time.monotonic() < self._next_probe:
+            return []
+        restored: list[int] = env_runner_group.probe_unhealthy_env_runners()
+        self._next_probe = time.monotonic() + PROBE_SECONDS
+        if restored:
+            env_runner_group.sync_weights(
+                from_worker_or_learner_group=self.learner_group,
+                to_worker_indices=restored,
+                inference_only=True,
+            )
+        return restored
 
     def learn(self, columns: dict[str, Any], **update: Any) -> list[Any]:
         """Give a batch of rows to the learners and return their results.
@@ -87,6 +164,16 @@ class LockstepAlgorithm(Algorithm):
             self.env_runner_group.sync_weights(
                 from_worker_or_learner_group=self.learner_group, inference_only=True
             )
+
+
+def _answer(exploration: dict[str, Any], runner: Any) -> tuple[int, Rollout, Any] | str | None:
+    """Return a runner's number, rollout and metrics; None before it has weights; text if it went wrong."""
+    if not runner.has_weights:
+        return None  # it started over a moment ago, and nobody has noticed
+    try:
+        return runner.worker_index, runner.sample(**exploration), runner.get_metrics()
+    except Exception:  # noqa: BLE001 -- RLlib would start the runner again, to fail again, and hide the reason
+        return traceback.format_exc()
 
 
 def lockstep(
@@ -122,7 +209,11 @@ def lockstep(
         .training(train_batch_size_per_learner=ticks * config.num_envs_per_env_runner * runners)
         .learners(num_learners=0)
         .reporting(min_sample_timesteps_per_iteration=iteration_steps, min_time_s_per_iteration=None)
-        # A runner that starts over would tear the columns of its episodes apart: stop instead.
-        .fault_tolerance(restart_failed_env_runners=False, ignore_env_runner_failures=False)
+        # See LockstepAlgorithm.collect for what happens without a runner, and after its return.
+        .fault_tolerance(
+            restart_failed_env_runners=True,
+            delay_between_env_runner_restarts_s=0.0,
+            env_runner_health_probe_timeout_s=PROBE_ANSWER_SECONDS,
+        )
         .debugging(log_level="ERROR")
     )

@@ -119,12 +119,19 @@ class Replay:
         self._written = 0
         self._largest_priority = 1.0
 
-    def add(self, rollout: dict[str, Array], observations: dict[str, Array]) -> None:
+    def add(
+        self,
+        rollout: dict[str, Array],
+        observations: dict[str, Array],
+        torn: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Append a rollout.
 
         Args:
             rollout: ``actions``, ``rewards``, ``terminated``, ``truncated`` and ``acted``, ``[ticks, envs]``.
             observations: Observation before each tick and after the last, per key ``[ticks + 1, envs, ...]``.
+            torn: Environments whose runner was lost, ``[envs]``; nobody ``acted`` there. What is remembered
+                of them ends before this rollout as if cut off: no return looks across the gap.
         """
         ticks, envs = rollout["actions"].shape
         if not self._columns:
@@ -132,6 +139,11 @@ class Replay:
         if ticks > self._ticks - self._n_step - 1:
             raise ValueError(f"a memory of {self._ticks} ticks cannot take {ticks} at once")
         slots = (self._written + np.arange(ticks)) % self._ticks
+        if torn is not None and torn.any() and self._written:
+            self._columns["truncated"][slots[0] - 1, torn] = True
+            for key, column in observations.items():
+                # The state they were last seen in, which the value of their last steps is made of.
+                column[0, torn] = self._columns[key][slots[0], torn]
         for key, column in rollout.items():
             self._columns[key][slots] = column
         following = (slots + 1) % self._ticks
@@ -224,3 +236,32 @@ class Replay:
         priorities = np.abs(errors) + 1e-3
         self._largest_priority = max(self._largest_priority, float(priorities.max()))
         self._tree[items] = priorities**self._exponent
+
+    def get_state(self) -> dict[str, Any]:
+        """Return all that was written and what comes next, as nested mappings of arrays and JSON values."""
+        state: dict[str, Any] = {"rng": self._rng.bit_generator.state, "written": self._written}
+        if self._columns:
+            # The tick after the last one written already holds an observation.
+            used = min(self._written + 1, self._ticks)
+            state |= {
+                "columns": {key: column[:used] for key, column in self._columns.items()},
+                "observations": list(self._observations),
+                "weights": self._tree[np.arange(used * self._envs)],
+                "largest_priority": self._largest_priority,
+            }
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` of a memory with the same settings returned."""
+        self._rng.bit_generator.state = state["rng"]
+        self._columns, self._written = {}, state["written"]
+        if "columns" not in state:
+            return
+        columns, names = state["columns"], state["observations"]
+        rollout = {key: column for key, column in columns.items() if key not in names}
+        self._allocate(rollout["actions"].shape[1], rollout, {key: columns[key] for key in names})
+        for key, column in columns.items():
+            self._columns[key][: len(column)] = column
+        self._tree[np.arange(len(state["weights"]))] = state["weights"]
+        self._size = int(np.count_nonzero(state["weights"]))
+        self._largest_priority = state["largest_priority"]

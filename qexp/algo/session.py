@@ -1,8 +1,8 @@
 """Ray, started quietly for as long as a training run needs it and never longer.
 
 RLlib wants a running Ray even when nothing is remote. Every run gets a Ray of its own in a temporary
-folder, so runs side by side do not meet; a Ray that is already running, or one that ``RAY_ADDRESS`` names,
-is used as it is.
+folder, so runs side by side do not meet. With an address it joins an existing cluster instead, and only
+leaves that one at the end; a Ray that this process is already part of is used as it is.
 """
 
 from __future__ import annotations
@@ -14,17 +14,27 @@ import signal
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from qexp.algo.cluster import join
+
 QUIET_ENVIRONMENT = {
-    "RAY_AUTH_MODE": "disabled",  # Ray listens on the loopback interface only
+    "RAY_AUTH_MODE": "disabled",  # a Ray of our own; a cluster that wants tokens has it set to "token"
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
 }
 """Read by Ray at import: without them it warns, or reports usage, at every start."""
+
+LOG_LEVELS = {
+    "ray": logging.ERROR,
+    "ray.rllib": logging.ERROR,
+    "ray.tune": logging.ERROR,
+    # A page for every lost environment runner; LockstepAlgorithm.collect says it in a line.
+    "ray.rllib.utils.actor_manager": logging.CRITICAL,
+}
 
 OBJECT_STORE_BYTES = 128 * 1024**2
 LONGEST_TEMPORARY_FOLDER = 24
@@ -32,44 +42,53 @@ LONGEST_TEMPORARY_FOLDER = 24
 
 
 @contextmanager
-def ray_session(num_env_runners: int = 0) -> Iterator[None]:
+def ray_session(num_env_runners: int = 0, address: str | None = None) -> Iterator[None]:
     """Run the block with Ray, and shut down on the way out whatever was started on the way in.
 
     Args:
         num_env_runners: Remote environment runners that must find a place.
+        address: Cluster to join, ``auto`` or ``HOST:PORT``; by default what ``RAY_ADDRESS`` names, if it
+            names any.
+
+    Raises:
+        InputError: No cluster answers at the address, or it is no use.
     """
     for key, value in QUIET_ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     import ray
 
-    with warnings.catch_warnings(), _log_levels(("ray", "ray.rllib", "ray.tune"), logging.ERROR):
+    with warnings.catch_warnings(), _log_levels(LOG_LEVELS):
         warnings.filterwarnings("ignore", module=r"ray\.")
         if ray.is_initialized():
             yield
             return
+        key = "ray.address" if address else "RAY_ADDRESS"
+        address = address or os.environ.get("RAY_ADDRESS")
         with _sigterm_kept() as keep_sigterm:
-            folder = _temporary_folder()
+            folder = None if address else _temporary_folder()
             try:
-                _start(num_env_runners, folder)
+                if folder is None:
+                    assert address is not None
+                    join(address, key, num_env_runners)
+                else:
+                    _start(num_env_runners, folder)
                 keep_sigterm()
                 yield
             finally:
                 ray.shutdown()
-                shutil.rmtree(folder, ignore_errors=True)
+                if folder is not None:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(num_env_runners: int, folder: Path) -> None:
     import ray
 
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
-        return
     ray.init(
         address="local",
         num_cpus=num_env_runners + 1,
         num_gpus=0,
         include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES * (num_env_runners + 1),
+        object_store_memory=OBJECT_STORE_BYTES * min(num_env_runners + 1, 16),
         _temp_dir=str(folder),
         # Idle worker processes would take start-up time and memory that a local run never uses.
         _system_config={"enable_worker_prestart": False, "prestart_worker_first_driver": False},
@@ -86,9 +105,9 @@ def _temporary_folder() -> Path:
 
 
 @contextmanager
-def _log_levels(names: tuple[str, ...], level: int) -> Iterator[None]:
-    before = {name: logging.getLogger(name).level for name in names}
-    for name in names:
+def _log_levels(levels: Mapping[str, int]) -> Iterator[None]:
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     try:
         yield

@@ -6,8 +6,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from gymnasium.vector import VectorEnv
@@ -21,9 +23,12 @@ from qexp.algo.dqn import DQNAlgorithmConfig
 from qexp.algo.lockstep_algorithm import lockstep
 from qexp.algo.modules import ActorCriticModule, QModule
 from qexp.algo.session import ray_session
+from qexp.algo.state import Progress, restore_state, save_state
 from qexp.policy.network import Architecture
+from qexp.runfolder import CHECKPOINTS
 
-ENV_NAME = "qexp-vector-env"
+# The jobs of a sweep on a Ray cluster share its registry.
+ENV_NAME = f"qexp-vector-env-{uuid4().hex}"
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,13 @@ def train(
     folder: Path,
     on_iteration: Callable[[Mapping[str, float]], None],
     bundle_metadata: Mapping[str, Any] | None = None,
+    resume_from: Path | None = None,
+    ray_address: str | None = None,
 ) -> TrainingResult:
     """Train until the budget is spent.
 
     Without remote environment runners, and unless ``config.seconds`` ends the run, the same seed gives the
-    same weights.
+    same weights, whether or not the run was stopped and resumed on the way.
 
     Args:
         config: The algorithm's settings.
@@ -67,14 +74,20 @@ def train(
         folder: Run folder; checkpoints go to ``folder / "checkpoints"``.
         on_iteration: Called after every iteration with its metrics.
         bundle_metadata: Stored in every checkpoint's ``qexp.json``, beside architecture and algorithm.
+        resume_from: Checkpoint of the same config to go on from; where its budget is spent, nothing is
+            trained and Ray is not started.
+        ray_address: Ray cluster to train on; None for a Ray of the run's own.
 
     Returns:
-        The final checkpoint and the run's figures.
+        The final checkpoint and the run's figures, those before ``resume_from`` included.
 
     Raises:
         InputError: Both limits of the config are null.
     """
     budget = Budget(config.env_steps, config.seconds)
+    progress = Progress() if resume_from is None else Progress.of(resume_from)
+    if resume_from is not None and budget.spent(progress.env_steps, progress.seconds):
+        return _result(resume_from, progress)
     architecture = _architecture(config, make_vector_env)
     metadata = {
         **(bundle_metadata or {}),
@@ -85,11 +98,20 @@ def train(
     # One thread is fastest for networks this small, and sums in a fixed order.
     torch.set_num_threads(1)
     try:
-        with ray_session(config.num_env_runners):
+        with ray_session(config.num_env_runners, ray_address):
             algorithm = build(config, architecture, make_vector_env, seed)
             try:
+                if resume_from is not None:
+                    restore_state(algorithm, resume_from)
+
+                def checkpoint(last: bool) -> Path:
+                    # A run that is over needs its memory no more.
+                    state = partial(save_state, algorithm, progress, memory=not last)
+                    iteration = len(progress.history)
+                    return save_checkpoint(algorithm, folder / CHECKPOINTS, iteration, metadata, state)
+
                 return _iterate(
-                    algorithm, budget, config.checkpoint_every, folder / "checkpoints", metadata, on_iteration
+                    algorithm, budget, progress, config.checkpoint_every, checkpoint, on_iteration
                 )
             finally:
                 algorithm.stop()
@@ -190,28 +212,29 @@ def rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> A
 def _iterate(
     algorithm: Any,
     budget: Budget,
+    progress: Progress,
     checkpoint_every: int,
-    folder: Path,
-    metadata: Mapping[str, Any],
+    checkpoint: Callable[[bool], Path],
     on_iteration: Callable[[Mapping[str, float]], None],
 ) -> TrainingResult:
-    history: list[dict[str, float]] = []
-    env_steps, seconds, checkpoint = 0, 0.0, None
-    start = time.perf_counter()
-    while not budget.spent(env_steps, seconds):
-        algorithm.progress = budget.progress(env_steps, seconds)
-        results = algorithm.train()
-        seconds = time.perf_counter() - start
-        row = _row(results)
-        env_steps = int(row["env_steps"])
-        row["seconds"] = seconds
-        history.append(row)
+    start = time.perf_counter() - progress.seconds
+    while True:
+        algorithm.progress = budget.progress(progress.env_steps, progress.seconds)
+        row = _row(algorithm.train())
+        progress.seconds = row["seconds"] = time.perf_counter() - start
+        progress.env_steps = int(row["env_steps"])
+        progress.history.append(row)
         on_iteration(row)
-        checkpoint = None
-        if len(history) % checkpoint_every == 0:
-            checkpoint = save_checkpoint(algorithm, folder, len(history), metadata)
-    checkpoint = checkpoint or save_checkpoint(algorithm, folder, len(history), metadata)
-    return TrainingResult(checkpoint, env_steps, seconds, env_steps / seconds, history)
+        over = budget.spent(progress.env_steps, progress.seconds)
+        if over or len(progress.history) % checkpoint_every == 0:
+            written = checkpoint(over)
+        if over:
+            return _result(written, progress)
+
+
+def _result(checkpoint: Path, progress: Progress) -> TrainingResult:
+    rate = progress.env_steps / progress.seconds
+    return TrainingResult(checkpoint, progress.env_steps, progress.seconds, rate, progress.history)
 
 
 LEARNER_METRICS = {
@@ -237,6 +260,7 @@ def _row(results: Mapping[str, Any]) -> dict[str, float]:
         "iteration": float(results["training_iteration"]),
         "env_steps": float(runners["num_env_steps_sampled_lifetime"]),
     }
-    row |= {key: float(value) for key, value in runners.items() if key.startswith("episode_")}
+    # Sorted: RLlib's order differs from process to process.
+    row |= {key: float(runners[key]) for key in sorted(runners) if key.startswith("episode_")}
     row |= {ours: float(learner[theirs]) for theirs, ours in LEARNER_METRICS.items() if theirs in learner}
     return {key: value for key, value in row.items() if math.isfinite(value)}

@@ -6,7 +6,9 @@ the same timelines to the last bit; a property test compares the two.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,11 @@ from qexp.backend.fleet import Fleet
 from qexp.state import Bools, Floats, Ints, NodeState, TaskState
 
 NEVER = -1.0  # free_at of a node that never worked
+STATE = (
+    *("_rows", "_arrival", "_fresh", "_back", "_back_at", "_back_head", "_back_count", "_returned"),
+    *("now", "free_at", "left", "_queue", "finish", "reschedules", "refusals", "task"),
+)
+"""The arrays that a `BatchedCloud` goes on from; all others follow from them or never change."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,22 @@ class BatchedCloud:
         self._first_queue = self._each * nodes
         self._slot = self._first_slot
         self._busy = np.zeros(shape, dtype=bool)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return copies of the arrays that change from decision to decision."""
+        return {name: getattr(self, name).copy() for name in STATE}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` of a cloud of the same shape returned.
+
+        Raises:
+            ValueError: The shapes differ.
+        """
+        for name in STATE:
+            if state[name].shape != getattr(self, name).shape:
+                raise ValueError(f"{name} has the shape {state[name].shape} of another cloud")
+            setattr(self, name, state[name].copy())
+        self._slot = self._first_slot + self.task
 
     def begin(self, which: Ints, rows: Ints, arrival: Floats) -> None:
         """Empty some of the clouds and start new episodes in them.

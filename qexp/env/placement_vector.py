@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,27 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
             self._begin(np.flatnonzero(self._over))
         self._over = over.copy()  # the infos hold the other one
         return self._observe(), reward, terminated, truncated, infos
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the episodes under way and the stream of new ones go on from."""
+        return {
+            "rng": self.np_random.bit_generator.state,
+            "cloud": self.cloud.get_state(),
+            "total": self._total.copy(),
+            "over": self._over.copy(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` of an environment of the same scenario and size returned.
+
+        Raises:
+            ValueError: The size differs.
+        """
+        self.cloud.set_state(state["cloud"])
+        self._total, self._over = state["total"].copy(), state["over"].copy()
+        rng = np.random.default_rng(0)
+        rng.bit_generator.state = state["rng"]
+        self.np_random = rng
 
     def _begin(self, which: Ints) -> None:
         batch = self.scenario.draw(self.np_random, len(which))

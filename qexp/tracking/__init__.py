@@ -6,7 +6,8 @@ through its process-wide "active run": a run inside somebody's notebook leaves t
 
 from qexp.tracking.local import Local
 from qexp.tracking.off import Off
+from qexp.tracking.server import Server
 from qexp.tracking.tracker import Tracker
 from qexp.tracking.tracking import Tracking
 
-__all__ = ["Local", "Off", "Tracker", "Tracking"]
+__all__ = ["Local", "Off", "Server", "Tracker", "Tracking"]

@@ -21,14 +21,22 @@ from qexp.tracking.store import already_there
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, TensorSpec
 
     from qexp.tracking.tracker import Arrays
 
 
+NAME = "policy"
+"""What a run's model is called."""
+
+ALIAS = "newest"
+"""What the last registered version goes by besides its number; `latest` is a word of MLflow's own."""
+
+
 def log(client: MlflowClient, run_id: str, bundle: Path, example: Arrays, register_as: str | None) -> None:
-    """Log a bundle as the model `policy` of a run, and register it.
+    """Log a bundle as the model `policy` of a run, and register it, unless the run has it already.
 
     Args:
         client: Of the run's store.
@@ -39,28 +47,46 @@ def log(client: MlflowClient, run_id: str, bundle: Path, example: Arrays, regist
     """
     with quiet(), _default_store(client.tracking_uri):
         import mlflow.pyfunc
+        from mlflow.entities import LoggedModelStatus
         from mlflow.models import Model
 
         run = client.get_run(run_id)
-        # Created here, because MLflow would look for the experiment in its process-wide state.
-        entry = client.create_logged_model(
-            run.info.experiment_id, name="policy", source_run_id=run_id, params=run.data.params
+        found = client.search_logged_models(
+            [run.info.experiment_id], filter_string=f"source_run_id = '{run_id}' AND name = '{NAME}'"
         )
-        info = Model.log(
-            artifact_path=None,
-            flavor=mlflow.pyfunc,
-            run_id=run_id,
-            model_id=entry.model_id,
-            loader_module=__name__,
-            data_path=str(bundle),
-            signature=_signature(example),
-            input_example=dict(example),
-            pip_requirements=[f"qexp=={__version__}"],
+        # Created here, because MLflow would look for the experiment in its process-wide state. An entry
+        # without its files is what a store that went away in the middle has.
+        entry = (
+            found[0]
+            if found
+            else client.create_logged_model(
+                run.info.experiment_id, name=NAME, source_run_id=run_id, params=run.data.params
+            )
         )
+        if entry.status != LoggedModelStatus.READY:
+            Model.log(
+                artifact_path=None,
+                flavor=mlflow.pyfunc,
+                run_id=run_id,
+                model_id=entry.model_id,
+                loader_module=__name__,
+                data_path=str(bundle),
+                signature=_signature(example),
+                input_example=dict(example),
+                pip_requirements=[f"qexp=={__version__}"],
+            )
         if register_as is not None:
-            with already_there():
-                client.create_registered_model(register_as)
-            client.create_model_version(register_as, info.model_uri, run_id, model_id=info.model_id)
+            _register(client, run_id, entry, register_as)
+
+
+def _register(client: MlflowClient, run_id: str, entry: LoggedModel, name: str) -> None:
+    """Make a run's model a version of the registered model of that name, and the newest."""
+    with already_there():
+        client.create_registered_model(name)
+    versions = client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'")
+    if not versions:
+        version = client.create_model_version(name, entry.model_uri, run_id, model_id=entry.model_id)
+        client.set_registered_model_alias(name, ALIAS, version.version)
 
 
 class _ServedPolicy:

@@ -1,11 +1,14 @@
-"""No tracking: nothing recorded, MLflow not even imported."""
+"""No tracking: nothing sent anywhere, MLflow not even imported."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from qexp.option import option
+from qexp.tracking.journal import Journal, Recorder, now
 from qexp.tracking.tracker import Tracker
 from qexp.tracking.tracking import Tracking
 
@@ -13,8 +16,24 @@ from qexp.tracking.tracking import Tracking
 @option("tracking")
 @dataclass
 class Off(Tracking):
-    """Record nothing."""
+    """Record in the run folder only."""
 
-    def start(self, name: str | None = None) -> AbstractContextManager[Tracker]:
-        """Give a tracker that forgets, see `Tracking.start`."""
-        return nullcontext(Tracker())
+    @contextmanager
+    def start(
+        self, name: str | None = None, run_id: str | None = None, folder: Path | None = None
+    ) -> Iterator[Tracker]:
+        """Give a tracker that only keeps a journal, if there is a folder for it, see `Tracking.start`."""
+        if folder is None:
+            yield Tracker()
+            return
+        journal = Journal.begin(folder)
+        journal.add(
+            {"run": {"id": None, "uri": None, "experiment": "qexp", "name": name, "start": now(), "tags": {}}}
+        )
+        tracker = Recorder(journal)
+        try:
+            yield tracker
+        except BaseException as error:
+            tracker.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        tracker.end("FINISHED")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 from mlflow import MlflowClient, MlflowException
+from mlflow.entities import Run
 
 from qexp.errors import InputError
 
 _SQLITE = "sqlite:///"
-# A server that does not answer is found out in seconds; MLflow would go on trying for minutes.
-_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+
+# Has MLflow open the experiment with its runs, and not with pages about language models.
+_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+# What identifies a run and cannot be told again later.
+_KEPT_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.parentRunId")
 
 
 def open_store(uri: str) -> tuple[MlflowClient, str | None]:
@@ -30,8 +36,9 @@ def open_store(uri: str) -> tuple[MlflowClient, str | None]:
         the store decides.
 
     Raises:
-        InputError: If the address is none of a store.
+        InputError: If the address is none of a store, or holds a password.
     """
+    _refuse_credentials(uri)
     if uri.startswith(_SQLITE):
         database = Path(uri.removeprefix(_SQLITE)).absolute()
         _make_ready(database)
@@ -40,10 +47,83 @@ def open_store(uri: str) -> tuple[MlflowClient, str | None]:
         raise InputError(
             f"tracking.uri={uri} is not a store: give {_SQLITE}FILE, http(s)://SERVER or a database URL"
         )
-    with _environment(_IMPATIENT):
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
+    client = MlflowClient(uri)
+    client.search_experiments(max_results=1)
     return client, None
+
+
+def create_run(
+    client: MlflowClient,
+    artifacts: str | None,
+    experiment: str,
+    name: str | None,
+    tags: Mapping[str, str],
+    start: int | None = None,
+) -> dict[str, Any]:
+    """Create a run.
+
+    Args:
+        client: Of the store.
+        artifacts: Where a new experiment keeps artifacts, as `open_store` gives it.
+        experiment: Name of the run's experiment, created if need be.
+        name: Of the run; None lets MLflow invent one.
+        tags: Of the run.
+        start: When it started, in milliseconds; by default now.
+
+    Returns:
+        What a journal notes of the run: enough to create it again in another store.
+    """
+    run = client.create_run(
+        experiment_id(client, experiment, artifacts), start, tags=dict(tags), run_name=name
+    )
+    return {
+        "id": run.info.run_id,
+        "uri": client.tracking_uri,
+        "experiment": experiment,
+        "name": run.info.run_name,
+        "start": run.info.start_time,
+        "tags": dict(tags),
+    }
+
+
+def find_run(client: MlflowClient, uri: str, run_id: str) -> Run | None:
+    """Return a run, or None if the store has none of that id.
+
+    Raises:
+        InputError: If it exists but was deleted.
+    """
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    if run.info.lifecycle_stage != "active":
+        raise InputError(f"tracking.uri={uri}: run {run_id} was deleted there: restore it in MLflow first")
+    return run
+
+
+def reopen_run(client: MlflowClient, uri: str, run_id: str) -> dict[str, Any]:
+    """Set a run that ended, or was cut short, to running again.
+
+    Returns:
+        See `create_run`.
+
+    Raises:
+        InputError: If the store does not have it.
+    """
+    run = find_run(client, uri, run_id)
+    if run is None:
+        raise InputError(f"tracking.uri={uri} has no run {run_id} to continue")
+    client.update_run(run_id, status="RUNNING")
+    return {
+        "id": run_id,
+        "uri": client.tracking_uri,
+        "experiment": client.get_experiment(run.info.experiment_id).name,
+        "name": run.info.run_name,
+        "start": run.info.start_time,
+        "tags": {key: run.data.tags[key] for key in _KEPT_TAGS if key in run.data.tags},
+    }
 
 
 def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
@@ -54,7 +134,7 @@ def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str
     """
     if client.get_experiment_by_name(name) is None:
         with already_there():
-            client.create_experiment(name, artifacts)
+            client.create_experiment(name, artifacts, _MODEL_TRAINING)
     found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage != "active":
         raise InputError(
@@ -75,14 +155,49 @@ def already_there() -> Iterator[None]:
 
 @contextmanager
 def as_input_error(uri: str) -> Iterator[None]:
-    """Turn whatever keeps a store from being opened into one line that names the key."""
+    """Turn whatever keeps a store from being used into one line that names the key."""
     try:
         yield
     except InputError:
         raise
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"tracking.uri={uri} cannot be used: {reason[:300]}") from error
+        raise InputError(f"tracking.uri={uri} cannot be used: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Say in a line what is wrong with a store."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "401" in text and "authenticat" in text:
+        return (
+            "the server asks for a user it knows: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+            "or MLFLOW_TRACKING_TOKEN"
+        )
+    if "timeout=" in text or "timed out" in text:
+        return "the server does not answer in time"
+    if "Max retries exceeded" in text or "Connection aborted" in text:
+        why = re.search(r"\[Errno -?\d+\] ([\w ]+)", text)
+        return f"no server answers there: {why[1] if why else text[-150:]}"
+    return text[:300]
+
+
+def patience(seconds: int) -> AbstractContextManager[None]:
+    """Let MLflow try a request twice, for so long each, where it would go on for many minutes."""
+    return _environment({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)})
+
+
+def _refuse_credentials(uri: str) -> None:
+    """Refuse a password in an address, without repeating it: configurations are logged."""
+    try:
+        parts = urlsplit(uri)
+        user, password = parts.username, parts.password
+    except ValueError as error:
+        raise InputError("tracking.uri: not an address") from error
+    web = parts.scheme in {"http", "https"}
+    if password is not None or (web and user is not None) or "password" in parse_qs(parts.query):
+        names = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if web else "PGPASSWORD or ~/.pgpass"
+        raise InputError(
+            f"tracking.uri: leave user name and password out, configurations are logged; give them in {names}"
+        )
 
 
 def _make_ready(database: Path) -> None:

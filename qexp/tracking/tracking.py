@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from qexp.tracking.tracker import Tracker
 
@@ -12,12 +13,17 @@ class Tracking(ABC):
     """Where a run is recorded."""
 
     @abstractmethod
-    def start(self, name: str | None = None) -> AbstractContextManager[Tracker]:
+    def start(
+        self, name: str | None = None, run_id: str | None = None, folder: Path | None = None
+    ) -> AbstractContextManager[Tracker]:
         """Begin a run and give its tracker; leaving the block ends the run.
 
         Args:
             name: Of the run, unless the configuration names it.
+            run_id: MLflow's id of a run to continue instead of creating one.
+            folder: The run folder. It gets a journal of everything that is recorded, from which
+                ``python -m qexp.tracking sync`` delivers what did not arrive; without it that is lost.
 
         Raises:
-            InputError: If the store cannot be used.
+            InputError: If the store cannot be used, or has no such run.
         """

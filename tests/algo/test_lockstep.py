@@ -169,11 +169,12 @@ def test_weights_are_taken_over_unless_they_are_old():
 
 
 @pytest.mark.usefixtures("ray")
-def test_state_holds_the_exploration_so_that_a_copy_chooses_alike():
+def test_open_episodes_hold_the_exploration_so_that_a_copy_chooses_alike():
     source, target = make_runner(), make_runner()
     source.sample()
     batch = {"obs": {key: torch.from_numpy(value) for key, value in source._observation.items()}}
     target.set_state(source.get_state())
+    target.reopen_episodes(source.open_episodes())
 
     def choice(runner):
         return runner.module.forward_exploration(batch, generator=runner._generator)["actions"].tolist()

@@ -43,7 +43,7 @@ SMALL_DQN = {
 }
 
 
-def run(config, folder, *, seed=0, on_iteration=lambda row: None, make=DelayedCosts):
+def run(config, folder, *, seed=0, on_iteration=lambda row: None, make=DelayedCosts, **more):
     from qexp.algo.train import train
 
     return train(
@@ -53,6 +53,7 @@ def run(config, folder, *, seed=0, on_iteration=lambda row: None, make=DelayedCo
         folder=folder,
         on_iteration=on_iteration,
         bundle_metadata={"fleet": "toy"},
+        **more,
     )
 
 
@@ -276,3 +277,22 @@ assert cost_of_policy(result.checkpoint) < best + 0.1 * (random - best)
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("ray")
+def test_the_replay_ratio_is_kept_exactly(tmp_path):
+    from qexp.algo.train import build
+
+    # 1.4 updates per rollout: rounded each time, they would be one.
+    settings = {"learning_starts": 0, "replay_ratio": 1.6, "steps_per_iteration": 900}
+    config = DQN(env_steps=5_000, **SMALL_DQN | settings)
+    result = run(config, tmp_path)
+    architecture = Architecture(**json.loads((result.checkpoint / "qexp.json").read_text())["architecture"])
+    algorithm = build(config, architecture, DelayedCosts, seed=0)
+    try:
+        algorithm.restore_from_path(str(result.checkpoint))
+        (optimizer,) = algorithm.learner_group.get_state()["learner"]["optimizer"].values()
+        updates = {float(entry["step"]) for entry in optimizer["state"]["state"].values()}
+    finally:
+        algorithm.stop()
+    assert updates == {result.env_steps * 1.6 // config.batch_size}

@@ -261,3 +261,28 @@ def test_gymnasiums_own_vectorisation_works_too(qce25):
     env.step(np.zeros(2, dtype=np.int64))
     _, _, terminated, *_ = env.step(np.zeros(2, dtype=np.int64))
     assert terminated.all()
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_an_environment_goes_on_from_a_state(qce25, mask):
+    scenario = replace(qce25, mask=mask)
+    choices = np.random.default_rng(0).integers(len(scenario.fleet), size=(80, 7))
+    source, target = PlacementVectorEnv(scenario, 7), PlacementVectorEnv(scenario, 7)
+    source.reset(seed=1)
+    for actions in choices[:40]:  # refusals are pending, and some episodes are over, when maskless
+        source.step(actions)
+    state = source.get_state()
+    target.reset(seed=2)
+    target.set_state(state)
+    for actions in choices[40:]:
+        one, other = source.step(actions), target.step(actions)
+        for expected, found in zip(one, other, strict=True):
+            np.testing.assert_equal(found, expected)
+
+
+def test_a_state_of_another_size_is_refused(qce25):
+    source, target = PlacementVectorEnv(qce25, 3), PlacementVectorEnv(qce25, 4)
+    source.reset(seed=0)
+    target.reset(seed=0)
+    with pytest.raises(ValueError, match="another cloud"):
+        target.set_state(source.get_state())

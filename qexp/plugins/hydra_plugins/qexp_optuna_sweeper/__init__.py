@@ -1,0 +1,1 @@
+"""``hydra/sweeper=optuna``: jobs whose values a search chooses by how the jobs before them went."""

@@ -1,0 +1,103 @@
+"""The sweeper, and the only part of it that Hydra imports at every start: no Optuna, nothing of qexp.
+
+No ``from __future__ import annotations`` here: Hydra runs the module before it is in ``sys.modules``, where
+dataclasses would look for the names in string annotations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+
+@dataclass
+class OptunaSweeperConf:
+    """Keys of ``hydra.sweeper``; see docs/sweeps.md."""
+
+    _target_: str = "hydra_plugins.qexp_optuna_sweeper.optuna_sweeper.OptunaSweeper"
+    n_trials: int = 20
+    n_jobs: int = 1
+    seed: int = 0
+    params: dict[str, str] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSweeperConf, provider="qexp")
+
+
+class OptunaSweeper(Sweeper):
+    """Search for the values with the smallest mean total completion time.
+
+    Args:
+        n_trials: Jobs in all, those of earlier starts included.
+        n_jobs: Jobs given to the launcher at once; the search learns from them together.
+        seed: Of the search.
+        params: What to search, by key, in Hydra's grammar: ``choice(...)``, ``range(...)``,
+            ``interval(...)``, ``tag(log, interval(...))``.
+    """
+
+    def __init__(self, n_trials: int, n_jobs: int, seed: int, params: dict[str, str]) -> None:
+        self.n_trials = n_trials
+        self.n_jobs = n_jobs
+        self.seed = seed
+        self.params = params
+        self.config: DictConfig | None = None
+        self.launcher: Any = None
+        self.hydra_context: HydraContext | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take over what every job needs."""
+        self.config = config
+        self.hydra_context = hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[Any]:
+        """Run the search.
+
+        Args:
+            arguments: Overrides of the command line; those that are sweeps join the search.
+
+        Returns:
+            What the launcher returned for each batch.
+        """
+        assert self.config is not None
+        assert self.hydra_context is not None
+        try:
+            from hydra_plugins.qexp_optuna_sweeper._search import Search, space
+        except ModuleNotFoundError as error:
+            raise HydraException("hydra/sweeper=optuna needs Optuna: pip install 'qexp[search]'") from error
+
+        params = [f"{key}={value}" for key, value in self.params.items()]
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = {item.get_key_element(): item for item in parser.parse_overrides([*params, *arguments])}
+        fixed = [
+            f"{key}={item.get_value_element_as_str()}"
+            for key, item in overrides.items()
+            if not item.is_sweep_override()
+        ]
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        searched = [item for item in overrides.values() if item.is_sweep_override()]
+        search = Search(folder, space(searched), self.seed)
+        returned: list[Any] = []
+        done = search.finished
+        while done < self.n_trials:
+            batch = search.ask(min(self.n_jobs, self.n_trials - done))
+            results: Sequence[Any] = self.launcher.launch(
+                [[*fixed, *chosen] for chosen in batch], initial_job_idx=done
+            )
+            search.tell([result.return_value for result in results])
+            returned.append(results)
+            done += len(batch)
+        print(search.best())  # noqa: T201 - the answer of the search
+        return returned

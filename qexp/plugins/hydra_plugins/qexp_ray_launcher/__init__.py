@@ -1,0 +1,1 @@
+"""``hydra/launcher=ray``: the jobs of a sweep as tasks on a Ray cluster."""

@@ -1,0 +1,143 @@
+"""Jobs as Ray tasks. The underscore in the file's name keeps Hydra from importing it at every start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from qexp.algo.session import ray_session
+from qexp.errors import InputError
+
+if TYPE_CHECKING:
+    from hydra_plugins.qexp_ray_launcher.ray_launcher import RayLauncher
+
+PASSED_ON = ("QEXP_", "MLFLOW_", "AWS_", "HYDRA_FULL_ERROR")
+"""Environment variables that reach the jobs: what they start with."""
+
+
+def run_all(
+    launcher: RayLauncher, context: HydraContext, task_function: TaskFunction, configs: Sequence[DictConfig]
+) -> list[JobReturn]:
+    """Run a job for each config and return what they returned, in order.
+
+    Raises:
+        InputError: The cluster does not answer, or a job does not fit on it.
+    """
+    cores = len(os.sched_getaffinity(0))
+    with ray_session(0 if launcher.address else cores - 1, launcher.address):
+        import ray
+
+        cpus = ray.cluster_resources().get("CPU", 0)
+        for config in configs:
+            if (needed := sum(_bundles(launcher, config))) > cpus:
+                raise InputError(
+                    f"hydra.launcher.num_cpus={launcher.num_cpus:g}: a job with its environment runners "
+                    f"needs {needed:g} CPUs, but there are {cpus:g}"
+                )
+        # Shared by all tasks: a whole hydra context for each would fill the cluster's memory.
+        shared = ray.put((context, task_function, Singleton.get_state(), str(Path.cwd())))
+        return _gather(ray, [_Job(ray, launcher, config, shared) for config in configs])
+
+
+def _bundles(launcher: RayLauncher, config: DictConfig) -> list[float]:
+    """Return the CPUs of a job and of each of its environment runners."""
+    runners = OmegaConf.select(config, "algo.num_env_runners", default=0)
+    return [launcher.num_cpus] + [1.0] * runners
+
+
+class _Job:
+    """A task, and the CPUs set aside for it and its environment runners.
+
+    They are reserved together: jobs that each hold one CPU and wait for another would wait for ever.
+    """
+
+    def __init__(self, ray: Any, launcher: RayLauncher, config: DictConfig, shared: Any) -> None:
+        from ray.util import placement_group
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        self.config = config
+        self.place: Any = None
+        environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+        options: dict[str, Any] = {
+            "num_cpus": launcher.num_cpus,
+            "max_retries": launcher.max_retries,
+            "runtime_env": {"env_vars": environment},
+        }
+        bundles = _bundles(launcher, config)
+        if len(bundles) > 1:
+            self.place = placement_group([{"CPU": cpus} for cpus in bundles])
+            options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
+                self.place, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
+            )
+        self.answer = ray.remote(**options)(_run).remote(shared, config)
+
+    def lost(self, reason: str) -> JobReturn:
+        """Return what stands for a job that never returned."""
+        number = self.config.hydra.job.num
+        print(f"job {number}: FAILED: {reason}", flush=True)  # noqa: T201 -- the sweep's own output
+        job = JobReturn(
+            overrides=list(self.config.hydra.overrides.task),
+            cfg=OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key != "hydra"]),
+            status=JobStatus.COMPLETED,
+        )
+        job.return_value = None
+        return job
+
+    def leave(self) -> None:
+        """Give back what was reserved."""
+        from ray.util import remove_placement_group
+
+        if self.place is not None:
+            remove_placement_group(self.place)
+
+
+def _gather(ray: Any, jobs: Sequence[_Job]) -> list[JobReturn]:
+    running = {job.answer: job for job in jobs}
+    returned: dict[Any, JobReturn] = {}
+    try:
+        while running:
+            (ready,), _ = ray.wait(list(running), num_returns=1)
+            job = running.pop(ready)
+            try:
+                returned[ready], printed = ray.get(ready)
+                print(printed, end="", flush=True)  # noqa: T201 -- what the job printed, in one piece
+            except ray.exceptions.RayError as error:
+                returned[ready] = job.lost(str(error).strip().splitlines()[-1])
+            job.leave()
+    finally:
+        # After an interrupt: nobody waits for these any more.
+        for answer, job in running.items():
+            ray.cancel(answer, force=True)
+            job.leave()
+    return [returned[job.answer] for job in jobs]
+
+
+def _run(shared: tuple[HydraContext, TaskFunction, Any, str], config: DictConfig) -> tuple[JobReturn, str]:
+    """Run a job on whatever node this is; return also what it printed."""
+    context, task_function, singletons, folder = shared
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise RuntimeError(
+            f"no folder {folder} on {os.uname().nodename}: nodes of a sweep share a file system"
+        ) from error
+    Singleton.set_state(singletons)
+    setup_globals()
+    with redirect_stdout(StringIO()) as printed:
+        job = run_job(
+            hydra_context=context,
+            task_function=task_function,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    return job, printed.getvalue()

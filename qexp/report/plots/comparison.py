@@ -1,0 +1,73 @@
+"""Who is better over a whole sweep, and by how much?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qexp.report.contenders import Contender
+from qexp.report.plots.style import INK, colour, figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LOSING = 50.0
+"""Contenders that are slower than mct by more than this, percent, are cut off at the edge."""
+NARROWEST = 5.0
+"""How far to both sides of mct the axis reaches at least, percent."""
+
+
+def plot(rows: Sequence[Contender], path: Path) -> None:
+    """Draw each contender's change against mct with its interval and its runs, a panel per section.
+
+    Without mct, the interquartile mean takes the change's place.
+
+    Args:
+        rows: At least one; in each section, the best first.
+        path: PNG to write.
+    """
+    sections: dict[str, list[Contender]] = {}
+    for row in rows:
+        sections.setdefault(row.section, []).append(row)
+    heights = [0.9 + 0.34 * len(section) for section in sections.values()]
+    relative = all(row.vs_mct_pct is not None for row in rows)
+    with figure(path, height=0.5 + sum(heights)) as canvas:
+        grid = canvas.subplots(len(sections), squeeze=False, sharex=True, height_ratios=heights)
+        for axes, (title, section) in zip(grid[:, 0], sections.items(), strict=True):
+            _panel(axes, section, relative=relative)
+            axes.set_title(title or "Total completion time over all runs")
+        if relative:
+            ends = [
+                end for row in rows for end in (row.vs_mct_low_pct, row.vs_mct_high_pct) if end is not None
+            ]
+            grid[-1, 0].set_xlim(1.1 * min([-NARROWEST, *ends]), min(LOSING, 1.1 * max([NARROWEST, *ends])))
+        grid[-1, 0].set_xlabel(
+            "total completion time against mct (%), negative is faster; line: 95 % interval, dots: runs"
+            if relative
+            else "interquartile mean of the total completion time (s), with 95 % interval"
+        )
+
+
+def _panel(axes: Axes, rows: Sequence[Contender], *, relative: bool) -> None:
+    for height, row in enumerate(reversed(rows)):
+        shade = colour(row.name, row.name if row.trained else None)
+        if not relative:
+            value, low, high = row.iqm, row.iqm_low, row.iqm_high
+        else:
+            assert row.vs_mct_pct is not None
+            value, low, high = row.vs_mct_pct, row.vs_mct_low_pct, row.vs_mct_high_pct
+            if value > LOSING:
+                axes.text(LOSING, height, f"{value:+.0f} % →", ha="right", va="center", color=shade)
+                continue
+            axes.scatter(row.of_runs_pct, [height] * row.runs, s=22, color=shade, alpha=0.6, linewidths=0)
+        if low is not None and high is not None:
+            axes.hlines(height, low, min(high, LOSING) if relative else high, color=shade, linewidth=2)
+        axes.scatter(
+            value, height, marker="D", s=36, color="white", edgecolors=shade, linewidths=1.6, zorder=4
+        )
+    axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.grid(visible=False, axis="y")
+    if relative:
+        axes.axvline(0.0, color=INK, linewidth=1)

@@ -1,0 +1,209 @@
+"""A sweep as its folder tells it: which jobs there are, how they ended, and who is better over all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import yaml
+
+from qexp.errors import InputError
+from qexp.report.contenders import Contender, Sample, contenders
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SWEEP_FILE = "sweep.json"
+TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE = "sweep.csv", "sweep_leaderboard.csv", "sweep.png"
+
+COMPLETED, FAILED, KILLED = "COMPLETED", "FAILED", "KILLED"
+CUT_OFF, MISSING = "CUT_OFF", "MISSING"
+"""Further states of a job: it began and left no result; it never began."""
+
+OF_THE_CONTENDER = ("algo", "scheduler")
+"""First parts of keys that make another contender; all others but the seeds make another section."""
+SEEDS = ("seed", "eval.seed")
+
+FIGURES = (
+    "total_completion_time_mean",
+    "vs_mct_pct",
+    "vs_mct_ci_low_pct",
+    "vs_mct_ci_high_pct",
+    "gap_closed",
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep.
+
+    Attributes:
+        folder: Its run folder.
+        settings: What it was run with, of the keys that the sweep varies.
+        status: `COMPLETED`, `FAILED`, `KILLED`, `CUT_OFF` or `MISSING`.
+        error: What it failed of, or None.
+        decider: The scheduler it is about: what it trained, or else the chosen one; None before the end.
+        trained: Whether it trained that.
+        figures: That scheduler's, by the names in `FIGURES`.
+        seed: Its seed.
+        eval_seed: The seed of its evaluation episodes.
+    """
+
+    folder: Path
+    settings: dict[str, str]
+    status: str
+    error: str | None = None
+    decider: str | None = None
+    trained: bool = False
+    figures: Mapping[str, float | None] | None = None
+    seed: int = 0
+    eval_seed: int = 0
+
+    @classmethod
+    def read(cls, folder: Path, settings: dict[str, str]) -> Self:
+        """Read a job's folder, whatever state it is in."""
+        result_file = folder / "result.json"
+        if not result_file.is_file():
+            return cls(folder, settings, CUT_OFF if folder.is_dir() and any(folder.iterdir()) else MISSING)
+        result = json.loads(result_file.read_text(encoding="utf-8"))
+        if result["status"] != COMPLETED:
+            return cls(folder, settings, result["status"], result.get("error"))
+        options = result["options"]
+        decider = options["scheduler"] if options["algo"] == "none" else options["algo"]
+        row = next(row for row in result["leaderboard"] if row["scheduler"] == decider)
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        return cls(
+            folder,
+            settings,
+            COMPLETED,
+            decider=decider,
+            trained=options["algo"] != "none",
+            figures={key: row[key] for key in FIGURES},
+            seed=result["seed"],
+            eval_seed=config["eval"]["seed"],
+        )
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is in a sweep's folder.
+
+    Attributes:
+        folder: The sweep's folder.
+        swept: Keys that the sweep varies.
+        jobs: All planned jobs, in order; then those that a sweeper made up as it went.
+        contenders: Every scheduler over the completed jobs.
+    """
+
+    folder: Path
+    swept: list[str]
+    jobs: list[Job]
+    contenders: list[Contender]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read a sweep's folder.
+
+        Raises:
+            InputError: It is none.
+        """
+        file = folder / SWEEP_FILE
+        if not file.is_file():
+            raise InputError(f"{folder} is not the folder of a sweep: it has no {SWEEP_FILE}")
+        plan = json.loads(file.read_text(encoding="utf-8"))
+        swept = plan["swept"]
+        overrides = {job["folder"]: job["overrides"] for job in plan["jobs"]}
+        for found in sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns):
+            name = found.parents[1].name
+            overrides.setdefault(name, yaml.safe_load(found.read_text(encoding="utf-8")) or [])
+        jobs = [Job.read(folder / name, _values(parts, swept)) for name, parts in overrides.items()]
+        return cls(folder, swept, jobs, contenders(_samples(jobs)))
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per job."""
+        import pandas as pd
+
+        rows = [
+            {"job": number, "folder": job.folder.name}
+            | {key: job.settings.get(key) for key in self.swept}
+            | {"status": job.status, "scheduler": job.decider}
+            | {key: (job.figures or {}).get(key) for key in FIGURES}
+            | {"error": job.error}
+            for number, job in enumerate(self.jobs)
+        ]
+        return pd.DataFrame(rows)
+
+    def write(self) -> None:
+        """Write `sweep.csv`, and of completed jobs `sweep_leaderboard.csv` and `sweep.png`."""
+        import pandas as pd
+
+        self.table().to_csv(self.folder / TABLE_FILE, index=False)
+        if not self.contenders:
+            return
+        rows = [asdict(row) for row in self.contenders]
+        pd.DataFrame(rows).drop(columns="of_runs_pct").to_csv(self.folder / LEADERBOARD_FILE, index=False)
+        from qexp.report.plots import comparison
+
+        comparison.plot(self.contenders, self.folder / FIGURE_FILE)
+
+    def files(self) -> list[Path]:
+        """Return the paths of what `write` wrote."""
+        names = (TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE)
+        return [self.folder / name for name in names if (self.folder / name).is_file()]
+
+    def metrics(self) -> dict[str, float | None]:
+        """Return figures for a tracker: how many jobs ended how, and the contenders' main figures."""
+        figures: dict[str, float | None] = {"sweep/jobs": len(self.jobs)}
+        for status in (COMPLETED, FAILED):
+            figures[f"sweep/{status.lower()}"] = sum(job.status == status for job in self.jobs)
+        for row in self.contenders:
+            # MLflow's metric names have no equals sign, among others.
+            name = "/".join(part.replace("=", ":") for part in ("sweep", row.section, row.name) if part)
+            figures[f"{name}/iqm"], figures[f"{name}/vs_mct_pct"] = row.iqm, row.vs_mct_pct
+        return figures
+
+
+def _values(overrides: list[str], swept: list[str]) -> dict[str, str]:
+    pairs = (part.lstrip("+").partition("=") for part in overrides)
+    return {key: value for key, _, value in pairs if key in swept}
+
+
+def _samples(jobs: list[Job]) -> list[Sample]:
+    """Return what the completed jobs measured, each evaluation once.
+
+    A baseline that several jobs evaluated on the same episodes is one run; what was trained, one per seed.
+    """
+    import pandas as pd
+
+    samples: dict[tuple[object, ...], Sample] = {}
+    for job in jobs:
+        if job.status != COMPLETED:
+            continue
+        episodes = pd.read_csv(job.folder / "episodes.csv")
+        times = {
+            str(name): rows.sort_values("episode")["total_completion_time"].to_numpy()
+            for name, rows in episodes.groupby("scheduler", sort=False)
+        }
+        ours = {key: value for key, value in job.settings.items() if _first(key) in OF_THE_CONTENDER}
+        others = {key: value for key, value in job.settings.items() if key not in {*ours, *SEEDS}}
+        section = " ".join(_parts(others))
+        for scheduler, its in times.items():
+            own = scheduler == job.decider
+            trained = own and job.trained
+            chosen = job.settings.get("algo" if trained else "scheduler", scheduler)
+            name = " ".join([chosen, *_parts(ours, nested=True)]) if own else scheduler
+            key = (section, name, job.eval_seed, job.seed if trained else None)
+            sample = Sample(section, name, its, times.get("mct"), times.get("clairvoyant"), trained)
+            samples.setdefault(key, sample)
+    return list(samples.values())
+
+
+def _parts(values: Mapping[str, str], *, nested: bool = False) -> list[str]:
+    return [f"{key}={value}" for key, value in values.items() if "." in key or not nested]
+
+
+def _first(key: str) -> str:
+    return key.partition(".")[0].partition("/")[0]

@@ -1,0 +1,126 @@
+"""``resume=FOLDER``: a run that was cut off, continued in its own folder with its own configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from qexp.algo.checkpoint import newest_checkpoint
+from qexp.errors import InputError
+from qexp.runfolder import CHECKPOINTS, COMPLETED, RUN_FILE, RunFolder
+from qexp.schema import config_hash, option_of, validate
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qexp.record import Identity
+
+CHANGEABLE = ("tracking", "ray")
+"""Root keys that may be given beside ``resume``: where a run happens, not what it finds."""
+
+
+def run_dir(resume: str | None, fresh: str) -> str:
+    """Return the run folder of a command: the one to resume, if it is one, or a fresh one.
+
+    Args:
+        resume: Value of the key ``resume``.
+        fresh: Folder for a new run; also for what is refused later, so that no other folder is touched.
+    """
+    return resume if resume and (Path(resume) / RUN_FILE).is_file() else fresh
+
+
+def hydra_folder(resume: str | None) -> str | None:
+    """Return where below the run folder Hydra keeps its files: nowhere if an earlier command's are there."""
+    return None if resume else ".hydra"
+
+
+def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str]) -> DictConfig:
+    """Return the configuration that a run was started with.
+
+    Args:
+        folder: The run folder.
+        command: The configuration of the command that resumes it.
+        overrides: What was typed in that command, Hydra's own keys included.
+
+    Returns:
+        The run's configuration, with `CHANGEABLE` keys as typed now.
+
+    Raises:
+        InputError: The folder cannot be resumed, or not with these overrides.
+    """
+    path, begun = folder.path, folder.begun
+    changed = list(_changed(command.resume, overrides))
+    if begun is None:
+        raise InputError(f"resume={command.resume}: not the folder of a run: it has no {RUN_FILE}")
+    if folder.status == COMPLETED:
+        raise InputError(f"resume={path}: this run is complete; its result is in {path / 'leaderboard.csv'}")
+    try:
+        config = OmegaConf.load(path / "config.yaml")
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"resume={path}: config.yaml cannot be read: {error}") from error
+    if not isinstance(config, DictConfig) or config_hash(validate(config)) != begun["config_hash"]:
+        raise InputError(f"resume={path}: config.yaml was changed after the run began; start a new run")
+    if option_of(validate(config), "algo") == "none":
+        raise InputError(f"resume={path}: this run trains nothing; start it anew")
+    for key in changed:
+        OmegaConf.update(config, key, OmegaConf.select(command, key), merge=False, force_add=True)
+    return config
+
+
+def _changed(folder: str, overrides: Iterable[str]) -> Iterator[str]:
+    """Yield the keys given beside ``resume``, or refuse them."""
+    for override in overrides:
+        key, _, _ = override.lstrip("+~").partition("=")
+        if key in {"resume", "hydra.mode"}:  # Hydra adds the mode itself
+            continue
+        if key.partition(".")[0] not in CHANGEABLE:
+            raise InputError(
+                f"{override} with resume={folder}: a run is resumed with its own configuration; "
+                f"only {' and '.join(CHANGEABLE)} may be given"
+            )
+        yield key
+
+
+def unfinished(folder: RunFolder, identity: Identity, console: Console) -> dict[str, Any]:
+    """Return what is on record of the run in a folder if it can be gone on with, else nothing.
+
+    Args:
+        folder: The run folder.
+        identity: What is to be run: only a run of the same configuration can be gone on with.
+        console: Told when libraries have changed since.
+
+    Raises:
+        InputError: The machines have changed since.
+    """
+    begun = folder.begun
+    if begun is None or folder.status == COMPLETED or begun["config_hash"] != identity.config_hash:
+        return {}
+    if begun["fleet_hash"] != identity.fleet_hash:
+        raise InputError(
+            f"backend: the fleet has changed since the run in {folder.path} began; start a new run"
+        )
+    changed = [
+        f"{name} {begun['versions'].get(name)} then, {identity.versions[name]} now"
+        for name in ("qexp", "ray", "torch")
+        if begun["versions"].get(name) != identity.versions[name]
+    ]
+    if changed:
+        console.print(f"note: the run began with other versions: {'; '.join(changed)}", soft_wrap=True)
+    return begun
+
+
+def last_checkpoint(folder: RunFolder, console: Console) -> Path | None:
+    """Return the newest checkpoint that is whole, or None; say what training goes on from."""
+    checkpoint, damaged = newest_checkpoint(folder.path / CHECKPOINTS)
+    for path in damaged:
+        console.print(f"note: {path.name} is damaged and left out")
+    if checkpoint is None:
+        console.print("no checkpoint: training starts from the beginning")
+    else:
+        console.print(f"training goes on from {checkpoint.name}")
+    return checkpoint

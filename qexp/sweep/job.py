@@ -1,0 +1,101 @@
+"""One job of a sweep: run what is not done yet, record what goes wrong, and let the others go on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from qexp.errors import InputError
+from qexp.messages import explain
+from qexp.runfolder import RESULT_FILE, RunFolder
+from qexp.schema import config_hash
+from qexp.sweep.plan import varied
+
+log = logging.getLogger(__name__)
+
+CONSOLE_FILE = "console.txt"
+SHARED = ".evaluations"
+
+
+def run_job(config: DictConfig, hydra_config: Any) -> float | None:
+    """Run a job unless its folder holds its result.
+
+    A job that was cut off goes on from its last checkpoint. Whatever it raises ends in its `result.json`;
+    what it prints, in `console.txt`: side by side, jobs would write over each other's tables and progress.
+
+    Args:
+        config: The job's composed configuration.
+        hydra_config: Hydra's own, of the job.
+
+    Returns:
+        Mean total completion time of what the job is about, seconds; None if it failed.
+    """
+    folder = RunFolder.of_job(hydra_config)
+    name = f"job {hydra_config.job.num}: {' '.join(varied(hydra_config.overrides.task)) or 'defaults'}"
+    start = time.perf_counter()
+    found = _completed(folder.path)
+    if found is None:
+        folder.forget_result()  # of a job that failed: it would pass for this attempt's
+    try:
+        if found is None:
+            _run(config, folder, name)
+        else:
+            _check(found, config, folder)
+    except Exception as error:
+        # Whatever it is, it is not the end of the sweep.
+        log.info("the job failed", exc_info=True)
+        if found is None:
+            _record(error, folder)
+        print(f"{name}: FAILED: {explain(error)[:300]}", flush=True)
+        return None
+    objective = headline(_completed(folder.path) or {})
+    took = "done before" if found else f"{time.perf_counter() - start:.1f} s"
+    print(f"{name}: {took}" + ("" if objective is None else f", {objective:.1f} s per episode"), flush=True)
+    return objective
+
+
+def _run(config: DictConfig, folder: RunFolder, name: str) -> None:
+    from qexp.run import run  # all that a sweep whose jobs are done can do without
+
+    if config.algo.get("env_steps") is not None:
+        print(f"{name}: training", flush=True)
+    with (folder.path / CONSOLE_FILE).open("a", encoding="utf-8") as console, redirect_stdout(console):
+        run(config, folder, resume=True, shared=folder.path.parent / SHARED)
+
+
+def headline(result: dict[str, Any]) -> float | None:
+    """Return the mean total completion time (s) of what a run is about: what it trained, or its scheduler."""
+    options = result.get("options", {})
+    decider = options.get("scheduler") if options.get("algo") == "none" else options.get("algo")
+    rows = (row for row in result.get("leaderboard", ()) if row["scheduler"] == decider)
+    return next((float(row["total_completion_time_mean"]) for row in rows), None)
+
+
+def _completed(folder: Path) -> dict[str, Any] | None:
+    file = folder / RESULT_FILE
+    if not file.is_file():
+        return None
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return result if result["status"] == "COMPLETED" else None
+
+
+def _check(found: dict[str, Any], config: DictConfig, folder: RunFolder) -> None:
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    if found["config_hash"] != config_hash({str(key): value for key, value in plain.items()}):
+        raise InputError(f"{folder.path} holds the result of another configuration: delete it to run again")
+
+
+def _record(error: Exception, folder: RunFolder) -> None:
+    """Leave a result.json, unless the run left one of its own."""
+    if not (folder.path / RESULT_FILE).is_file():
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.write_json(
+            RESULT_FILE, {"status": "FAILED", "error": explain(error), "training": None, "leaderboard": []}
+        )

@@ -1,0 +1,169 @@
+"""What a sweep is: its name, its folder, its jobs and where each of them writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from qexp.errors import InputError
+from qexp.report.sweeps import SWEEP_FILE
+from qexp.schema import NO_RESULT
+
+SWEEP_DIR, SWEPT = "QEXP_SWEEP_DIR", "QEXP_SWEPT"
+"""Environment variables for jobs in whatever process: the folder of the running sweep, what it varies."""
+
+NAMED_AT_LENGTH = 48
+SHOWN_DIFFERENCES = 8
+
+
+def sweep_dir(name: str | None, experiment: str | None, command: Iterable[str]) -> str:
+    """Return the folder of a sweep: that of the running one, or one that the same command finds again.
+
+    Args:
+        name: What the user calls it, or None.
+        experiment: The chosen preset, or None.
+        command: The overrides as typed.
+    """
+    if running := os.environ.get(SWEEP_DIR):
+        return running
+    if name is None:
+        name = f"{experiment or 'sweep'}-{_digest(_relevant(command))}"
+    return f"outputs/sweeps/{name}"
+
+
+def job_folder(overrides: Iterable[str]) -> str:
+    """Return the name of a job's folder: what tells it from the others, and a hash of all its overrides."""
+    overrides = list(overrides)
+    readable = re.sub(r"[^\w.=,-]+", ".", ",".join(varied(overrides)))
+    return f"{readable[:NAMED_AT_LENGTH].strip('.,') or 'job'}-{_digest(_relevant(overrides))}"
+
+
+def varied(overrides: Iterable[str]) -> list[str]:
+    """Return those of a job's overrides in which the jobs of the running sweep differ."""
+    swept = os.environ.get(SWEPT, "").split(",")
+    return [part for part in overrides if part.lstrip("+").partition("=")[0] in swept]
+
+
+def _relevant(overrides: Iterable[str]) -> list[str]:
+    """Sort overrides, without those that change no result: the same job, however it was asked for."""
+    keys = {part: re.split(r"[=.@]", part.lstrip("+~"), maxsplit=1)[0] for part in overrides}
+    return sorted(part for part, key in keys.items() if key not in NO_RESULT)
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep is to do.
+
+    Attributes:
+        folder: Where its files are.
+        base: The configuration that the jobs' overrides are applied to, by dotted key.
+        swept: Keys whose values differ between jobs.
+        jobs: Each job's overrides, by the name of its folder, in order. Empty if the sweeper makes them up as
+            it goes.
+    """
+
+    folder: Path
+    base: dict[str, Any]
+    swept: list[str]
+    jobs: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, config: DictConfig) -> Plan:
+        """Return the plan of a multirun's configuration, Hydra's section included."""
+        sweeper = config.hydra.sweeper
+        params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+        parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
+        swept = list(dict.fromkeys(part.get_key_element() for part in parsed if part.is_sweep_override()))
+        os.environ[SWEPT] = ",".join(swept)
+        jobs: dict[str, list[str]] = {}
+        if str(sweeper["_target_"]).endswith(".BasicSweeper"):
+            (batch,) = BasicSweeper.split_arguments(parsed, None)
+            jobs = {job_folder(overrides): overrides for overrides in batch}
+        plain = OmegaConf.to_container(config, resolve=False)
+        assert isinstance(plain, dict)
+        base = {str(key): value for key, value in plain.items() if key not in {*NO_RESULT, "hydra"}}
+        return cls(
+            folder=Path(config.hydra.sweep.dir).absolute(),
+            base=_flat(base),
+            swept=swept,
+            jobs=jobs,
+        )
+
+    def join(self) -> tuple[Plan, str | None]:
+        """Write the plan down, together with what the folder's earlier plan says.
+
+        Returns:
+            The plan with the earlier one's jobs, and the MLflow run that the sweep has, or None.
+
+        Raises:
+            InputError: The folder is another sweep's; the message shows in what it differs.
+        """
+        file = self.folder / SWEEP_FILE
+        jobs, run_id = self.jobs, None
+        if file.is_file():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            if differences := self._differences(before):
+                shown = "; ".join(differences[:SHOWN_DIFFERENCES])
+                more = len(differences) - SHOWN_DIFFERENCES
+                raise InputError(
+                    f"{_relative(self.folder)} holds a sweep of another configuration: {shown}"
+                    f"{f'; and {more} more' if more > 0 else ''}. Give this one a name of its own: sweep=NAME"
+                )
+            jobs = {job["folder"]: job["overrides"] for job in before["jobs"]} | jobs
+            run_id = before["mlflow_run_id"]
+        elif self.folder.is_dir() and any(self.folder.iterdir()):
+            raise InputError(
+                f"{_relative(self.folder)} is not empty and holds no sweep: choose another sweep=NAME"
+            )
+        joined = Plan(self.folder, self.base, self.swept, jobs)
+        joined.write(run_id)
+        return joined, run_id
+
+    def write(self, mlflow_run_id: str | None) -> None:
+        """Write the plan to its folder, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = {
+            "swept": self.swept,
+            "jobs": [{"folder": name, "overrides": overrides} for name, overrides in self.jobs.items()],
+            "mlflow_run_id": mlflow_run_id,
+            "base": self.base,
+        }
+        scratch = self.folder / f".{SWEEP_FILE}.tmp"
+        scratch.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        scratch.replace(self.folder / SWEEP_FILE)
+
+    def _differences(self, before: Mapping[str, Any]) -> list[str]:
+        keys = sorted(before["base"].keys() | self.base.keys())
+        changed = [key for key in keys if before["base"].get(key) != self.base.get(key)]
+        listed = [f"{key} was {before['base'].get(key)}, now {self.base.get(key)}" for key in changed]
+        if sorted(before["swept"]) != sorted(self.swept):
+            listed.insert(0, f"it varies {', '.join(before['swept'])}, this one {', '.join(self.swept)}")
+        return listed
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,134 @@
+"""How a sweep begins and ends: its folder, its entry in the tracker, its tables once the jobs are through."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from qexp.build import make
+from qexp.errors import InputError
+from qexp.messages import explain
+from qexp.report.sweeps import COMPLETED, Sweep
+from qexp.report.tables import show
+from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan
+from qexp.tracking import Tracker, Tracking
+from qexp.tracking.mlflow_tracking import PARENT_RUN
+
+
+class SweepSession(Callback):
+    """Hydra's callback around a multirun.
+
+    Attributes:
+        current: The session of the multirun that is running or has just run; None in a single run.
+        sweep: What its folder holds, once it is over.
+    """
+
+    current: ClassVar[Any] = None
+
+    def __init__(self) -> None:
+        self.sweep: Sweep | None = None
+        self._plan: Plan | None = None
+        self._is_new = False
+        self._tracker = Tracker()
+        self._tracked = ExitStack()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Travel empty: Hydra sends its callbacks along with every job, and jobs neither open nor close."""
+        return SweepSession, ()
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Begin: see that the folder is this sweep's, and open its run in the tracker.
+
+        Raises:
+            SystemExit: It cannot begin; why is printed. Hydra makes warnings of callbacks' other exceptions.
+        """
+        SweepSession.current = self
+        try:
+            self._begin(config)
+        except (InputError, HydraException, OmegaConfBaseException) as error:
+            print(f"qexp: {explain(error)}", file=sys.stderr)
+            raise SystemExit(2) from error
+        except Exception as error:
+            traceback.print_exc()
+            raise SystemExit(1) from error
+
+    def _begin(self, config: DictConfig) -> None:
+        if config.resume is not None:
+            raise InputError(f"resume={config.resume} goes on with one run: leave out -m")
+        plan = Plan.of(config)
+        self._is_new = not plan.folder.exists()
+        plan, run_id = plan.join()
+        self._plan = plan
+        os.environ[SWEEP_DIR] = str(plan.folder)
+        tracking: Any = OmegaConf.to_container(config.tracking, resolve=True)
+        self._tracker = self._tracked.enter_context(
+            make(tracking, Tracking).start(f"sweep {plan.folder.name}", run_id)
+        )
+        if self._tracker.run_id is not None:
+            os.environ[PARENT_RUN] = self._tracker.run_id
+        plan.write(self._tracker.run_id)
+        print(f"sweep folder: {_relative(plan.folder)}", flush=True)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End: write tables and figure, log them, and close the sweep's run as it went.
+
+        Args:
+            error: What kept jobs from running, or None.
+        """
+        for name in (SWEEP_DIR, SWEPT, PARENT_RUN):
+            os.environ.pop(name, None)
+        if self._plan is None:
+            return
+        plan, self._plan = self._plan, None
+        if error is not None and self._is_new and not any(path.is_dir() for path in plan.folder.iterdir()):
+            # No job began: a mistyped command leaves nothing behind.
+            shutil.rmtree(plan.folder)
+            self._end(error)
+            return
+        self.sweep = Sweep.read(plan.folder)
+        self.sweep.write()
+        show(self.sweep)
+        self._tracker.set_tags({"sweep": plan.folder.name, "run_folder": str(plan.folder)})
+        self._tracker.log_metrics(self.sweep.metrics())
+        for path in self.sweep.files():
+            self._tracker.log_artifacts(path)
+        self._end(error or (RuntimeError("not all jobs completed") if self.status else None))
+        print(f"sweep folder: {_relative(plan.folder)}", flush=True)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Close the run; the tracker tells by the exception how it ended."""
+        self._tracked.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+
+    @property
+    def status(self) -> int:
+        """Exit status: 0 if every job completed, else 1."""
+        return int(self.sweep is None or any(job.status != COMPLETED for job in self.sweep.jobs))
+
+
+@contextmanager
+def closed_at_the_end() -> Iterator[None]:
+    """Close the multirun that Hydra starts in the block, however the block ends."""
+    SweepSession.current = None
+    try:
+        yield
+    except BaseException as error:
+        if SweepSession.current is not None:
+            SweepSession.current.close(error)
+        raise
+    if SweepSession.current is not None:
+        SweepSession.current.close()
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,65 @@
+"""What the options that record with MLflow have in common: all of it but where the store is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from qexp.tracking.journal import Journal
+from qexp.tracking.quiet import quiet
+from qexp.tracking.tracker import Tracker
+from qexp.tracking.tracking import Tracking
+
+PARENT_RUN = "QEXP_PARENT_RUN_ID"
+"""Environment variable: the id of the run that a sweep nests its jobs' runs under."""
+
+
+@dataclass
+class MlflowTracking(Tracking):
+    """Record with MLflow; each key is explained in ``conf/tracking/local.yaml``."""
+
+    uri: Annotated[str, Field(min_length=1)]
+    experiment: Annotated[str, Field(min_length=1, max_length=500)] = "qexp"
+    run_name: str | None = None
+    register: bool = False
+    model_name: Annotated[str, Field(min_length=1, max_length=200)] = "qexp-policy"
+
+    @contextmanager
+    def start(
+        self, name: str | None = None, run_id: str | None = None, folder: Path | None = None
+    ) -> Iterator[Tracker]:
+        """Begin an MLflow run or continue one, see `Tracking.start`.
+
+        It ends as FINISHED, as KILLED by an interrupt from the keyboard, or as FAILED by another exception.
+        """
+        with quiet():
+            from mlflow.tracking.context.registry import resolve_tags
+
+            from qexp.tracking.mlflow_tracker import MlflowTracker
+            from qexp.tracking.store import as_input_error, create_run, open_store, patience, reopen_run
+
+        with quiet(), as_input_error(self.uri), patience(seconds=10):
+            client, artifacts = open_store(self.uri)
+            if run_id is None:
+                tags = resolve_tags({"mlflow.source.name": "qexp"})
+                if parent := os.environ.get(PARENT_RUN):
+                    tags["mlflow.parentRunId"] = parent
+                line = create_run(client, artifacts, self.experiment, self.run_name or name, tags)
+                journal = Journal.begin(folder)
+            else:
+                line = reopen_run(client, self.uri, run_id)
+                journal = Journal.resume(folder)
+            journal.add({"run": line})
+        tracker = MlflowTracker(client, line["id"], journal, self.model_name if self.register else None)
+        try:
+            yield tracker
+        except BaseException as error:
+            tracker.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        tracker.end("FINISHED")

@@ -1,0 +1,38 @@
+"""Every preset in conf/experiment composes and runs, in miniature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+PRESETS = sorted((Path(__file__).parents[2] / "conf" / "experiment").glob("*.yaml"))
+SMALL = ("eval.episodes=2", "env.tasks=4", "tracking=off", "plots=false")
+# What takes long, cut down further.
+TRAINING = ("algo.env_steps=600", "algo.hidden=8")
+SMALLER = {
+    "compare": (*TRAINING, "seed=0", "eval.baselines=[mct]"),
+    "rainbow_ablation": (*TRAINING, "algo.learning_starts=100", "seed=0"),
+    "debug": TRAINING,
+    "search": TRAINING,
+}
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_begins_with_the_command_that_runs_it(path):
+    package, command, *_ = path.read_text(encoding="utf-8").splitlines()
+    assert package == "# @package _global_"
+    assert command == f"# python -m qexp experiment={path.stem}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_runs(path, python, tmp_path):
+    ended = python("-m", "qexp", f"experiment={path.stem}", *SMALL, *SMALLER.get(path.stem, ()), cwd=tmp_path)
+    assert ended.status == 0, ended.out + ended.err
+    if yaml.safe_load(path.read_text(encoding="utf-8")).get("hydra", {}).get("mode") == "MULTIRUN":
+        assert "jobs completed" in ended.out
+        assert list(tmp_path.glob("outputs/sweeps/*/sweep.png"))
+    else:
+        assert list(tmp_path.glob("outputs/*/*/result.json"))
