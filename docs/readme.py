@@ -13,6 +13,7 @@ from pathlib import Path
 
 from qexp.cli import conf_dir
 from qexp.messages import options_of
+from qexp.schema import load_options
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -20,6 +21,7 @@ README = ROOT / "README.md"
 
 def options_table() -> str:
     """Return the config groups and their options as a Markdown table."""
+    load_options()
     rows = ["| group | option | what it is |", "|---|---|---|"]
     for group, options in options_of(conf_dir()).items():
         rows += [f"| {group} | `{name}` | {text} |" for name, text in options.items()]

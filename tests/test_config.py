@@ -24,6 +24,7 @@ NEEDED = {
     ("backend", "file"): ["backend.path=fleet.yaml"],
     ("env/workload", "csv"): ["env.workload.path=tasks.csv"],
     ("scheduler", "policy"): ["scheduler.path=policy"],
+    ("tracking", "server"): ["tracking.uri=http://localhost:5000"],
 }
 
 

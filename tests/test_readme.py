@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep
 from omegaconf import OmegaConf
 
 from qexp.cli import conf_dir
@@ -78,20 +80,29 @@ def test_commands_are_found():
 
 @pytest.mark.parametrize("command", SHOWN, ids=lambda command: f"{SHOWN[command]}: {command}")
 def test_every_command_shown_works(command):
-    words = [word for word in shlex.split(command) if word not in {"-m", "--multirun"}]
+    words = [word for word in shlex.split(command) if word not in {"-m", "--multirun"} and "$" not in word]
     overrides = [word for word in words if not word.startswith("-")]
     if words[:1] == ["--cfg"] or words[:1] == ["-sc"]:
         overrides = overrides[1:]
     assert all("=" in word for word in overrides)
-    sweep = words != shlex.split(command)
-    # Files in examples are the reader's own.
-    made_up = {"scheduler.path", "backend.path", "env.workload.path"}
+    # Files and servers in examples are the reader's own.
+    made_up = {"scheduler.path", "backend.path", "env.workload.path", "resume"}
     one_job = [
-        f"{key}=somewhere" if key in made_up else f"{key}={value.partition(',')[0] if sweep else value}"
-        for key, _, value in (word.partition("=") for word in overrides)
-        if not key.startswith("hydra.")
+        f"{key}=somewhere" if key in made_up else first_job(word)
+        for word, key in ((word, word.partition("=")[0]) for word in overrides)
+        if not key.startswith("hydra")
     ]
     validate(compose("config", one_job))
+
+
+def first_job(word):
+    """The override of a sweep's first job, of something between the ends for a search."""
+    override = OverridesParser.create().parse_override(word)
+    if not override.is_sweep_override():
+        return word
+    if isinstance(override.value(), IntervalSweep):
+        return f"{override.key_or_group}={override.value().start}"
+    return f"{override.key_or_group}={next(override.sweep_string_iterator())}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,13 @@ def quiet() -> Iterator[None]:
     """
     for key, value in _SETTINGS.items():
         os.environ.setdefault(key, value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    # Of each attempt at a server that is away it would tell; we say once what came of them.
+    attempts = logging.getLogger("urllib3.connectionpool")
+    level = attempts.level
+    attempts.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        attempts.setLevel(level)

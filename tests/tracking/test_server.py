@@ -81,6 +81,7 @@ def test_a_server_that_dies_in_mid_training_costs_the_run_nothing(
     assert "Traceback" not in err
     warnings = [line for line in out.splitlines() if "tracking:" in line]
     assert len(warnings) == 1
+    assert "Retrying" not in out
     assert re.search(
         r"not delivered to http://127\.0\.0\.1:\d+ \(no server answers there: .*\): \d+ metric values, "
         r"\d+ artifacts, the policy model, the end of the run; "
