@@ -182,9 +182,11 @@ def test_a_refused_run_spares_what_was_there_before(qexp, inputs, tmp_path):
 def test_one_bad_job_of_a_sweep_is_reported_and_the_others_run(qexp, tmp_path):
     sweep = tmp_path / "sweep"
     ended = qexp("-m", *QUICK, "env.workload.min_width=2,30", f"hydra.sweep.dir={sweep}")
-    assert_refused(ended, "env.workload.min_width")
-    assert (sweep / "0" / "result.json").is_file()
-    assert not (sweep / "1").exists()
+    assert (ended.status, ended.err) == (1, "")
+    assert "job 1: env.workload.min_width=30: FAILED: " in ended.out
+    results = {path.parent.name.partition("-")[0]: path.read_text() for path in sweep.glob("*/result.json")}
+    assert '"COMPLETED"' in results["env.workload.min_width=2"]
+    assert '"FAILED"' in results["env.workload.min_width=30"]
 
 
 def test_a_config_file_of_ones_own_that_is_no_yaml(qexp, tmp_path):
@@ -198,7 +200,7 @@ def test_a_config_file_of_ones_own_that_is_no_yaml(qexp, tmp_path):
 
 
 def test_bugs_keep_their_traceback(qexp, monkeypatch):
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ValueError("a bug")
 
     monkeypatch.setattr("qexp.run.run", broken)
@@ -213,7 +215,7 @@ def test_tracebacks_of_refusals_can_be_had(qexp, monkeypatch):
 
 
 def test_an_interrupt_is_no_traceback(qexp, monkeypatch):
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("qexp.run.run", interrupted)

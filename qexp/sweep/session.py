@@ -73,7 +73,7 @@ class SweepSession(Callback):
         os.environ[SWEEP_DIR] = str(plan.folder)
         tracking: Any = OmegaConf.to_container(config.tracking, resolve=True)
         self._tracker = self._tracked.enter_context(
-            make(tracking, Tracking).start(f"sweep {plan.folder.name}", run_id)
+            make(tracking, Tracking).start(f"sweep {plan.folder.name}", run_id, plan.folder)
         )
         if self._tracker.run_id is not None:
             os.environ[PARENT_RUN] = self._tracker.run_id

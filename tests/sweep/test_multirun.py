@@ -42,6 +42,7 @@ def test_a_sweep_leaves_tables_a_figure_and_nested_runs(qexp):
     folder = Path("outputs/sweeps/s")
     assert {path.name for path in folder.iterdir() if path.is_file()} == {
         "multirun.yaml",
+        "tracking.jsonl",
         "sweep.json",
         "sweep.csv",
         "sweep.png",
