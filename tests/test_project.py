@@ -20,8 +20,8 @@ OPTIONS = sorted((ROOT / "conf").rglob("*.y*ml"))
 
 # From the ground up; a room imports only rooms of earlier rows, and itself.
 LAYERS = [
-    ["errors", "option", "state"],
-    ["build", "messages", "progress", "runfolder"],
+    ["errors", "look", "option", "state"],
+    ["build", "gates", "messages", "progress", "runfolder"],
     ["backend", "policy"],
     ["workload"],
     ["cloud", "scheduler"],
@@ -39,11 +39,11 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 # Heavy or foreign packages and the only places that may know them (path prefixes below qexp/).
 CATALOGUE_BUILD = ("workload/build", "workload/compilation.py")
-IBM = ("backend/ibm.py", "deploy/ibm.py", "backend/build")
+IBM = ("backend/ibm.py", "backend/calibration.py", "deploy/ibm.py")
 HOMES = {
     "ray": ("algo/", "plugins/hydra_plugins/qexp_ray_launcher/_tasks.py"),
     "mlflow": ("tracking/",),
-    "qiskit": (*IBM, *CATALOGUE_BUILD),
+    "qiskit": (*IBM, *CATALOGUE_BUILD, *GATES),
     "qiskit_ibm_runtime": (*IBM, *CATALOGUE_BUILD),
     "mqt": CATALOGUE_BUILD,
 }
