@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from qexp.errors import InputError
-from qexp.messages import explain, groups_help
+from qexp.messages import explain, help_text
 from qexp.resume import hydra_folder, own_config, run_dir
 from qexp.runfolder import RUN_FILE, RunFolder
 from qexp.schema import register
@@ -58,6 +58,7 @@ class _Jobs:
 
         try:
             with RunFolder.of_job(hydra_config) as folder:
+                _check_single(config)
                 if config.resume is not None:
                     folder.kept = (folder.path / RUN_FILE).exists()
                     typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]
@@ -67,6 +68,11 @@ class _Jobs:
             # Raised to Hydra, it would come with Hydra's own words.
             self.refused.append(error)
         return None
+
+
+def _check_single(config: DictConfig) -> None:
+    if config.sweep is not None:
+        raise InputError(f"sweep={config.sweep} names a multirun: add -m")
 
 
 @contextmanager
@@ -88,7 +94,10 @@ def main() -> int:
         Exit status: 0 done, 1 failed, 2 the input cannot be used, 130 interrupted.
     """
     register()
-    OmegaConf.register_new_resolver("qexp_groups", lambda: groups_help(conf_dir()), replace=True)
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        # Hydra's own help looks at every file before it prints a line.
+        print(help_text(conf_dir()))
+        return 0
     jobs = _Jobs()
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
     try:

@@ -12,7 +12,35 @@ from qexp.errors import InputError
 from qexp.option import REGISTRY, settable
 
 PRESETS = "experiment"
-ROOT_KEYS = ("seed", "plots", "resume", "eval.episodes", "eval.baselines", "eval.seed")
+HELP = """\
+qexp trains, compares and reuses policies that decide where quantum work runs.
+
+Usage: qexp [group=option] [key=value] ...      (or: python -m qexp ...)
+
+  qexp                                     the heuristics' leaderboard
+  qexp algo=a2c env.tasks=25               train a policy, export it, compare it
+  qexp scheduler=policy scheduler.path=outputs/.../policy
+                                           evaluate a trained policy
+  qexp -m scheduler=mct,weighted seed=1,2  one run for each combination
+  qexp experiment=compare                  a preset
+  qexp resume=outputs/...                  go on with a training run that was cut off
+
+Options, by config group:
+
+{groups}
+
+All keys with their values: qexp --cfg job. What each means: the comments in conf/.
+Hydra's own flags: qexp --hydra-help."""
+ROOT_KEYS = (
+    "seed",
+    "plots",
+    "sweep",
+    "resume",
+    "eval.episodes",
+    "eval.baselines",
+    "eval.seed",
+    "ray.address",
+)
 
 
 def explain(error: BaseException) -> str:
@@ -81,6 +109,7 @@ def options_of(conf: Path) -> dict[str, dict[str, str]]:
     return groups
 
 
-def groups_help(conf: Path) -> str:
-    """Return the list of groups and options that ``--help`` shows."""
-    return "\n".join(f"  {group:17s} {', '.join(options)}" for group, options in options_of(conf).items())
+def help_text(conf: Path) -> str:
+    """Return what ``--help`` prints: how to start, and all options by config group."""
+    groups = (f"  {group:17s} {', '.join(options)}" for group, options in options_of(conf).items())
+    return HELP.format(groups="\n".join(groups))

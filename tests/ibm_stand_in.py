@@ -19,7 +19,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-TOKEN = "stand-in-token-0123456789abcdefghijklmnopqrs"
+TOKEN = "stand-in-token-0123456789abcdefghijklmnopqrs"  # noqa: S105 opens nothing but this server
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/0123456789abcdef:stand-in-instance::"
 PLAN = "stand-in-plan"
 
@@ -63,7 +63,7 @@ class StandIn:
 
     Attributes:
         devices: The machines.
-        instead: Replies by pattern of "METHOD /path"; the first that matches is given instead of the real one.
+        instead: Replies by pattern of "METHOD /path"; the first that matches replaces the real one.
         requests: Every request so far, as "METHOD /path".
     """
 
@@ -109,7 +109,9 @@ class StandIn:
 
     def _identify(self, body: str) -> Reply:
         if parse_qs(body).get("apikey") != [self.token]:
-            return Reply(400, {"errorCode": "BXNIM0415E", "errorMessage": "Provided API key could not be found."})
+            return Reply(
+                400, {"errorCode": "BXNIM0415E", "errorMessage": "Provided API key could not be found."}
+            )
         now = int(time.time())
         lasts = {"expires_in": 3600, "expiration": now + 3600}
         return Reply(
@@ -141,7 +143,11 @@ class StandIn:
             state = {"state": device.operational, "status": device.status, "message": ""}
             return Reply(
                 200,
-                state | {"length_queue": device.pending, "backend_version": device.configuration["backend_version"]},
+                state
+                | {
+                    "length_queue": device.pending,
+                    "backend_version": device.configuration["backend_version"],
+                },
             )
         return Reply(200, device.configuration if what == "configuration" else device.properties)
 
@@ -200,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = _serve
+    do_GET = do_POST = _serve  # noqa: N815 names the base class looks for
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the name the base class gives it
         """Keep quiet: `StandIn.requests` has it all."""

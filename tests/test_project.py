@@ -43,7 +43,7 @@ IBM = ("backend/ibm.py", "backend/calibration.py", "deploy/ibm.py")
 HOMES = {
     "ray": ("algo/", "plugins/hydra_plugins/qexp_ray_launcher/_tasks.py"),
     "mlflow": ("tracking/",),
-    "qiskit": (*IBM, *CATALOGUE_BUILD, *GATES),
+    "qiskit": (*IBM, *CATALOGUE_BUILD, "gates/qiskit_circuits.py"),
     "qiskit_ibm_runtime": (*IBM, *CATALOGUE_BUILD),
     "mqt": CATALOGUE_BUILD,
 }

@@ -13,7 +13,6 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
-from omegaconf import OmegaConf
 
 from qexp.cli import conf_dir
 from qexp.schema import register, validate
@@ -57,7 +56,6 @@ def hydra() -> Iterator[None]:
     """Make the config files known to Hydra."""
     register()
     # The command line's --help has a resolver of its own.
-    OmegaConf.register_new_resolver("qexp_groups", lambda: "", replace=True)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         yield

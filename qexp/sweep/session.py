@@ -93,8 +93,8 @@ class SweepSession(Callback):
         plan, self._plan = self._plan, None
         if error is not None and self._is_new and not any(path.is_dir() for path in plan.folder.iterdir()):
             # No job began: a mistyped command leaves nothing behind.
-            shutil.rmtree(plan.folder)
             self._end(error)
+            shutil.rmtree(plan.folder)
             return
         self.sweep = Sweep.read(plan.folder)
         self.sweep.write()

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_file_is_read_as_written(tmp_path):
     assert fleet.readout_error.tolist() == [0.02, 0.02]
     # A node without a machine of its own stands for itself.
     assert [node.catalogue_machine for node in fleet.nodes] == ["kolkata", "beta"]
-    assert [node.model_dump() for node in fleet.nodes] == CONTENT["nodes"]
+    assert [node.model_dump(exclude_none=True) for node in fleet.nodes] == CONTENT["nodes"]
 
 
 def test_json_is_read_too_and_is_the_same_fleet(tmp_path):
@@ -79,6 +80,20 @@ def test_what_may_be_left_out_has_defaults(tmp_path):
     assert (loaded.quantum_volume, loaded.catalogue_machine, loaded.source) == (1, "alpha", {})
 
 
+LIVE = {"operational": True, "status": "active", "pending_jobs": 12}
+
+
+def test_what_a_snapshot_adds_is_read_too(tmp_path):
+    alpha = ALPHA | {"clops_h": 195000, "live": LIVE}
+    content = CONTENT | {"taken": "2026-11-21T12:00:00+00:00", "nodes": [alpha, BETA]}
+    fleet = load_fleet(write(tmp_path, content))
+    assert fleet.taken == datetime(2026, 11, 21, 12, tzinfo=UTC)
+    assert fleet.nodes[0].clops_h == 195000
+    assert fleet.nodes[0].live.model_dump() == LIVE
+    assert (fleet.nodes[1].clops_h, fleet.nodes[1].live) == (None, None)
+    assert load_fleet(write(tmp_path, CONTENT)).taken is None
+
+
 def changed(change) -> str:
     nodes = copy.deepcopy(CONTENT["nodes"])
     change(nodes)
@@ -90,6 +105,7 @@ CHANGES = {
     "name": lambda nodes: nodes[0].update(name="gamma"),
     "qubits": lambda nodes: nodes[1].update(qubits=8),
     "clops": lambda nodes: nodes[1].update(clops=2900.6),
+    "clops_h": lambda nodes: nodes[0].update(clops_h=195000),
     "quantum volume": lambda nodes: nodes[0].update(quantum_volume=128),
     "machine": lambda nodes: nodes[0].update(machine="hanoi"),
     "calibration": lambda nodes: nodes[0]["calibration"].update(t1=2e-4),
@@ -106,7 +122,16 @@ def test_where_figures_come_from_and_how_they_are_written_does_not():
     before = content_hash(CONTENT["nodes"])
     assert changed(lambda nodes: nodes[0].update(source={"read": "elsewhere"})) == before
     assert changed(lambda nodes: nodes[0].update(clops=2000.0)) == before
+    assert changed(lambda nodes: nodes[0].update(live=LIVE)) == before
+    assert changed(lambda nodes: nodes[0].update(clops_h=None)) == before
     assert changed(lambda nodes: nodes.append(dict(reversed(nodes.pop().items())))) == before
+
+
+def test_when_it_was_read_does_not_either(tmp_path):
+    hashes = {
+        load_fleet(write(tmp_path, CONTENT | {"taken": f"2026-11-{day}T12:00:00Z"})).hash for day in (20, 21)
+    }
+    assert hashes == {load_fleet(write(tmp_path, CONTENT)).hash}
 
 
 def test_the_hash_is_the_same_in_another_process_and_another_year():
@@ -140,6 +165,9 @@ NODES = {
     "negative time": ({"calibration": CALIBRATION | {"t1": -1.0}}, r"nodes\[1\]\.calibration\.t1: "),
     "key unknown to calibrations": ({"calibration": CALIBRATION | {"t3": 1.0}}, r"calibration\.t3: extra"),
     "machine not a name": ({"machine": 3}, r"nodes\[1\]\.machine: "),
+    "clops_h of zero": ({"clops_h": 0}, r"nodes\[1\]\.clops_h: .*greater than 0"),
+    "less than no jobs": ({"live": LIVE | {"pending_jobs": -1}}, r"nodes\[1\]\.live\.pending_jobs: "),
+    "half a state": ({"live": {"operational": True}}, r"nodes\[1\]\.live\.status: field required"),
     "source in words": ({"source": "measured"}, r"nodes\[1\]\.source: "),
 }
 
@@ -160,6 +188,7 @@ FILES = {
     "node is no mapping": (CONTENT | {"nodes": ["alpha"]}, r"fleet\.yaml: nodes\[0\]: "),
     "no nodes key": ({k: v for k, v in CONTENT.items() if k != "nodes"}, r"nodes: field required"),
     "no name": (CONTENT | {"name": ""}, r"fleet\.yaml: name: "),
+    "time in words": (CONTENT | {"taken": "yesterday"}, r"fleet\.yaml: taken: "),
     "unknown key": (CONTENT | {"author": "me"}, r"fleet\.yaml: author: extra"),
     "no format": (
         {k: v for k, v in CONTENT.items() if k != "format"},

@@ -117,6 +117,12 @@ def test_more_values_join_a_sweep(qexp):
     assert statuses(Path("outputs/sweeps/s")) == ["COMPLETED"] * 6
 
 
+def test_a_single_run_is_no_sweep(qexp):
+    ended = qexp("sweep=s", *QUICK)
+    assert (ended.status, ended.err) == (2, "qexp: sweep=s names a multirun: add -m\n")
+    assert not Path("outputs").exists()
+
+
 def test_a_sweep_resumes_no_run(qexp):
     ended = qexp("-m", "sweep=s", "resume=outputs/x", "seed=0,1")
     assert (ended.status, ended.err) == (2, "qexp: resume=outputs/x goes on with one run: leave out -m\n")
@@ -124,8 +130,8 @@ def test_a_sweep_resumes_no_run(qexp):
 
 
 def test_a_mistyped_sweep_leaves_nothing_behind(qexp):
-    for wrong in ("scheduler=mct,mtc", "env.taks=1,2"):
-        ended = qexp("-m", "sweep=s", wrong, *QUICK, "tracking=off")
+    for wrong, tracking in (("scheduler=mct,mtc", "local"), ("env.taks=1,2", "off")):
+        ended = qexp("-m", "sweep=s", wrong, *QUICK, f"tracking={tracking}")
         assert ended.status == 2
         assert len(ended.err.splitlines()) == 1, ended.err
     assert not Path("outputs/sweeps/s").exists()

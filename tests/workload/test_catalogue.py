@@ -119,5 +119,5 @@ def test_machines_without_compiled_circuits_are_refused(make_fleet):
 
 def test_every_machine_of_the_shipped_fleets_is_in_the_catalogue():
     machines = set(load_catalogue().machines)
-    for name in ("qce5", "ibm13"):
+    for name in ("qce5", "ibm13", "heron"):
         assert {node.catalogue_machine for node in load_fleet(name).nodes} <= machines

@@ -12,7 +12,10 @@ from statistics import median
 
 import pytest
 
-from qexp.backend.build import BROKEN, FLEETS, MACHINES, fake_backend
+from qexp.backend.build import HERON, RETIRED
+from qexp.backend.calibration import BROKEN
+from qexp.backend.ibm import fake_backend
+from qexp.backend.machines import MACHINES
 from qexp.errors import InputError
 from qexp.workload import build
 from qexp.workload.catalogue import QCE
@@ -67,11 +70,13 @@ def test_figures_of_a_tiny_circuit_match_the_calibration_sheet_worked_by_hand():
     assert found.two_qubit_gates == 1
 
 
-def test_figures_agree_with_the_compilers_own_estimates():
+@pytest.mark.parametrize("machine", ["guadalupe", "fez", "miami"])
+def test_figures_agree_with_the_compilers_own_estimates(machine):
     from qexp.workload.compilation import Machine, benchmark_circuit, compile_circuit, measure_figures
 
-    target = Machine.from_backend(fake_backend("guadalupe")).target_for(6)
+    target = Machine.from_backend(fake_backend(machine)).target_for(6)
     compiled = compile_circuit(benchmark_circuit("randomcircuit", 6), target, build.LEVEL, build.SEED)
+    assert set(compiled.count_ops()) <= {MACHINES[machine].native, "rz", "sx", "x", "measure", "barrier"}
     found = measure_figures(compiled, target)
     assert found.duration == pytest.approx(compiled.estimate_duration(target))
     assert 10**found.log10_esp == pytest.approx(compiled.estimate_fidelity(target))
@@ -131,6 +136,37 @@ def test_broken_links_are_used_only_where_a_circuit_needs_all_qubits(machine, he
     assert parts.target_for(27).num_qubits == 27
 
 
+def test_the_error_of_a_herons_link_is_its_cz_not_its_rzz():
+    """The snapshots have both, and rzz is broken on far more links."""
+    from qiskit import QuantumCircuit
+
+    from qexp.workload.compilation import Machine, measure_figures
+
+    parts = Machine.from_backend(fake_backend("torino"))
+    folder = resources.files("qiskit_ibm_runtime.fake_provider.backends") / "torino"
+    gates = json.loads((folder / "props_torino.json").read_text("utf-8"))["gates"]
+    [cz] = [gate for gate in gates if gate["gate"] == "cz" and gate["qubits"] == [0, 1]]
+    figures = {parameter["name"]: parameter["value"] for parameter in cz["parameters"]}
+    circuit = QuantumCircuit(133)
+    circuit.cz(0, 1)
+    found = measure_figures(circuit, parts.whole)
+    assert found.log10_esp == pytest.approx(math.log10(1 - figures["gate_error"]))
+    assert found.duration == pytest.approx(figures["gate_length"] * 1e-9)
+    assert set(parts.whole.operation_names) == {"cz", "measure", "rz", "sx", "x"}
+
+
+def test_qubits_whose_gates_are_broken_are_not_compiled_for():
+    from qexp.workload.compilation import Machine
+
+    parts = Machine.from_backend(fake_backend("kingston"))
+    # Five qubits have no working sx gate, and cut off one more.
+    assert parts.healthy.num_qubits == 150
+    assert max(gate.error for gate in parts.healthy["sx"].values()) < BROKEN
+    assert max(gate.error for gate in parts.healthy["cz"].values()) < BROKEN
+    assert parts.whole.num_qubits == 156
+    assert max(gate.error for gate in parts.whole["sx"].values()) == BROKEN
+
+
 def test_a_127_qubit_machine_loses_only_the_qubits_behind_broken_links():
     from qexp.workload.compilation import Machine
 
@@ -170,6 +206,42 @@ def test_the_command_gives_the_same_bytes_in_another_process_and_the_shipped_row
     assert set(lines) <= set(content.splitlines())
 
 
+def test_extending_a_catalogue_gives_what_building_it_whole_gives(tmp_path, capsys):
+    wanted = ["--only", "ghz:3", "ghz:6", "--jobs", "1"]
+
+    def run(folder, *arguments):
+        assert build.main([*wanted, "--out", str(tmp_path / folder), *arguments]) == 0
+        return (tmp_path / folder / "catalogue.csv.gz").read_bytes()
+
+    whole = run("whole", "--machines", "lima", "torino", "perth")
+    # Lima's and perth's rows are kept: torino's go between them only where they belong.
+    assert run("grown", "--machines", "lima", "perth") != whole
+    assert run("grown", "--extend", "--machines", "lima", "torino") == whole
+    facts = json.loads((tmp_path / "grown" / "catalogue.json").read_text())
+    assert set(facts["machines"]) == {"lima", "perth", "torino"}
+    assert facts["rows"] == 5
+
+    def refused(*arguments):
+        before = (tmp_path / "grown" / "catalogue.csv.gz").read_bytes()
+        capsys.readouterr()
+        assert build.main([*arguments, "--out", str(tmp_path / "grown"), "--extend", "--jobs", "1"]) == 2
+        assert (tmp_path / "grown" / "catalogue.csv.gz").read_bytes() == before
+        return capsys.readouterr().err
+
+    assert "has these machines already" in refused(*wanted, "--machines", "lima")
+    assert "other circuits" in refused("--only", "ghz:3", "--machines", "quito")
+    assert "level, seed" in refused(*wanted, "--machines", "quito", "--level", "2")
+
+
+def test_the_papers_machines_keep_their_rows_to_the_letter(content):
+    """Frozen: results that were published with these fleets were computed from exactly these rows."""
+    new = {name.encode() for name in MACHINES if name not in RETIRED}
+    lines = [line for line in content.splitlines(keepends=True) if line.split(b",")[3] not in new]
+    assert hashlib.sha256(b"".join(lines)).hexdigest() == (
+        "df753cefd753d41ba7a3489f06da27c064be2fb343cb08a0e69f7ee79f3bba83"
+    )
+
+
 def test_every_row_is_sane(rows):
     assert tuple(rows[0]) == build.COLUMNS
     for row in rows:
@@ -187,7 +259,7 @@ def test_a_row_is_missing_exactly_when_the_circuit_is_wider_than_the_machine(row
     expected = {(name, width) for name, widths in build.FAMILIES.items() for width in widths}
     assert set(machines_of) == expected
     for (_, width), found in machines_of.items():
-        assert found == [name for name, (qubits, _, _) in MACHINES.items() if width <= qubits]
+        assert found == [name for name, machine in MACHINES.items() if width <= machine.qubits]
 
 
 def test_logical_depth_does_not_depend_on_the_machine(rows):
@@ -213,7 +285,7 @@ def test_the_catalogue_is_small_and_says_where_it_comes_from(content, rows, fact
     assert facts["optimization_level"] == build.LEVEL
     assert facts["seed_transpiler"] == build.SEED
     assert set(facts["families"]) == set(build.FAMILIES)
-    assert list(facts["machines"]) == list(MACHINES) == FLEETS["ibm13"][1]
+    assert list(facts["machines"]) == list(MACHINES) == [*RETIRED, *HERON, "miami"]
     assert set(facts["versions"]) == {"python", "qiskit", "mqt-bench", "qiskit-ibm-runtime"}
     for machine in facts["machines"].values():
         assert machine["snapshot"][:2] == "20"
@@ -229,6 +301,7 @@ def test_the_catalogue_is_small_and_says_where_it_comes_from(content, rows, fact
         (["--machines", "lima"], "need --out"),
         (["--level", "3"], "need --out"),
         (["--only", "ghz:9", "--machines", "lima", "--jobs", "1", "--out", "x"], "--machines: no circuit"),
+        (["--extend", "--out", "x"], "--extend: no catalogue in x"),
         (["--only", "ghz:5", "--jobs", "1", "--out", f"{__file__}/x"], "--out: cannot make folder"),
     ],
 )
