@@ -1,7 +1,8 @@
 """What a second environment-runner worker adds on a cluster of two nodes, both started on this machine.
 
-A rollout is sampled by every runner of the group at once, as in training, and comes back whole to the head.
-The learner does nothing meanwhile: this is about sampling. It needs a free core for each runner.
+A rollout is sampled by every runner of the group at once, as in training, and stays there or comes back whole
+to the head. The learner does nothing meanwhile. It needs a free core for each runner, and one for the head
+that takes the rollouts in.
 """
 
 from __future__ import annotations
@@ -27,23 +28,39 @@ START_SECONDS = 60.0
 
 
 def measure(effort: Effort) -> list[Figure]:
-    """Measure the sampling rate of one runner and of two, in turns."""
+    """Measure the sampling rate of one runner and of two, in turns: alone, and with the way to the head."""
+    figures = []
     with two_nodes(sum(RUNNERS)) as address, ray_session(address=address), ExitStack() as stack:
         algorithms = {runners: stack.enter_context(algorithm(runners)) for runners in RUNNERS}
+        for how, sample in (("sampling", sampled), ("sampling and bringing to the head", brought)):
+            works = {
+                name(how, runners): lambda runners=runners, sample=sample: sample(algorithms[runners])
+                for runners in RUNNERS
+            }
+            rates = race(works, effort)
+            one, two = works
+            figures += [Figure(contender, "steps/s", rates[contender]) for contender in works]
+            target = 1.6 if sample is sampled else None
+            figures.append(Figure(f"{how}: two workers over one", "x", ratios(rates, two, one), target))
+    return figures
 
-        def work(runners: int) -> int:
-            rollouts = algorithms[runners].collect()
-            return sum(int(rollout.acted.sum()) for rollout in rollouts.values())
 
-        rates = race({name(runners): lambda runners=runners: work(runners) for runners in RUNNERS}, effort)
-    figures = [Figure(name(runners), "steps/s", rates[name(runners)]) for runners in RUNNERS]
-    gain = ratios(rates, name(2), name(1))
-    return [*figures, Figure("two workers over one", "x", gain, at_least=1.6)]
+def sampled(algorithm: Any) -> int:
+    """Have every runner sample one rollout, which stays where it is; return the steps."""
+    steps = algorithm.env_runner_group.foreach_env_runner(
+        lambda runner: int(runner.sample().acted.sum()), local_env_runner=False
+    )
+    return sum(steps)
 
 
-def name(runners: int) -> str:
+def brought(algorithm: Any) -> int:
+    """Sample as training does: rollouts come back whole; return the steps."""
+    return sum(int(rollout.acted.sum()) for rollout in algorithm.collect().values())
+
+
+def name(how: str, runners: int) -> str:
     """Return what a contender is called in the table."""
-    return f"sampling with {runners} environment-runner worker{'s' if runners > 1 else ''} on the second node"
+    return f"{how}, {runners} environment-runner worker{'s' if runners > 1 else ''} on the second node"
 
 
 @contextmanager

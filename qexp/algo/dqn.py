@@ -68,6 +68,15 @@ class DQNAlgorithmConfig(DQNConfig):
 class DQNLearner(DQNTorchLearner):
     """Loss of n-step returns, weighted by importance: Huber, or cross entropy of their distributions."""
 
+    config: Any
+
+    def build(self) -> None:
+        """Build the modules, and leave out what their training does not need."""
+        super().build()
+        modules: Any = self.module
+        for module in modules.values():
+            module.unwrapped().values_next = self.config.double_q
+
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Set the learning rate for how far training is."""
         super().before_gradient_based_update(timesteps=timesteps)

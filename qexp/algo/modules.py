@@ -78,7 +78,7 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
 
 def _values(network: Any, observation: dict[str, Tensor]) -> dict[str, Tensor]:
     mask = observation["action_mask"]
-    outputs, _ = network.outputs(observation["task"], observation["nodes"], mask)
+    outputs, _ = network.outputs(observation["task"], observation["nodes"], mask, with_value=False)
     return {QF_PREDS: network.expected(outputs).masked_fill(mask == 0, -torch.inf), QF_LOGITS: outputs}
 
 
@@ -87,7 +87,12 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
 
     With atoms, only the expected values are masked: an atom's logits say nothing about other nodes. A noisy
     network draws new noise for every pass in training and exploration.
+
+    Attributes:
+        values_next: Whether training has the online network value the next states: double Q-learning needs it.
     """
+
+    values_next = True
 
     def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
         with torch.inference_mode():
@@ -118,16 +123,18 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
         """
         with torch.no_grad():
             following = batch[Columns.NEXT_OBS]
-            with noise(self.network):
-                online_next = _values(self.network, following)[QF_PREDS]
+            online_next = {}
+            if self.values_next:
+                with noise(self.network):
+                    online_next = {QF_NEXT_PREDS: _values(self.network, following)[QF_PREDS]}
             with noise(self.target_network):
                 target_next = _values(self.target_network, following)
         with noise(self.network):
             observation = batch[Columns.OBS]
             outputs = self.network.outputs(
-                observation["task"], observation["nodes"], observation["action_mask"]
+                observation["task"], observation["nodes"], observation["action_mask"], with_value=False
             )[0]
-        passed: dict[str, Tensor] = {QF_NEXT_PREDS: online_next, QF_TARGET_NEXT_PREDS: target_next[QF_PREDS]}
+        passed: dict[str, Tensor] = {**online_next, QF_TARGET_NEXT_PREDS: target_next[QF_PREDS]}
         if self.network.architecture.atoms == 0:
             return {QF_PREDS: outputs[..., 0], **passed}
         passed |= {QF_TARGET_NEXT_LOGITS: target_next[QF_LOGITS], SUPPORT: self.network.support}

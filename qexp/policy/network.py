@@ -108,6 +108,7 @@ class PlacementNetwork(nn.Module):
             Scores ``[batch, nodes]`` (logits, or action values) and the state's value ``[batch]``.
         """
         scores, values = self.outputs(task, nodes, mask)
+        assert values is not None
         return self.expected(scores), self.expected(values)
 
     def expected(self, outputs: Tensor) -> Tensor:
@@ -116,12 +117,20 @@ class PlacementNetwork(nn.Module):
             return outputs[..., 0]
         return outputs.softmax(-1) @ self.support
 
-    def outputs(self, task: Tensor, nodes: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def outputs(
+        self, task: Tensor, nodes: Tensor, mask: Tensor | None = None, *, with_value: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
         """Compute what scores and value are made of; arguments as for calling the network.
 
+        Args:
+            task: See `forward`.
+            nodes: See `forward`.
+            mask: See `forward`.
+            with_value: Whether the state's value is wanted; dueling networks need it in any case.
+
         Returns:
-            For every node ``[batch, nodes, atoms]`` and for the state ``[batch, atoms]`` the logits of the
-            distribution of returns; without atoms, scores and value with a last dimension of one.
+            For every node ``[batch, nodes, atoms]`` and for the state ``[batch, atoms]`` (or None) the logits
+            of the distribution of returns; without atoms, scores and value with a last dimension of one.
         """
         embedded = torch.relu(self.embed_node(nodes) + self.embed_task(task)[:, None])
         embedded = torch.relu(self.embed_2(embedded))
@@ -129,6 +138,8 @@ class PlacementNetwork(nn.Module):
         hidden = torch.relu(self.score_node(embedded) + self.score_pool(pooled)[:, None])
         prior = -self.architecture.prior * nodes[..., self.architecture.prior_feature, None]
         scores = self.score_out(hidden) + prior * self.tilt
+        if not (with_value or self.architecture.dueling):
+            return scores, None
         values = self.value_out(torch.relu(self.value_pool(pooled) + self.value_task(task)))
         if self.architecture.dueling:
             # Per atom: a mean over atoms, or a value of one number, would cancel in the softmax.

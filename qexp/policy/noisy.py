@@ -49,6 +49,9 @@ def noise(network: nn.Module, generator: torch.Generator | None = None) -> Itera
         generator: Source of the noise; Torch's global one by default.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, NoisyLinear)]
+    if not layers:
+        yield
+        return
     sizes = [size for layer in layers for size in (layer.in_features, layer.out_features)]
     normal = torch.randn(sum(sizes), generator=generator)
     parts = torch.split(normal.sign() * normal.abs().sqrt(), sizes)
