@@ -46,6 +46,7 @@ HOMES = {
     "qiskit": (*IBM, *CATALOGUE_BUILD, "gates/qiskit_circuits.py"),
     "qiskit_ibm_runtime": (*IBM, *CATALOGUE_BUILD),
     "mqt": CATALOGUE_BUILD,
+    "ortools": ("gates/cp_sat.py",),
 }
 POLICY_MAY_IMPORT = {"numpy", "torch", "safetensors", "qexp"}
 POLICY_ROOMS = {"policy", "errors", "state"}

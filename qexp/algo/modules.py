@@ -89,7 +89,7 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
     network draws new noise for every pass in training and exploration.
 
     Attributes:
-        values_next: Whether training has the online network value the next states: double Q-learning needs it.
+        values_next: Whether the online network values the next states in training, for double Q-learning.
     """
 
     values_next = True

@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium as gym
 
 PLACEMENT_ID = "qexp/Placement-v0"
+GATE_SCHEDULING_ID = "qexp/GateScheduling-v0"
 
 
 def make_placement_vector(num_envs: int = 1, scenario: Any = None) -> Any:
@@ -22,5 +23,12 @@ if PLACEMENT_ID not in gym.registry:
         entry_point="qexp.env.placement:PlacementEnv",
         vector_entry_point="qexp.env:make_placement_vector",
         # The environment's own checker runs in tests; wrapping every user's env in it would halve its speed.
+        disable_env_checker=True,
+    )
+
+if GATE_SCHEDULING_ID not in gym.registry:
+    gym.register(
+        GATE_SCHEDULING_ID,
+        entry_point="qexp.env.gate_scheduling.env:GateSchedulingEnv",
         disable_env_checker=True,
     )

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from qexp.env.gate_scheduling import (
     BasicRewarder,
+    CommutationRulebook,
     EpisodeRewarder,
     Gate,
     GateSchedulingEnv,
+    MachineProperties,
     MakespanRewarder,
     NullCircuitGenerator,
     Rewarder,
@@ -159,6 +161,29 @@ def test_critical_paths_are_the_longest_chains(data):
         return max(tails)
 
     assert problem.tails == [longest(j) for j in range(len(problem))]
+
+
+def test_a_chain_may_pass_gates_that_share_no_qubit():
+    """Without default rules y waits for x, on another qubit, and both wait for the cnot before them."""
+    tables = MachineTables.of(MachineProperties(2).add_gates({"x": 1, "y": 5, "cnot": 2}))
+    circuit = checked_circuit([("cnot", 0, 1), ("x", 0, 0), ("y", 1, 1)], tables)
+    problem = Problem.of(tables, circuit, CommutationRulebook(default_rules=False))
+    assert problem.tails == [2, 3, 7]
+
+
+def test_who_keeps_out_longest_counts():
+    machine = MachineProperties(3, exclusion="no_overlap").add_gates({"x": 5, "y": 1, "z": 1})
+    tables = MachineTables.of(machine.add_not_in_same_cycle([("x", "y"), ("z", "y")]))
+    circuit = checked_circuit([("y", 2, 2), ("z", 1, 1), ("x", 0, 0)], tables)
+    dispatch = Dispatch(Problem.of(tables, circuit, CommutationRulebook()))
+    dispatch.place(2)
+    dispatch.advance()
+    dispatch.place(1)
+    waited = dispatch.cycle
+    while not dispatch.choices:
+        dispatch.advance()
+        waited += 1
+    assert (dispatch.choices, waited) == ([0], 5)
 
 
 @settings(max_examples=60, deadline=None)

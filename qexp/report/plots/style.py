@@ -1,4 +1,4 @@
-"""One look for all plots: the width of a README column, and colours that colour-blind readers can tell apart.
+"""One look for all plots: that of `qexp.look`, in the width of a README column.
 
 Figures are made with matplotlib's objects and the Agg canvas, never through pyplot, so that plotting needs no
 display and leaves no global state behind.
@@ -9,44 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from qexp.look import CLAIRVOYANT, INK, LEARNED, LOOK, OTHER, REFERENCE
+
+__all__ = ["INK", "LEARNED", "REFERENCE", "colour", "figure"]
+
 # 9 inches shown 900 px wide; twice the pixels keep it sharp on dense screens.
 WIDTH = 9.0
 DPI = 200
-
-# From Okabe and Ito, "Color Universal Design" (2008), except the grey.
-LEARNED = "#D55E00"
-REFERENCE = "#0072B2"
-CLAIRVOYANT = "#009E73"
-OTHER = "#8C8C8C"
-INK = "#222222"
-
-_LOOK: dict[Any, Any] = {
-    "font.size": 11.0,
-    "axes.titlesize": 12.0,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.8,
-    "figure.constrained_layout.h_pad": 0.08,
-    "figure.constrained_layout.w_pad": 0.08,
-    "legend.frameon": False,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.unicode_minus": True,
-}
 
 
 @contextmanager
@@ -57,7 +31,7 @@ def figure(path: Path, height: float) -> Iterator[Figure]:
         path: Where to; its folder must exist.
         height: Inches.
     """
-    with mpl.rc_context(_LOOK):
+    with mpl.rc_context(LOOK):
         canvas = FigureCanvasAgg(Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained"))
         yield canvas.figure
         canvas.figure.savefig(path, format="png", metadata={"Software": None})

@@ -1,0 +1,252 @@
+"""What a machine can do: its gates, how long they take, and what its control electronics forbid."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qexp.gates.encoder import GateEncoder
+from qexp.gates.number import positive_integer, real
+
+EXCLUSIONS = ("own_duration", "no_overlap")
+
+
+class MachineProperties:
+    """Qubits, gates and restrictions of one machine.
+
+    Built by chaining::
+
+        MachineProperties(2).add_gates({"x": 2, "measure": 10}).add_same_start(["measure"])
+
+    Args:
+        n_qubits: At least 1.
+        exclusion: How long a gate keeps those out that may not run in its cycle. With ``own_duration`` each
+            of them for as long as that one itself takes; with ``no_overlap`` until the gate has ended, so
+            that two of them never run at once.
+        cycle_ns: Length of a cycle in nanoseconds, where it is known.
+
+    Raises:
+        TypeError: A number is none.
+        ValueError: A number is out of range, or the exclusion unknown.
+    """
+
+    def __init__(
+        self, n_qubits: int, *, exclusion: str = "own_duration", cycle_ns: float | None = None
+    ) -> None:
+        if exclusion not in EXCLUSIONS:
+            raise ValueError(f"'exclusion' should be one of {', '.join(EXCLUSIONS)}, but was {exclusion!r}")
+        if cycle_ns is not None and not 0 < real(cycle_ns, "cycle_ns") < float("inf"):
+            raise ValueError(f"'cycle_ns' should be positive and finite, but was {cycle_ns}")
+        self.exclusion = exclusion
+        self.cycle_ns = cycle_ns
+        self._n_qubits = positive_integer(n_qubits, "n_qubits")
+        self._gates: dict[Any, int] = {}
+        self._same_start: set[Any] = set()
+        self._not_in_same_cycle: dict[Any, Any] = {}
+        self._two_qubit_gates: set[Any] = set()
+        self._encoded = False
+
+    @property
+    def n_qubits(self) -> int:
+        """How many qubits there are; they are numbered from 0."""
+        return self._n_qubits
+
+    @property
+    def gates(self) -> dict[Any, int]:
+        """Cycles that each gate takes, by name (by code once encoded)."""
+        return self._gates
+
+    @property
+    def n_gates(self) -> int:
+        """How many kinds of gate there are."""
+        return len(self._gates)
+
+    @property
+    def same_start(self) -> set[Any]:
+        """Gates of which two may only run at once if they start in the same cycle."""
+        return self._same_start
+
+    @property
+    def not_in_same_cycle(self) -> dict[Any, Any]:
+        """For each gate the gates that it keeps out, see `exclusion`."""
+        return self._not_in_same_cycle
+
+    @property
+    def two_qubit_gates(self) -> set[Any]:
+        """Gates that need two different qubits; of other gates nothing is known."""
+        return self._two_qubit_gates
+
+    def add_gates(self, gates: Mapping[str, int]) -> MachineProperties:
+        """Add gates and the cycles they take.
+
+        A gate that was given already is overwritten, with a warning; what it kept out is forgotten.
+
+        Raises:
+            TypeError: Not a mapping, a name that is no string, or cycles that are no number.
+            ValueError: Cycles that are not whole or below 1.
+        """
+        if not isinstance(gates, Mapping):
+            raise TypeError(f"'gates' should be a mapping, but was of type {type(gates)}")
+        for key, cycles in gates.items():
+            name = _lower(key)
+            if name in self._gates:
+                text = f"Gate '{name}' was already given. Overwriting it with the new value."
+                warnings.warn(text, UserWarning, stacklevel=2)
+            self._gates[name] = positive_integer(cycles, name)
+            self._not_in_same_cycle[name] = set()
+        return self
+
+    def add_same_start(self, gates: Iterable[str]) -> MachineProperties:
+        """Let gates of one kind run at once only if they start in the same cycle.
+
+        Raises:
+            ValueError: A gate is unknown.
+        """
+        for gate in gates:
+            self._same_start.add(self._known(gate))
+        return self
+
+    def add_not_in_same_cycle(self, gates: Iterable[tuple[str, str]]) -> MachineProperties:
+        """Forbid pairs of gates in the same cycle; a gate may be paired with itself.
+
+        Raises:
+            ValueError: A gate is unknown.
+        """
+        for one, other in gates:
+            first, second = self._known(one), self._known(other)
+            self._not_in_same_cycle[first].add(second)
+            self._not_in_same_cycle[second].add(first)
+        return self
+
+    def add_two_qubit_gates(self, gates: Iterable[str]) -> MachineProperties:
+        """Say which gates need two different qubits, so that circuits can be checked for it.
+
+        Raises:
+            ValueError: A gate is unknown.
+        """
+        for gate in gates:
+            self._two_qubit_gates.add(self._known(gate))
+        return self
+
+    @classmethod
+    def from_mapping(cls, machine_properties: Mapping[str, Any]) -> MachineProperties:
+        """Build a machine from nested mappings.
+
+        Args:
+            machine_properties: ``{"n_qubits": int, "gates": {name: cycles}, "machine_restrictions":
+                {"same_start": [names], "not_in_same_cycle": {name: [names]}}}``; optional are
+                ``exclusion``, ``cycle_ns`` and ``two_qubit_gates``.
+
+        Raises:
+            TypeError: Not a mapping.
+            ValueError: A key is missing, or a value out of range.
+        """
+        if not isinstance(machine_properties, Mapping):
+            raise TypeError(
+                f"'machine_properties' should be a mapping, but was of type {type(machine_properties)}"
+            )
+        if not {"n_qubits", "gates", "machine_restrictions"} <= machine_properties.keys():
+            raise ValueError(
+                "'machine_properties' must have the keys 'n_qubits', 'gates' and 'machine_restrictions'"
+            )
+        restrictions = machine_properties["machine_restrictions"]
+        if not isinstance(restrictions, Mapping):
+            raise TypeError(
+                f"'machine_restrictions' should be a mapping, but was of type {type(restrictions)}"
+            )
+        if not {"same_start", "not_in_same_cycle"} <= restrictions.keys():
+            raise ValueError("'machine_restrictions' must have the keys 'same_start' and 'not_in_same_cycle'")
+        machine = cls(
+            machine_properties["n_qubits"],
+            exclusion=machine_properties.get("exclusion", "own_duration"),
+            cycle_ns=machine_properties.get("cycle_ns"),
+        )
+        machine.add_gates(machine_properties["gates"]).add_same_start(restrictions["same_start"])
+        apart = restrictions["not_in_same_cycle"].items()
+        machine.add_not_in_same_cycle((one, other) for one, others in apart for other in others)
+        return machine.add_two_qubit_gates(machine_properties.get("two_qubit_gates", ()))
+
+    @classmethod
+    def from_file(cls, filename: str | Path) -> MachineProperties:
+        """Read a machine from a YAML or JSON file, or one that ships with qexp by its name.
+
+        Raises:
+            InputError: No such file, or it holds no machine. (A NotImplementedError as well.)
+        """
+        from qexp.gates.machine_file import read_machine
+
+        return read_machine(filename)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return what `from_mapping` builds this machine from, in plain lists and dictionaries.
+
+        Raises:
+            ValueError: It is encoded.
+        """
+        self._assert_named()
+        mapping: dict[str, Any] = {
+            "n_qubits": self.n_qubits,
+            "gates": dict(self._gates),
+            "machine_restrictions": {
+                "same_start": sorted(self._same_start),
+                "not_in_same_cycle": {
+                    name: sorted(others) for name, others in self._not_in_same_cycle.items() if others
+                },
+            },
+            "exclusion": self.exclusion,
+            "two_qubit_gates": sorted(self._two_qubit_gates),
+        }
+        return mapping if self.cycle_ns is None else mapping | {"cycle_ns": self.cycle_ns}
+
+    def encode(self) -> GateEncoder:
+        """Replace all names by integer codes, in place, and return the encoder that knows both.
+
+        Raises:
+            ValueError: It is encoded already.
+        """
+        self._assert_named()
+        encoder = GateEncoder().learn_gates(self._gates)
+        self._gates = encoder.encode_gates(self._gates)
+        self._same_start = encoder.encode_gates(self._same_start)
+        self._not_in_same_cycle = encoder.encode_gates(self._not_in_same_cycle)
+        self._two_qubit_gates = encoder.encode_gates(self._two_qubit_gates)
+        self._encoded = True
+        return encoder
+
+    def _assert_named(self) -> None:
+        if self._encoded:
+            raise ValueError("the machine properties are encoded already")
+
+    def _known(self, gate: str) -> str:
+        name = _lower(gate)
+        if name not in self._gates:
+            raise ValueError(f"unknown gate '{name}'")
+        return name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MachineProperties) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it can be changed
+
+    def __str__(self) -> str:
+        lines = [f"{type(self).__name__}:", f"n_qubits: {self.n_qubits}", "gates:"]
+        lines += [f"  {name}: {cycles} cycles" for name, cycles in self._gates.items()]
+        lines += [f"same_start: {', '.join(map(str, sorted(self._same_start)))}", "not_in_same_cycle:"]
+        apart = {name: sorted(others) for name, others in self._not_in_same_cycle.items() if others}
+        return "\n".join(
+            lines + [f"  {name}: {', '.join(map(str, others))}" for name, others in apart.items()]
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(n_qubits={self.n_qubits}, gates={self._gates}, "
+            f"same_start={self._same_start}, not_in_same_cycle={self._not_in_same_cycle})"
+        )
+
+
+def _lower(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a gate's name should be a string, but was of type {type(name)}")
+    return name.lower()

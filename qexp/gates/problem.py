@@ -1,0 +1,80 @@
+"""One circuit on one machine: all that stays the same while its gates are scheduled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from qexp.gates.gate import Circuit
+from qexp.gates.rulebook import CommutationRulebook
+from qexp.gates.tables import MachineTables
+
+
+@dataclass(eq=False)
+class Problem:
+    """A scheduling problem. Lists are indexed by gate, in the order of the circuit.
+
+    Time runs backwards: cycle 0 is the last one of the schedule, and a gate may start only when all later
+    gates that it does not commute with have been placed.
+
+    Attributes:
+        machine: What runs the circuit.
+        circuit: Its gates.
+        codes: Kind of each gate, see `MachineTables`.
+        cycles: Cycles each gate takes.
+        q1: First qubit of each gate.
+        q2: Second qubit of each gate.
+        blockers: Later gates that have to be placed before each gate, as the bits of an integer.
+    """
+
+    machine: MachineTables
+    circuit: Circuit
+    codes: Sequence[int]
+    cycles: Sequence[int]
+    q1: Sequence[int]
+    q2: Sequence[int]
+    blockers: Sequence[int]
+
+    @classmethod
+    def of(cls, machine: MachineTables, circuit: Circuit, rulebook: CommutationRulebook) -> Problem:
+        """Put circuit and machine together; the circuit is one that `checked_circuit` returned."""
+        code_of, cycles_of = machine.codes, machine.cycles
+        names, q1, q2 = zip(*circuit, strict=True) if circuit else ((), (), ())
+        codes = [code_of[name] for name in names]
+        return cls(
+            machine, circuit, codes, [cycles_of[code] for code in codes], q1, q2, rulebook.blockers(circuit)
+        )
+
+    def __len__(self) -> int:
+        return len(self.circuit)
+
+    @cached_property
+    def tails(self) -> list[int]:
+        """Cycles from the start of each gate to the end of the longest chain of gates that wait for it.
+
+        In a schedule no gate can start less than this before the (backward) end: the longest chain of the
+        circuit up to and including the gate. Gates that wait for each other without sharing a qubit may start
+        in the same cycle, so such a pair adds nothing to a chain.
+        """
+        tails = list(self.cycles)
+        where = [{one, other} for one, other in zip(self.q1, self.q2, strict=True)]
+        for i, later in enumerate(self.blockers):
+            rest = later
+            while rest:
+                j = (rest & -rest).bit_length() - 1
+                shared = not where[i].isdisjoint(where[j])
+                tails[j] = max(tails[j], tails[i] + (self.cycles[j] if shared else 0))
+                # What waits for j too is at the end of a longer chain, through j.
+                rest &= ~(self.blockers[j] | 1 << j) if shared and self._only_on_qubits else rest - 1
+        return tails
+
+    @cached_property
+    def _only_on_qubits(self) -> bool:
+        """Whether gates wait only for gates they share a qubit with."""
+        on_qubit = [0] * self.machine.n_qubits
+        for i, (one, other) in enumerate(zip(self.q1, self.q2, strict=True)):
+            on_qubit[one] |= 1 << i
+            on_qubit[other] |= 1 << i
+        waits = zip(self.blockers, self.q1, self.q2, strict=True)
+        return all(not later & ~(on_qubit[one] | on_qubit[other]) for later, one, other in waits)
