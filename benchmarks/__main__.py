@@ -10,7 +10,7 @@ import time
 import warnings
 from pathlib import Path
 
-NAMES = ("env", "engine", "policy", "startup", "sweep", "a2c", "dqn", "cluster")
+NAMES = ("env", "engine", "policy", "startup", "sweep", "a2c", "dqn", "cluster", "gates")
 
 
 def main(arguments: list[str] | None = None) -> int:

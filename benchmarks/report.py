@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Figure
 
-PACKAGES = ("qexp", "numpy", "torch", "gymnasium", "simpy", "ray", "stable-baselines3")
+PACKAGES = ("qexp", "numpy", "torch", "gymnasium", "simpy", "ray", "stable-baselines3", "ortools")
 
 
 def machine() -> list[str]:

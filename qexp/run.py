@@ -15,7 +15,7 @@ from rich.console import Console
 
 from qexp.algo.checkpoint import drop_memories
 from qexp.algo.config import Training
-from qexp.backend.fleet import FleetFile
+from qexp.backend.fleet import FleetSource
 from qexp.build import make
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
@@ -56,7 +56,7 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
     resolved = validate(config)
     episodes, seed = resolved["eval"]["episodes"], resolved["eval"]["seed"]
     algo = option_of(resolved, "algo")
-    fleet = make(resolved["backend"], FleetFile).load()
+    fleet = make(resolved["backend"], FleetSource).load()
     scenario = make(resolved["env"], Scenario, fleet=fleet, held_out=episodes)
     scenario.check_evaluation(episodes)
     training_config = None

@@ -25,6 +25,7 @@ from qexp.option import REGISTRY, settable
 # Importing a module registers its options. All of them are light: NumPy at most.
 OPTION_MODULES = (
     "qexp.backend.fleet",
+    "qexp.backend.synthetic",
     "qexp.workload.catalogue",
     "qexp.workload.csv_file",
     "qexp.workload.arrivals.uniform",

@@ -59,7 +59,7 @@ def test_the_options_are_the_ones_promised():
     groups: dict[str, set[str]] = {}
     for group, name in OPTIONS:
         groups.setdefault(group, set()).add(name)
-    assert groups["backend"] >= {"qce5", "ibm13", "file"}
+    assert groups["backend"] >= {"qce5", "ibm13", "heron", "synthetic", "file"}
     assert groups["env"] >= {"placement"}
     assert groups["env/workload"] >= {"qce", "mqt50", "csv"}
     assert groups["env/arrivals"] >= {"uniform", "poisson", "qsimpy"}

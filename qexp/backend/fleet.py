@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -50,26 +52,44 @@ class Calibration(_Record):
     two_qubit_error: ErrorRate
 
 
+class Live(_Record):
+    """How a machine was doing when a snapshot was taken.
+
+    Attributes:
+        operational: Whether it took jobs.
+        status: The vendor's word for it.
+        pending_jobs: Jobs waiting, as reported; has been seen to read 0 for days.
+    """
+
+    operational: bool
+    status: str
+    pending_jobs: Annotated[int, Field(ge=0, le=MOST)]
+
+
 class QNode(_Record):
     """One quantum machine with one FCFS queue.
 
     Attributes:
         name: Unique within the fleet.
         qubits: Circuits wider than this do not fit.
-        clops: Circuit layer operations per second (the original CLOPS benchmark, not CLOPS_h).
+        clops: Circuit layer operations per second on the scale of the original CLOPS benchmark, not CLOPS_h.
+        clops_h: The newer, hardware-aware benchmark's figure, if there is one; the two do not compare.
         quantum_volume: As published by the vendor.
         machine: Machine of the circuit catalogue whose compiled circuits stand for this node's; by
             default the node's own name.
         calibration: Average error rates and coherence times.
+        live: The moment's state; not part of the content hash.
         source: Free-form provenance; not part of the content hash.
     """
 
     name: Annotated[str, Field(min_length=1)]
     qubits: Annotated[int, Field(ge=1, le=MOST)]
     clops: Annotated[float, Field(gt=0)]
+    clops_h: Annotated[float, Field(gt=0)] | None = None
     quantum_volume: Annotated[int, Field(ge=1, le=MOST)] = 1
     machine: str = ""
     calibration: Calibration
+    live: Live | None = None
     source: dict[str, Any] = {}
 
     @property
@@ -82,6 +102,7 @@ class _Snapshot(_Record):
     format: str
     name: Annotated[str, Field(min_length=1)]
     description: str = ""
+    taken: datetime | None = None
     nodes: Annotated[tuple[QNode, ...], Field(min_length=1)]
     hash: str = ""
 
@@ -89,17 +110,25 @@ class _Snapshot(_Record):
 def content_hash(nodes: Iterable[Mapping[str, Any]]) -> str:
     """Return the hash that identifies a fleet: what its machines are, not where the figures came from.
 
+    Neither does it depend on when they were read or on what was queued then.
+
     Args:
-        nodes: One mapping per node, in order, with at least the keys name, qubits, clops,
-            quantum_volume, machine and calibration (t1, t2, three error rates).
+        nodes: One mapping per node, in order, in the layout of the file.
 
     Returns:
-        ``sha256:`` and the digest of the canonical JSON of those keys.
+        ``sha256:`` and the digest of the canonical JSON of name, qubits, clops, quantum_volume, machine,
+        calibration (t1, t2, three error rates) and, where there is one, clops_h.
     """
-    keys = ("name", "qubits", "clops", "quantum_volume", "machine")
     rows = [
-        {key: float(node[key]) if key == "clops" else node[key] for key in keys}
-        | {"calibration": {key: float(value) for key, value in node["calibration"].items()}}
+        {
+            "name": node["name"],
+            "qubits": node["qubits"],
+            "clops": float(node["clops"]),
+            "quantum_volume": node.get("quantum_volume", 1),
+            "machine": node.get("machine", ""),
+            "calibration": {key: float(value) for key, value in node["calibration"].items()},
+        }
+        | ({"clops_h": float(clops_h)} if (clops_h := node.get("clops_h")) else {})
         for node in nodes
     ]
     text = json.dumps(rows, sort_keys=True, separators=(",", ":"))
@@ -108,10 +137,17 @@ def content_hash(nodes: Iterable[Mapping[str, Any]]) -> str:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Machines in a fixed order; node index in every array of the project is the index here."""
+    """Machines in a fixed order; node index in every array of the project is the index here.
+
+    Attributes:
+        name: Of the fleet.
+        nodes: The machines.
+        taken: When a snapshot was taken, if the file says so; not part of the content hash.
+    """
 
     name: str
     nodes: tuple[QNode, ...]
+    taken: datetime | None = None
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -142,11 +178,12 @@ class Fleet:
         return np.array([node.calibration.readout_error for node in self.nodes], dtype=np.float64)
 
 
-def load_fleet(path: str | Path) -> Fleet:
+def load_fleet(path: str | Path, key: str = "backend.path") -> Fleet:
     """Read a fleet snapshot.
 
     Args:
-        path: YAML or JSON file, or the name of a fleet that ships with qexp (``qce5``, ``ibm13``).
+        path: YAML or JSON file, or the name of a fleet that ships with qexp (``qce5``, ``ibm13``, ``heron``).
+        key: What the user gave the path as.
 
     Raises:
         InputError: The file is missing, malformed, has a wrong value, or its hash does not match.
@@ -159,7 +196,20 @@ def load_fleet(path: str | Path) -> Fleet:
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"backend.path: cannot read fleet file {file}: {_reason(error)}") from error
+            raise InputError(f"{key}: cannot read fleet file {file}: {_reason(error)}") from error
+    return parse_fleet(text, file)
+
+
+def parse_fleet(text: str, file: Path) -> Fleet:
+    """Return the fleet that the text of a snapshot describes.
+
+    Args:
+        text: YAML or JSON.
+        file: Where it is from or bound for.
+
+    Raises:
+        InputError: It is malformed, has a wrong value, or its hash does not match.
+    """
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the latter two: no such date, no end of [
@@ -176,7 +226,7 @@ def load_fleet(path: str | Path) -> Fleet:
     names = [node.name for node in snapshot.nodes]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{file}: nodes: name {twice[0]!r} is used more than once")
-    fleet = Fleet(snapshot.name, snapshot.nodes)
+    fleet = Fleet(snapshot.name, snapshot.nodes, snapshot.taken)
     if snapshot.hash and snapshot.hash != fleet.hash:
         raise InputError(
             f"{file}: hash: the file says {snapshot.hash[:19]}..., its content gives {fleet.hash[:19]}...; "
@@ -197,11 +247,24 @@ def _violations(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
+class FleetSource(ABC):
+    """What every backend option answers: which machines there are."""
+
+    @abstractmethod
+    def load(self) -> Fleet:
+        """Return the machines.
+
+        Raises:
+            InputError: They cannot be read or made.
+        """
+
+
 @option("backend", "qce5")
 @option("backend", "ibm13")
+@option("backend", "heron")
 @option("backend", "file")
 @dataclass(frozen=True)
-class FleetFile:
+class FleetFile(FleetSource):
     """Which snapshot to use; the options differ only in the path they set."""
 
     path: str

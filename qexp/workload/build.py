@@ -1,7 +1,8 @@
-"""Builds the circuit catalogue: MQT Bench circuits compiled for thirteen IBM machines.
+"""Builds the circuit catalogue: MQT Bench circuits compiled for twenty IBM machines.
 
 Run as `python -m qexp.workload.build`; the result ships as package data, so only a change of the compiler,
-the circuits or the machines calls for a rebuild. Needs `pip install 'qexp[catalogue]'`.
+the circuits or the machines calls for a rebuild. `--extend` keeps what is there and adds new machines.
+Needs `pip install 'qexp[catalogue]'`.
 """
 
 from __future__ import annotations
@@ -28,14 +29,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import track
 
-from qexp.backend.build import (
-    MACHINES,
-    fake_backend,
-    make_folder,
-    missing_extra,
-    provenance,
-    write_atomically,
-)
+from qexp.backend.build import make_folder, write_atomically
+from qexp.backend.calibration import provenance
+from qexp.backend.ibm import fake_backend, missing_extra
+from qexp.backend.machines import MACHINES
 from qexp.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,7 +87,7 @@ FAMILIES = {
 
 "Too deep" is past 16,000 layers on 127 qubits: a few such circuits would take most of a workload's time.
 Left out: circuits that measure half-way and act on the outcome (dynamic_qft, ghz_dynamic, iqpe,
-seven_qubit_steane_code, shors_nine_qubit_code), which seven of the machines cannot run; and shor (two
+seven_qubit_steane_code, shors_nine_qubit_code), which seven of the retired machines cannot run; and shor (two
 sizes only, too deep).
 """
 
@@ -122,7 +119,7 @@ def circuit_rows(circuit: tuple[str, int], machines: Sequence[str], level: int =
     logical_depth = compilation.logical_depth(source, SEED)
     rows: list[Row] = []
     for name in machines:
-        if width > MACHINES[name][0]:
+        if width > MACHINES[name].qubits:
             continue
         target = _machine(name).target_for(width)
         compiled = compilation.compile_circuit(source, target, level, SEED)
@@ -142,6 +139,44 @@ def build(
     # Spawned, because forking a process that runs compiler threads can deadlock.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(work, circuits)
+
+
+def extended(
+    circuits: Sequence[tuple[str, int]], kept: Iterable[Row], added: Iterable[Sequence[Row]]
+) -> Iterator[list[Row]]:
+    """Put the rows of new machines in their places among those of an older catalogue.
+
+    Args:
+        circuits: All circuits, in the order of the catalogue.
+        kept: The older catalogue's rows.
+        added: New rows of each circuit, as `build` yields them.
+    """
+    rows: dict[tuple[str, int], list[Row]] = {}
+    for row in kept:
+        rows.setdefault((row[0], row[1]), []).append(row)
+    order = list(MACHINES)
+    for circuit, new in zip(circuits, added, strict=True):
+        yield sorted([*rows.get(circuit, []), *new], key=lambda row: order.index(row[3]))
+
+
+def read_rows(folder: Path) -> tuple[list[Row], dict[str, Any]]:
+    """Read a catalogue as `main` writes it: its rows, and how it was made.
+
+    Raises:
+        InputError: There is none in the folder.
+    """
+    try:
+        text = gzip.decompress((folder / "catalogue.csv.gz").read_bytes()).decode("ascii")
+        facts = json.loads((folder / "catalogue.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--extend: no catalogue in {folder}: {error.strerror}") from error
+    rows: list[Row] = [
+        (name, int(width), int(logical), machine, int(depth), int(gates), float(duration), float(esp))
+        for name, width, logical, machine, depth, gates, duration, esp in list(csv.reader(text.splitlines()))[
+            1:
+        ]
+    ]
+    return rows, facts
 
 
 def catalogue_csv(rows: Iterable[Row]) -> bytes:
@@ -179,7 +214,7 @@ def catalogue_provenance(rows: Sequence[Row], content: bytes, level: int) -> dic
         },
         "machines": {
             name: provenance(fake_backend(name))
-            | {"qubits": MACHINES[name][0], "healthy_qubits": _machine(name).healthy.num_qubits}
+            | {"qubits": MACHINES[name].qubits, "healthy_qubits": _machine(name).healthy.num_qubits}
             for name in dict.fromkeys(row[3] for row in rows)
         },
     }
@@ -208,6 +243,9 @@ def _parser(shipped: Path) -> argparse.ArgumentParser:
     parser.add_argument(
         "--machines", nargs="+", choices=list(MACHINES), default=list(MACHINES), metavar="NAME"
     )
+    parser.add_argument(
+        "--extend", action="store_true", help="keep the catalogue in DIR and add the machines it lacks"
+    )
     parser.add_argument("--only", nargs="+", metavar="ALGO[:WIDTH]", help="default: every family and width")
     parser.add_argument("--level", type=int, choices=range(4), default=LEVEL, help="default: %(default)s")
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=2, help="processes; default: %(default)s")
@@ -224,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["QISKIT_PARALLEL"] = "FALSE"
     try:
         circuits = _wanted(options, options.out == shipped)
-        _build_into(options.out, circuits, options.machines, options.level, options.jobs)
+        _build_into(options.out, circuits, options)
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -238,26 +276,51 @@ def _wanted(options: argparse.Namespace, replaces_shipped: bool) -> list[tuple[s
     return sorted({circuit for text in options.only or FAMILIES for circuit in parse_circuit(text)})
 
 
-def _build_into(
-    out: Path, circuits: Sequence[tuple[str, int]], machines: Sequence[str], level: int, jobs: int
-) -> None:
+def _build_into(out: Path, circuits: Sequence[tuple[str, int]], options: argparse.Namespace) -> None:
     try:
         from qexp.workload import compilation  # noqa: F401
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    machines = [name for name in MACHINES if name in machines]
-    if min(width for _, width in circuits) > max(MACHINES[name][0] for name in machines):
+    kept, made = read_rows(out) if options.extend else ([], {})
+    if options.extend:
+        _check_same_build(made, circuits, kept, options.level)
+    machines = [
+        name for name in MACHINES if name in options.machines and name not in made.get("machines", {})
+    ]
+    if not machines:
+        raise InputError(f"--extend: the catalogue in {out} has these machines already")
+    if min(width for _, width in circuits) > max(MACHINES[name].qubits for name in machines):
         raise InputError(f"--machines: no circuit fits on {', '.join(machines)}")
     make_folder(out, "--out")
     console = Console(stderr=True)
-    compiled = build(circuits, machines, level, jobs)
+    compiled = extended(circuits, kept, build(circuits, machines, options.level, options.jobs))
     rows = [row for found in track(compiled, "Compiling", len(circuits), console=console) for row in found]
     content = catalogue_csv(rows)
-    facts = catalogue_provenance(rows, content, level)
+    facts = catalogue_provenance(rows, content, options.level)
     # Without a time stamp the same rows give the same bytes.
     write_atomically(out / "catalogue.csv.gz", gzip.compress(content, compresslevel=9, mtime=0))
     write_atomically(out / "catalogue.json", (json.dumps(facts, indent=2) + "\n").encode())
     console.print(f"{len(circuits)} circuits, {len(rows)} rows -> {out}")
+
+
+def _check_same_build(
+    made: dict[str, Any], circuits: Sequence[tuple[str, int]], kept: Sequence[Row], level: int
+) -> None:
+    """Raise `InputError` unless rows of this build may stand beside those that are there."""
+    packages = ("mqt-bench", "qiskit")
+    asked = [level, SEED, *map(version, packages)]
+    found = [
+        made["optimization_level"],
+        made["seed_transpiler"],
+        *(made["versions"][name] for name in packages),
+    ]
+    if asked != found:
+        raise InputError(
+            f"--extend: the catalogue was made at level, seed, {', '.join(packages)} {found}, not {asked}: "
+            "make it anew, whole"
+        )
+    if {(row[0], row[1]) for row in kept} != set(circuits):
+        raise InputError("--extend: the catalogue has other circuits: make it anew, whole")
 
 
 if __name__ == "__main__":

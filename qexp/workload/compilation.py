@@ -15,17 +15,19 @@ import rustworkx as rx
 from mqt.bench import BenchmarkLevel, get_benchmark
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Measure, Parameter
-from qiskit.circuit.library import CXGate, ECRGate, RZGate, SXGate, XGate
+from qiskit.circuit.library import CXGate, CZGate, ECRGate, RZGate, SXGate, XGate
 from qiskit.providers import BackendV2
 from qiskit.transpiler import InstructionProperties, Target
 
-from qexp.backend.build import BROKEN
+from qexp.backend.calibration import BROKEN
+from qexp.backend.machines import NATIVE_GATES
 
 Gates = dict[tuple[str, tuple[int, ...]], InstructionProperties]
 
 ONE_QUBIT = ("measure", "rz", "sx", "x")
 _OPERATIONS = {
     "cx": CXGate(),
+    "cz": CZGate(),
     "ecr": ECRGate(),
     "measure": Measure(),
     "rz": RZGate(Parameter("angle")),
@@ -84,12 +86,19 @@ class Machine:
         """
         target = backend.target
         one_qubit = {(name, qubits): gate for name in ONE_QUBIT for qubits, gate in target[name].items()}
-        kinds = [name for name in ("cx", "ecr") if name in target.operation_names]
+        dead = {
+            qubits[0]
+            for (name, qubits), gate in one_qubit.items()
+            if name != "measure" and gate.error >= BROKEN
+        }
+        kinds = [name for name in NATIVE_GATES if name in target.operation_names]
         native = kinds[0]
         gates = {(native, qubits): gate for name in kinds for qubits, gate in target[name].items()}
         if len(kinds) > 1:
             gates |= {(native, qubits[::-1]): gate for (_, qubits), gate in gates.items()}
-        working = {key: gate for key, gate in gates.items() if gate.error < BROKEN}
+        working = {
+            key: gate for key, gate in gates.items() if gate.error < BROKEN and dead.isdisjoint(key[1])
+        }
         linked = {frozenset(qubits) for _, qubits in working}
         slowest = max(gate.duration for gate in gates.values())
         broken = {
@@ -101,9 +110,13 @@ class Machine:
         graph.add_nodes_from(range(target.num_qubits))
         graph.add_edges_from_no_data([(min(link), max(link)) for link in linked])
         component = max(rx.connected_components(graph), key=len)
+        poor = {
+            key: InstructionProperties(duration=gate.duration, error=min(gate.error, BROKEN))
+            for key, gate in one_qubit.items()
+        }
         return cls(
             _target(one_qubit | working, sorted(component), target.dt),
-            _target(one_qubit | working | broken, range(target.num_qubits), target.dt),
+            _target(poor | working | broken, range(target.num_qubits), target.dt),
         )
 
     def target_for(self, width: int) -> Target:

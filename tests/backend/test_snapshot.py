@@ -137,10 +137,19 @@ def test_machines_that_cannot_be_read_are_left_out_with_a_note(service, tmp_path
         Device(service.devices[0].configuration | {"backend_name": "ibm_new"}, None),
         Device(service.devices[0].configuration | {"backend_name": "ibm_simulator", "simulator": True}, None),
     ]
-    service.instead = {r"GET /backends/ibm_fez/configuration": Reply(404)}
+    service.devices += [Device.of_fake("boston"), Device.of_fake("marrakesh")]
+    service.instead = {
+        r"GET /backends/ibm_fez/configuration": Reply(404),
+        r"GET /backends/ibm_boston/properties": Reply(404),
+        r"GET /backends/ibm_marrakesh/status": Reply(404),
+    }
     assert snapshot.main(["ibm", str(tmp_path / "live.yaml")]) == 0
-    assert load_fleet(tmp_path / "live.yaml").names == ["ibm_aachen", "ibm_torino"]
+    fleet = load_fleet(tmp_path / "live.yaml")
+    assert fleet.names == ["ibm_aachen", "ibm_marrakesh", "ibm_torino"]
+    assert fleet.nodes[1].live is None
     said = capsys.readouterr().out
+    assert "note: ibm_boston is left out: its calibration cannot be read" in said
+    assert "note: ibm_marrakesh: its status cannot be read" in said
     assert "note: ibm_fez is left out: its configuration cannot be read" in said
     assert "note: ibm_kyoto is left out: no two-qubit gate is calibrated" in said
     assert "note: ibm_new is left out: it has no calibration" in said
@@ -157,6 +166,8 @@ ANSWERS = {
         {r"POST /v3/resources/search": Reply(429)},
         "answers with status 429; try again",
     ),
+    "a service that is away": ({r"POST /v3/resources/search": Reply(503)}, "answers with status 503; try"),
+    "a token that ends halfway": ({r"GET /backends/[^/]+/status": Reply(401)}, "the account was refused"),
     "an instance that is closed": ({r"GET /backends": Reply(403)}, "the account's instance has no machines"),
     "machines without a description": (
         {r"GET /backends/.*": Reply(404)},
@@ -262,7 +273,7 @@ def test_a_machine_without_a_speed_of_its_own_has_that_of_the_one_that_stands_fo
     [bogota] = load_fleet(tmp_path / "mine.yaml").nodes
     papers = {node.name: node.clops for node in load_fleet("ibm13").nodes}
     assert bogota.clops == papers[bogota.machine]
-    assert bogota.source["clops"] == f"the placement papers' figure for {bogota.machine}"
+    assert bogota.source["clops"] == f"the figure of {bogota.machine}"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +308,7 @@ def test_two_snapshots_are_compared_in_a_table(service, tmp_path, capsys):
         "120",
     ):
         assert words in said
-    assert fails(capsys, "diff", tmp_path / "a.yaml", tmp_path / "no.yaml").startswith("backend.path: cannot")
+    assert fails(capsys, "diff", tmp_path / "a.yaml", tmp_path / "no.yaml").startswith("diff: cannot read")
 
 
 def test_the_list_shows_what_there_is(capsys):

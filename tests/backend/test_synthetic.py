@@ -70,5 +70,5 @@ def test_a_fleet_of_one_machine_has_no_spread(tmp_path):
 
 
 def test_an_unknown_fleet_to_imitate_is_one_line():
-    with pytest.raises(InputError, match=r"cannot read fleet file"):
+    with pytest.raises(InputError, match=r"^backend\.like: cannot read fleet file ibm14"):
         Synthetic(like="ibm14").load()

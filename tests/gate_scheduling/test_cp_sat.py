@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import astuple
+from pathlib import Path
 
+import numpy as np
 import pytest
 from gate_problems import problem_of, problems, with_cnot_rule, workshop
 from hypothesis import given, settings
@@ -15,6 +18,7 @@ from qexp.gates.cp_sat import Optimum, optimum
 from qexp.gates.dispatch import Dispatch
 from qexp.gates.gate import Gate
 from qexp.gates.list_scheduling import alap, asap, critical_path, randomised_critical_path
+from qexp.gates.machine import MachineProperties
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.schedule import forward_starts, makespan, violations
 
@@ -72,6 +76,14 @@ def test_no_schedule_is_shorter_where_only_the_machine_decides_the_order(problem
     assert optimum(problem).makespan == shortest(problem)
 
 
+def test_gates_of_a_qubit_may_be_kept_apart_for_longer_than_they_take():
+    machine = MachineProperties(2).add_gates({"x": 1, "y": 3, "z": 5})
+    machine.add_not_in_same_cycle([("x", "y"), ("y", "z")])
+    circuit = [Gate("z", 1, 0), Gate("x", 1, 1), Gate("y", 0, 0), Gate("z", 1, 1), Gate("z", 1, 1)]
+    problem = problem_of(circuit, machine, anything_commutes())
+    assert optimum(problem).makespan == shortest(problem) == 16
+
+
 @settings(max_examples=150, deadline=None)
 @given(problems(max_size=12))
 def test_no_list_scheduler_is_better(problem):
@@ -91,6 +103,56 @@ def test_waiting_for_a_common_start_is_found():
     problem = problem_of([Gate("x", 0, 0), Gate("measure", 0, 0), Gate("measure", 1, 1), Gate("x", 1, 1)])
     assert [makespan(problem, schedule(problem)) for schedule in LISTS] == [20, 20, 20, 20]
     assert optimum(problem).makespan == 14
+
+
+def test_three_measurements_are_brought_together_and_nothing_slips_between():
+    circuit = [Gate("measure", 0, 0), Gate("measure", 1, 1), Gate("measure", 2, 2), Gate("x", 1, 1)]
+    problem = problem_of(circuit, "ten_qubit")
+    assert makespan(problem, critical_path(problem)) == 20
+    assert forward_starts(problem, optimum(problem).starts) == [0, 0, 0, 10]
+    problem = problem_of([Gate("x", 0, 0), *circuit], "ten_qubit")
+    assert forward_starts(problem, optimum(problem).starts) == [0, 2, 2, 2, 12]
+
+
+def test_gates_ordered_without_a_common_qubit_may_start_together():
+    rulebook = CommutationRulebook(default_rules=False)
+    rulebook.add_rule(lambda one, other: one.q1 != other.q1 and not one.name == other.name == "measure")
+    problem = problem_of([Gate("measure", 0, 0), Gate("measure", 1, 1), Gate("x", 0, 0)], rulebook=rulebook)
+    assert makespan(problem, critical_path(problem)) == 20
+    assert forward_starts(problem, optimum(problem).starts) == [0, 0, 10]
+
+
+class Positions(CommutationRulebook):
+    """A rulebook of a user's own that looks at where gates are, not at what they are."""
+
+    def __init__(self, pairs):
+        super().__init__()
+        self.pairs = pairs
+
+    def make_blocking_matrix(self, circuit):
+        matrix = np.zeros((len(circuit), len(circuit)), dtype=bool)
+        matrix[tuple(zip(*self.pairs, strict=True))] = True
+        return matrix
+
+
+@pytest.mark.parametrize(
+    ("gates", "pairs", "shortest_makespan"),
+    [
+        # The long gate waits for the first x alone.
+        ([Gate("long", 1, 1), Gate("x", 0, 0), Gate("x", 0, 0)], [(0, 1)], 12),
+        # The second x waits for the long gate, and that for the y: there is room for the first x beside it.
+        ([Gate("x", 0, 0), Gate("x", 0, 0), Gate("long", 0, 1), Gate("y", 1, 1)], [(1, 2), (2, 3)], 16),
+    ],
+)
+def test_equal_gates_keep_their_order_only_where_that_costs_nothing(gates, pairs, shortest_makespan):
+    machine = MachineProperties(4).add_gates({"x": 2, "y": 2, "long": 12, "measure": 10})
+    machine.add_same_start(["measure"])
+    # Something to search for: the critical path takes 20 cycles with these.
+    n = len(gates)
+    circuit = [*gates, Gate("measure", 2, 2), Gate("measure", 3, 3), Gate("y", 3, 3)]
+    problem = problem_of(circuit, machine, Positions([*pairs, (n + 1, n + 2)]))
+    assert makespan(problem, critical_path(problem)) == 20
+    assert optimum(problem).makespan == shortest_makespan
 
 
 def test_the_order_of_commuting_cnots_is_part_of_the_decision():
@@ -160,3 +222,11 @@ def test_ortools_is_imported_only_when_asked(python, tmp_path):
 def test_a_result_is_proved_when_bound_and_makespan_meet():
     assert Optimum([0], 2, 2, 0.1).proved
     assert not Optimum([0], 4, 2, 0.1).proved
+
+
+def test_the_example_of_the_documentation_prints_what_it_says(capsys):
+    text = (Path(__file__).parents[2] / "docs" / "gate-schedulers.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(code, "docs/gate-schedulers.md", "exec"), {})  # noqa: S102 - the documentation's own text
+    printed = capsys.readouterr().out.splitlines()
+    assert f"It prints `{printed[0]}` and `{printed[1]}`." in " ".join(text.split())

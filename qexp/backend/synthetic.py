@@ -1,0 +1,76 @@
+"""A fleet that never was: machines drawn like the real ones, as many as wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from qexp.backend.fleet import Calibration, Fleet, FleetSource, QNode, load_fleet
+from qexp.option import option
+from qexp.state import Floats
+
+FIGURES = ("t1", "t2", "readout_error", "single_qubit_error", "two_qubit_error")
+WORST = 0.5
+"""Errors are cut off here: a machine this poor would be taken out of service."""
+
+
+@option("backend")
+@dataclass(frozen=True)
+class Synthetic(FleetSource):
+    """Machines drawn at random from what a real fleet's are like.
+
+    Each takes after a machine drawn uniformly from the fleet, whose compiled circuits stand for its own, and
+    has half to all of that machine's qubits. CLOPS, coherence times and errors are drawn from a normal
+    distribution of their logarithms with the fleet's means and covariances, so that what goes together there
+    goes together here. The first machine has as many qubits as the widest: whatever circuit fits the real
+    fleet fits this one.
+
+    Attributes:
+        machines: How many.
+        seed: Of the drawing; a larger fleet of the same seed begins with the machines of a smaller one.
+        like: Fleet to imitate: one that ships with qexp, or a fleet file.
+    """
+
+    machines: Annotated[int, Field(ge=1, le=100_000)] = 200
+    seed: Annotated[int, Field(ge=0)] = 0
+    like: str = "ibm13"
+
+    def load(self) -> Fleet:
+        """Draw the fleet, see `FleetSource.load`."""
+        real = load_fleet(self.like, "backend.like").nodes
+        logs = np.log([_figures(node) for node in real])
+        mean = logs.mean(axis=0)
+        spread = (logs - mean) / np.sqrt(max(len(real) - 1, 1))
+        nodes = []
+        for index in range(self.machines):
+            rng = np.random.default_rng([self.seed, index])
+            chosen = real[rng.integers(len(real))]
+            share = rng.uniform(0.5, 1.0)
+            drawn = np.exp(mean + rng.standard_normal(len(real)) @ spread)
+            if index == 0:
+                chosen, share = max(real, key=lambda node: node.qubits), 1.0
+            nodes.append(_node(f"s{index:03d}", chosen, share, drawn))
+        return Fleet(f"synthetic{self.machines}", tuple(nodes))
+
+
+def _figures(node: QNode) -> list[float]:
+    return [node.clops, *(getattr(node.calibration, name) for name in FIGURES)]
+
+
+def _node(name: str, like: QNode, share: float, drawn: Floats) -> QNode:
+    figures = [float(f"{value:.6g}") for value in drawn]
+    calibration = dict(zip(FIGURES, figures[1:], strict=True))
+    calibration["t2"] = min(calibration["t2"], 2 * calibration["t1"])  # no qubit dephases slower than that
+    for key in FIGURES[2:]:
+        calibration[key] = min(calibration[key], WORST)
+    return QNode(
+        name=name,
+        qubits=round(share * like.qubits),
+        clops=figures[0],
+        quantum_volume=like.quantum_volume,
+        machine=like.catalogue_machine,
+        calibration=Calibration(**calibration),
+    )
