@@ -12,17 +12,20 @@ from pathlib import Path
 from benchmarks.measure import Effort, Figure
 
 HEURISTICS = "random,round_robin,greedy,greedy_error,least_busy,mct,met,weighted"
-FEW, MANY = 3, 15
+SEEDS, FEW, MANY = 3, 3, 15
 REPETITIONS = 3  # a sweep takes long enough to be less noisy than a call
 
 
 def measure(effort: Effort) -> list[Figure]:
     """Time whole commands, from start to exit."""
-    repetitions = min(REPETITIONS, effort.repetitions)
-    whole = [f"scheduler={HEURISTICS}", "seed=0,1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    repetitions, seeds, few, many = REPETITIONS, SEEDS, FEW, MANY
+    if effort.repetitions < REPETITIONS:
+        repetitions, seeds, few, many = 1, 1, 1, 3
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    whole = [f"scheduler={HEURISTICS}", f"seed={','.join(map(str, range(seeds)))}", *launcher]
     figures = [
         Figure(
-            "24 heuristic jobs of 100 episodes, two at a time, tracked and drawn",
+            f"{8 * seeds} heuristic jobs of 100 episodes, two at a time, tracked and drawn",
             "s",
             [sweep_seconds(whole) for _ in range(repetitions)],
             60.0,
@@ -30,14 +33,14 @@ def measure(effort: Effort) -> list[Figure]:
         )
     ]
     for name, override, target in (("tracked", "tracking=local", 1.5), ("not tracked", "tracking=off", 0.3)):
-        costs = [job_seconds(override) for _ in range(repetitions)]
+        costs = [job_seconds(override, few, many) for _ in range(repetitions)]
         figures.append(
             Figure(f"one more job, hardly any evaluation, {name}", "s", costs, target, lower_is_better=True)
         )
     return figures
 
 
-def job_seconds(override: str) -> float:
+def job_seconds(override: str, few: int, many: int) -> float:
     """Return what a job adds to a sweep: from a long and a short sweep, so that start and tables cancel."""
     tiny = [
         "eval.episodes=1",
@@ -47,8 +50,8 @@ def job_seconds(override: str) -> float:
         "plots=false",
         override,
     ]
-    few, many = (sweep_seconds([*tiny, f"seed=range({jobs})"]) for jobs in (FEW, MANY))
-    return (many - few) / (MANY - FEW)
+    short, long = (sweep_seconds([*tiny, f"seed=range({jobs})"]) for jobs in (few, many))
+    return (long - short) / (many - few)
 
 
 def sweep_seconds(overrides: list[str]) -> float:
