@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
+
+from qexp.schema import register
 
 PRESETS = sorted((Path(__file__).parents[2] / "conf" / "experiment").glob("*.yaml"))
 SMALL = ("eval.episodes=2", "env.tasks=4", "tracking=off", "plots=false")
@@ -13,9 +16,9 @@ SMALL = ("eval.episodes=2", "env.tasks=4", "tracking=off", "plots=false")
 TRAINING = ("algo.env_steps=600", "algo.hidden=8")
 SMALLER = {
     "compare": (*TRAINING, "seed=0", "eval.baselines=[mct]"),
-    "rainbow_ablation": (*TRAINING, "algo.learning_starts=100", "seed=0"),
+    "rainbow_ablation": (*TRAINING, "algo.learning_starts=100", "seed=0", "algo=dqn,rainbow/noisy"),
     "debug": TRAINING,
-    "search": TRAINING,
+    "search": (*TRAINING, "hydra.sweeper.n_trials=2"),
 }
 
 
@@ -24,6 +27,21 @@ def test_a_preset_begins_with_the_command_that_runs_it(path):
     package, command, *_ = path.read_text(encoding="utf-8").splitlines()
     assert package == "# @package _global_"
     assert command == f"# python -m qexp experiment={path.stem}"
+
+
+def test_each_variant_of_the_ablation_is_dqn_with_one_part_switched_over():
+    register()
+    preset = yaml.safe_load((PRESETS[0].parent / "rainbow_ablation.yaml").read_text(encoding="utf-8"))
+    default, *variants = preset["hydra"]["sweeper"]["params"]["algo"].split(",")
+    assert default == "dqn"
+    switched = []
+    with initialize_config_dir(str(PRESETS[0].parents[1]), version_base="1.3"):
+        base = compose("config", ["algo=dqn"])
+        for variant in variants:
+            config = compose("config", [f"algo={variant}"])
+            assert config.scheduler == base.scheduler
+            switched += [key for key in base.algo if config.algo[key] != base.algo[key]]
+    assert switched == ["double", "dueling", "prioritized", "n_step", "distributional", "noisy"]
 
 
 @pytest.mark.slow
