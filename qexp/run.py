@@ -27,7 +27,7 @@ from qexp.progress import evaluation_progress, training_progress
 from qexp.record import Identity, Result, log_result, run_name, write_failure, write_files, write_plots
 from qexp.report.leaderboard import leaderboard, render, verdict
 from qexp.resume import last_checkpoint, unfinished
-from qexp.runfolder import CHECKPOINTS, RunFolder
+from qexp.runfolder import CHECKPOINTS, RunFolder, relative
 from qexp.scheduler.policy import PolicyScheduler
 from qexp.scheduler.scheduler import Scheduler
 from qexp.schema import option_of, validate
@@ -118,7 +118,7 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
             raise
         # The run is complete and on disk, whatever the tracker makes of it.
         log_result(result, tracker, scenario, decider=next(iter(schedulers)), drawn=resolved["plots"])
-    console.print(f"run folder: {_relative(folder.path)}", soft_wrap=True, highlight=False)
+    console.print(f"run folder: {relative(folder.path)}", soft_wrap=True, highlight=False)
     return result
 
 
@@ -197,7 +197,3 @@ def _train(
     log.info("trained %d env steps in %.1f s", training.env_steps, training.seconds)
     extract(training.checkpoint, folder / "policy")
     return training
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -24,6 +24,11 @@ START_FILES = {".hydra", "qexp.log", "config.yaml", "tracking.jsonl", RUN_FILE}
 """What Hydra and we write before anything is computed."""
 
 
+def relative(path: Path) -> Path:
+    """Return a path as a person in the current folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 @dataclass
 class RunFolder:
     """A folder that other programs read; result.json appears last.

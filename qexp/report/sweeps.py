@@ -12,6 +12,7 @@ import yaml
 
 from qexp.errors import InputError
 from qexp.report.contenders import Contender, Sample, contenders
+from qexp.runfolder import COMPLETED, RESULT_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SWEEP_FILE = "sweep.json"
 TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE = "sweep.csv", "sweep_leaderboard.csv", "sweep.png"
 
-COMPLETED, FAILED, KILLED = "COMPLETED", "FAILED", "KILLED"
+FAILED, KILLED = "FAILED", "KILLED"
 CUT_OFF, MISSING = "CUT_OFF", "MISSING"
 """Further states of a job: it began and left no result; it never began."""
 
@@ -65,7 +66,7 @@ class Job:
     @classmethod
     def read(cls, folder: Path, settings: dict[str, str]) -> Self:
         """Read a job's folder, whatever state it is in."""
-        result_file = folder / "result.json"
+        result_file = folder / RESULT_FILE
         if not result_file.is_file():
             return cls(folder, settings, CUT_OFF if folder.is_dir() and any(folder.iterdir()) else MISSING)
         result = json.loads(result_file.read_text(encoding="utf-8"))

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from qexp.report.contenders import RESAMPLES, Contender
-from qexp.report.sweeps import COMPLETED, Sweep
+from qexp.report.sweeps import Sweep
+from qexp.runfolder import COMPLETED
 
 STYLES = {"FAILED": "red", "KILLED": "red", "CUT_OFF": "yellow", "MISSING": "yellow"}
 LONGEST_ERROR = 300

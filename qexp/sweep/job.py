@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from qexp.errors import InputError
 from qexp.messages import explain
-from qexp.runfolder import RESULT_FILE, RunFolder
+from qexp.report.sweeps import Job
+from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder
 from qexp.schema import config_hash
 from qexp.sweep.plan import varied
 
@@ -54,7 +55,8 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
             _record(error, folder)
         print(f"{name}: FAILED: {explain(error)[:300]}", flush=True)
         return None
-    objective = headline(_completed(folder.path) or {})
+    figures = Job.read(folder.path, {}).figures or {}
+    objective = figures.get("total_completion_time_mean")
     took = "done before" if found else f"{time.perf_counter() - start:.1f} s"
     print(f"{name}: {took}" + ("" if objective is None else f", {objective:.1f} s per episode"), flush=True)
     return objective
@@ -69,20 +71,12 @@ def _run(config: DictConfig, folder: RunFolder, name: str) -> None:
         run(config, folder, resume=True, shared=folder.path.parent / SHARED)
 
 
-def headline(result: dict[str, Any]) -> float | None:
-    """Return the mean total completion time (s) of what a run is about: what it trained, or its scheduler."""
-    options = result.get("options", {})
-    decider = options.get("scheduler") if options.get("algo") == "none" else options.get("algo")
-    rows = (row for row in result.get("leaderboard", ()) if row["scheduler"] == decider)
-    return next((float(row["total_completion_time_mean"]) for row in rows), None)
-
-
 def _completed(folder: Path) -> dict[str, Any] | None:
     file = folder / RESULT_FILE
     if not file.is_file():
         return None
     result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return result if result["status"] == "COMPLETED" else None
+    return result if result["status"] == COMPLETED else None
 
 
 def _check(found: dict[str, Any], config: DictConfig, folder: RunFolder) -> None:

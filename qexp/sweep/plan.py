@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qexp.errors import InputError
 from qexp.report.sweeps import SWEEP_FILE
+from qexp.runfolder import relative
 from qexp.schema import NO_RESULT
 
 SWEEP_DIR, SWEPT = "QEXP_SWEEP_DIR", "QEXP_SWEPT"
@@ -120,14 +121,14 @@ class Plan:
                 shown = "; ".join(differences[:SHOWN_DIFFERENCES])
                 more = len(differences) - SHOWN_DIFFERENCES
                 raise InputError(
-                    f"{_relative(self.folder)} holds a sweep of another configuration: {shown}"
+                    f"{relative(self.folder)} holds a sweep of another configuration: {shown}"
                     f"{f'; and {more} more' if more > 0 else ''}. Give this one a name of its own: sweep=NAME"
                 )
             jobs = {job["folder"]: job["overrides"] for job in before["jobs"]} | jobs
             run_id = before["mlflow_run_id"]
         elif self.folder.is_dir() and any(self.folder.iterdir()):
             raise InputError(
-                f"{_relative(self.folder)} is not empty and holds no sweep: choose another sweep=NAME"
+                f"{relative(self.folder)} is not empty and holds no sweep: choose another sweep=NAME"
             )
         joined = Plan(self.folder, self.base, self.swept, jobs)
         joined.write(run_id)
@@ -163,7 +164,3 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.errors import HydraException
@@ -19,8 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 from qexp.build import make
 from qexp.errors import InputError
 from qexp.messages import explain
-from qexp.report.sweeps import COMPLETED, Sweep
+from qexp.report.sweeps import Sweep
 from qexp.report.tables import show
+from qexp.runfolder import COMPLETED, relative
 from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan
 from qexp.tracking import Tracker, Tracking
 from qexp.tracking.mlflow_tracking import PARENT_RUN
@@ -78,7 +78,7 @@ class SweepSession(Callback):
         if self._tracker.run_id is not None:
             os.environ[PARENT_RUN] = self._tracker.run_id
         plan.write(self._tracker.run_id)
-        print(f"sweep folder: {_relative(plan.folder)}", flush=True)
+        print(f"sweep folder: {relative(plan.folder)}", flush=True)
 
     def close(self, error: BaseException | None = None) -> None:
         """End: write tables and figure, log them, and close the sweep's run as it went.
@@ -104,7 +104,7 @@ class SweepSession(Callback):
         for path in self.sweep.files():
             self._tracker.log_artifacts(path)
         self._end(error or (RuntimeError("not all jobs completed") if self.status else None))
-        print(f"sweep folder: {_relative(plan.folder)}", flush=True)
+        print(f"sweep folder: {relative(plan.folder)}", flush=True)
 
     def _end(self, error: BaseException | None) -> None:
         """Close the run; the tracker tells by the exception how it ended."""
@@ -128,7 +128,3 @@ def closed_at_the_end() -> Iterator[None]:
         raise
     if SweepSession.current is not None:
         SweepSession.current.close()
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

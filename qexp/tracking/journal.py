@@ -12,7 +12,8 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,16 @@ class Recorder(Tracker):
     def __init__(self, journal: Journal, register_as: str | None = None) -> None:
         self._journal = journal
         self._register_as = register_as
+
+    @contextmanager
+    def until_end(self) -> Iterator[None]:
+        """End the run with the block: FINISHED, KILLED by an interrupt, or FAILED by another exception."""
+        try:
+            yield
+        except BaseException as error:
+            self.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        self.end("FINISHED")
 
     def log_params(self, config: Mapping[str, Any]) -> None:
         """Record a configuration, see `Tracker.log_params`."""

@@ -57,9 +57,5 @@ class MlflowTracking(Tracking):
                 journal = Journal.resume(folder)
             journal.add({"run": line})
         tracker = MlflowTracker(client, line["id"], journal, self.model_name if self.register else None)
-        try:
+        with tracker.until_end():
             yield tracker
-        except BaseException as error:
-            tracker.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-            raise
-        tracker.end("FINISHED")

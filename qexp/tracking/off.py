@@ -31,9 +31,5 @@ class Off(Tracking):
             {"run": {"id": None, "uri": None, "experiment": "qexp", "name": name, "start": now(), "tags": {}}}
         )
         tracker = Recorder(journal)
-        try:
+        with tracker.until_end():
             yield tracker
-        except BaseException as error:
-            tracker.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-            raise
-        tracker.end("FINISHED")
