@@ -1,0 +1,241 @@
+"""What a campaign asks of whatever runs its circuits: simulator, local machines, IBM Quantum.
+
+Executors differ in what a second costs, and hide it: all times are seconds on the campaign's clock, which
+starts at 0 with the campaign. They keep no record of their own; what must survive a crash is in the journal.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Self
+
+
+class JobState(StrEnum):
+    """Where a job is, by the executor's word."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether a job in this state stays in it."""
+        return self in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
+
+
+@dataclass(frozen=True)
+class Order:
+    """One circuit to run on one machine.
+
+    Attributes:
+        tag: Found on the job afterwards; no other order has it. At most 86 characters.
+        campaign: Tag that all orders of a campaign carry beside their own; at most 86 characters.
+        node: Name of the machine.
+        circuit: Algorithm and width, as in the catalogue: ``ghz_5``.
+        shots: Repetitions.
+        max_seconds: The machine is to stop the job after so many seconds of quantum time, or None.
+    """
+
+    tag: str
+    campaign: str
+    node: str
+    circuit: str
+    shots: int
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an executor knows of a job; times in seconds on the campaign's clock.
+
+    Attributes:
+        id: The executor's name for it.
+        tag: Of the order.
+        state: Where it is.
+        created: When it was accepted, None if not known.
+        running: When it began to run, None before or if not known.
+        finished: When it was over, None before or if not known.
+        quantum_seconds: Time on the quantum machine that was charged, seconds, None if not known.
+        error: Why it failed, in one line, None if it did not.
+    """
+
+    id: str
+    tag: str
+    state: JobState
+    created: float | None = None
+    running: float | None = None
+    finished: float | None = None
+    quantum_seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How a machine is doing, by the executor's word.
+
+    Attributes:
+        name: Of the machine.
+        open: Whether it takes jobs.
+        status: The vendor's word for it.
+        pending: Jobs that wait or run there, whoever's they are; None if not known. Has been seen to read 0
+            for days on real machines, so a campaign trusts its own count more when that is larger.
+    """
+
+    name: str
+    open: bool = True
+    status: str = "active"
+    pending: int | None = None
+
+
+class ExecutorError(Exception):
+    """What can go wrong outside; the message is one line and holds nothing secret."""
+
+
+class RefusedError(ExecutorError):
+    """The order was not accepted, and would not be if it were repeated."""
+
+
+class LaterError(ExecutorError):
+    """The order was not accepted now.
+
+    Attributes:
+        seconds: When to ask again, seconds from now on the campaign's clock.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class UnsureError(ExecutorError):
+    """Whether the order was accepted is not known: only its tag can tell."""
+
+
+class UnreachableError(ExecutorError):
+    """A question was not answered; asking again later may help."""
+
+
+class UndecodableError(ExecutorError):
+    """A result arrived and makes no sense."""
+
+
+class AccountError(ExecutorError):
+    """The account is not, or no longer, accepted: nothing will work before the user has mended it."""
+
+
+class Executor(ABC):
+    """Runs circuits on machines.
+
+    As a context manager it lets go of what it holds; jobs that the executor keeps elsewhere go on.
+
+    Attributes:
+        keeps_jobs: Whether jobs outlive this process. Those of an executor that does not keep them are gone
+            when it is opened anew.
+    """
+
+    keeps_jobs: ClassVar[bool] = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:  # noqa: B027 most hold nothing
+        """Let go of threads and connections."""
+
+    @abstractmethod
+    def start(self, at: float) -> None:
+        """Set the campaign's clock going.
+
+        Args:
+            at: What it shows now, seconds: more than 0 when a campaign is resumed.
+        """
+
+    @abstractmethod
+    def now(self) -> float:
+        """Return what the campaign's clock shows, seconds."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> None:
+        """Let time pass, as long as it makes sense before looking at the jobs again.
+
+        Args:
+            seconds: At most so long, on the campaign's clock.
+        """
+
+    @abstractmethod
+    def machines(self) -> list[Machine]:
+        """Return how the machines are doing; those that nothing is known of are left out.
+
+        What is returned may be a few seconds old where asking is expensive.
+
+        Raises:
+            UnreachableError: Nobody answers.
+            AccountError: The account is not accepted.
+        """
+
+    @abstractmethod
+    def submit(self, order: Order) -> str:
+        """Send one order, once: it is never repeated in here, whatever happens.
+
+        Returns:
+            The job's id.
+
+        Raises:
+            RefusedError: It was not accepted and will not be.
+            LaterError: It was not accepted now.
+            UnsureError: It may or may not have been accepted.
+            AccountError: The account is not accepted; the order was not either.
+        """
+
+    @abstractmethod
+    def find(self, tag: str) -> list[Job]:
+        """Return all jobs that carry a tag, an order's or a campaign's, in order of creation.
+
+        Raises:
+            UnreachableError: Nobody answers.
+            AccountError: The account is not accepted.
+        """
+
+    @abstractmethod
+    def poll(self, jobs: Sequence[str]) -> list[Job]:
+        """Return how jobs are doing, by their ids; those that do not exist (any more) are left out.
+
+        What is returned may be a few seconds old where asking is expensive.
+
+        Raises:
+            UnreachableError: Nobody answers.
+            AccountError: The account is not accepted.
+        """
+
+    @abstractmethod
+    def counts(self, job: str) -> Mapping[str, int] | None:
+        """Return how often each outcome was measured in a job that is done.
+
+        Returns:
+            Counts by bit string, the last classical bit first, as Qiskit writes them; None where nothing
+            was measured because nothing real ran.
+
+        Raises:
+            UnreachableError: Nobody answers.
+            UndecodableError: The result cannot be read.
+            AccountError: The account is not accepted.
+        """
+
+    @abstractmethod
+    def cancel(self, job: str) -> bool:
+        """Cancel a job.
+
+        Returns:
+            Whether it was cancelled; a job that is over already is not.
+
+        Raises:
+            UnreachableError: Nobody answers.
+            AccountError: The account is not accepted.
+        """

@@ -1,0 +1,307 @@
+"""The campaign's journal: what was planned, sent and measured, on disk before the world can know of it.
+
+One SQLite file in write-ahead mode, every change synced. The intent to send an order, with its unique tag, is
+durable before the request leaves; so whatever moment the process dies at, tags tell what was sent.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from qexp.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "journal.db"
+FORMAT = "qexp-journal/1"
+
+
+class State(StrEnum):
+    """Where a task is.
+
+    PLANNED: nothing was sent. SUBMITTING: it may have been sent. SUBMITTED: the executor named the job.
+    QUEUED, RUNNING, DONE, FAILED, CANCELLED: the executor's word. UNKNOWN: it may have been sent, and the
+    executor could not be asked.
+    """
+
+    PLANNED = "planned"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @property
+    def final(self) -> bool:
+        """Whether a task in this state is over."""
+        return self in FINAL
+
+
+FINAL = (State.DONE, State.FAILED, State.CANCELLED)
+UNSETTLED = (State.SUBMITTING, State.UNKNOWN)
+UNDER_WAY = (State.SUBMITTED, State.QUEUED, State.RUNNING)
+
+
+@dataclass
+class Task:
+    """One task of a campaign and all that is known of it; a row of the journal.
+
+    Times are seconds on the campaign's clock, None until they are known. A scheduler that is compared with
+    others has tasks of its own for the same circuits: ``position`` says which belong together.
+
+    Attributes:
+        id: Position in the journal, in the order in which tasks are to be placed.
+        segment: Tasks of one segment, of one scheduler in one block, share the machines' queues.
+        block: Tasks of one block are the same circuits and arrivals for all schedulers.
+        scheduler: Who places it.
+        position: Index of the task in the workload.
+        circuit: Algorithm and width.
+        width: Qubits.
+        depth: Logical depth, layers.
+        shots: Repetitions.
+        offset: Arrival after the segment's begin, seconds.
+        state: Where it is.
+        attempt: 1 at first; one more each time it is placed anew because its job came to nothing.
+        tag: Of its (latest) order.
+        node: Machine it was placed on.
+        job: The executor's name for it.
+        arrival: When it asked for a machine.
+        decided: When a machine was chosen.
+        decision_seconds: How long the choice took, features included, seconds of real time.
+        predicted_wait: What the scheduler expected of the machine's queue, seconds.
+        predicted_service: What the service-time model says, seconds.
+        esp: Estimated success probability.
+        estimated_quantum_seconds: What the spend guard reckons with, seconds.
+        created: When the executor accepted the job.
+        running: When it began to run.
+        finished: When it was over.
+        quantum_seconds: What was charged, seconds.
+        counts: How often each bit string was measured.
+        error: Why it failed.
+    """
+
+    id: int
+    segment: int
+    block: int
+    scheduler: str
+    position: int
+    circuit: str
+    width: int
+    depth: int
+    shots: int
+    offset: float
+    state: State = State.PLANNED
+    attempt: int = 1
+    tag: str | None = None
+    node: str | None = None
+    job: str | None = None
+    arrival: float | None = None
+    decided: float | None = None
+    decision_seconds: float | None = None
+    predicted_wait: float | None = None
+    predicted_service: float | None = None
+    esp: float | None = None
+    estimated_quantum_seconds: float | None = None
+    created: float | None = None
+    running: float | None = None
+    finished: float | None = None
+    quantum_seconds: float | None = None
+    counts: dict[str, int] | None = None
+    error: str | None = None
+
+
+COLUMNS = tuple(field.name for field in fields(Task))
+_TABLES = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE task ({", ".join(COLUMNS)}, PRIMARY KEY (id), UNIQUE (tag));
+CREATE TABLE segment (id INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL);
+CREATE TABLE event (
+    number INTEGER PRIMARY KEY, task INTEGER, time REAL, at TEXT NOT NULL, state TEXT NOT NULL, detail TEXT
+);
+CREATE TABLE shadow (
+    task INTEGER NOT NULL, scheduler TEXT NOT NULL, node TEXT NOT NULL, PRIMARY KEY (task, scheduler)
+);
+"""
+
+
+class Journal:
+    """The journal of one campaign.
+
+    Args:
+        path: An existing journal.
+
+    Raises:
+        InputError: It is no journal, or is in use by another process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._db = _connect(path)
+            self.meta: dict[str, Any] = {
+                key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")
+            }
+        except sqlite3.Error as error:
+            raise InputError(f"{path}: not a campaign's journal: {error}") from error
+        if self.meta.get("format") != FORMAT:
+            raise InputError(f"{path}: not a {FORMAT} journal")
+
+    @classmethod
+    def create(cls, path: Path, tasks: Sequence[Task], meta: Mapping[str, Any]) -> Self:
+        """Write a new journal, whole or not at all.
+
+        Args:
+            path: Where to; must not exist.
+            tasks: All tasks of the campaign, PLANNED.
+            meta: What else to keep, by name; JSON.
+        """
+        scratch = path.with_name(f".{path.name}.new")
+        for name in (scratch, *_beside(scratch)):
+            name.unlink(missing_ok=True)
+        db = _connect(scratch)
+        db.executescript(_TABLES)
+        with db:
+            rows = {"format": FORMAT, "begun": _utc(), **meta}
+            db.executemany(
+                "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in rows.items()]
+            )
+            db.executemany(
+                f"INSERT INTO task VALUES ({', '.join('?' * len(COLUMNS))})",  # noqa: S608 no text of a user's
+                [_row(task) for task in tasks],
+            )
+        # Closing the last connection folds the write-ahead log into the file.
+        db.close()
+        scratch.rename(path)
+        return cls(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def tasks(self) -> list[Task]:
+        """Return all tasks, by id."""
+        return [_task(row) for row in self._db.execute("SELECT * FROM task ORDER BY id")]
+
+    def save(self, task: Task, time: float, detail: str = "") -> None:
+        """Write a task as it is now, and what happened; durable when this returns.
+
+        Args:
+            task: The task.
+            time: On the campaign's clock, seconds.
+            detail: What happened, if the state does not say it.
+        """
+        sets = ", ".join(f"{name} = ?" for name in COLUMNS)
+        with self._db:
+            self._db.execute(f"UPDATE task SET {sets} WHERE id = ?", (*_row(task), task.id))  # noqa: S608
+            self._event(task.id, time, task.state, detail)
+
+    def note(self, state: str, time: float, detail: str = "") -> None:
+        """Write down something that happened to no task in particular."""
+        with self._db:
+            self._event(None, time, state, detail)
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep something under a name; JSON."""
+        self.meta[key] = value
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+
+    def begin_segment(self, segment: int, time: float) -> float:
+        """Write down when a segment began, unless it is known.
+
+        Returns:
+            When it began, seconds on the campaign's clock.
+        """
+        with self._db:
+            self._db.execute("INSERT OR IGNORE INTO segment (id, started) VALUES (?, ?)", (segment, time))
+        return float(self._db.execute("SELECT started FROM segment WHERE id = ?", (segment,)).fetchone()[0])
+
+    def end_segment(self, segment: int, time: float) -> None:
+        """Write down when the last task of a segment was over."""
+        with self._db:
+            self._db.execute("UPDATE segment SET finished = ? WHERE id = ?", (time, segment))
+
+    def segments(self) -> dict[int, tuple[float, float | None]]:
+        """Return when each segment that has begun began and ended."""
+        rows = self._db.execute("SELECT id, started, finished FROM segment ORDER BY id")
+        return {segment: (started, finished) for segment, started, finished in rows}
+
+    def add_shadow(self, task: Task, choices: Mapping[str, str]) -> None:
+        """Write down what other schedulers would have chosen for a task, by their names."""
+        with self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO shadow VALUES (?, ?, ?)",
+                [(task.id, scheduler, node) for scheduler, node in choices.items()],
+            )
+
+    def shadows(self) -> list[tuple[int, str, str]]:
+        """Return (task, scheduler, node) of every choice that was logged and not acted on."""
+        return list(self._db.execute("SELECT task, scheduler, node FROM shadow ORDER BY task, scheduler"))
+
+    def events(self, task: int | None = None) -> list[tuple[int | None, float, str, str, str]]:
+        """Return (task, time, wall-clock time, state, detail) of what happened, in order."""
+        rows = self._db.execute("SELECT task, time, at, state, detail FROM event ORDER BY number")
+        return [row for row in rows if task is None or row[0] == task]
+
+    @property
+    def last_time(self) -> float:
+        """What the campaign's clock showed when the last event was written, seconds."""
+        last = self._db.execute("SELECT max(time) FROM event").fetchone()[0]
+        return 0.0 if last is None else float(last)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the tasks as a table with a column for each attribute of `Task`."""
+        import pandas as pd
+
+        return pd.DataFrame([astuple(task) for task in self.tasks()], columns=list(COLUMNS))
+
+    def _event(self, task: int | None, time: float, state: str, detail: str) -> None:
+        self._db.execute(
+            "INSERT INTO event (task, time, at, state, detail) VALUES (?, ?, ?, ?, ?)",
+            (task, time, _utc(), str(state), detail),
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}")
+    db = sqlite3.connect(path, timeout=10)
+    # FULL: a committed change survives a power cut, not only the end of this process.
+    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+    return db
+
+
+def _beside(path: Path) -> Iterable[Path]:
+    """Return the files that SQLite keeps beside a database in use."""
+    return (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+
+
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _row(task: Task) -> tuple[Any, ...]:
+    values = {name: getattr(task, name) for name in COLUMNS}
+    values["state"] = str(task.state)
+    values["counts"] = None if task.counts is None else json.dumps(task.counts)
+    return tuple(values.values())
+
+
+def _task(row: Sequence[Any]) -> Task:
+    values = dict(zip(COLUMNS, row, strict=True))
+    values["state"] = State(values["state"])
+    values["counts"] = None if values["counts"] is None else json.loads(values["counts"])
+    return Task(**values)
