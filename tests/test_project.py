@@ -43,7 +43,8 @@ IBM = ("backend/ibm.py", "backend/calibration.py", "deploy/ibm.py")
 HOMES = {
     "ray": ("algo/", "plugins/hydra_plugins/qexp_ray_launcher/_tasks.py"),
     "mlflow": ("tracking/",),
-    "qiskit": (*IBM, *CATALOGUE_BUILD, "gates/qiskit_circuits.py"),
+    "qiskit": (*IBM, *CATALOGUE_BUILD, "gates/qiskit_circuits.py", "deploy/circuits.py", "deploy/noise.py"),
+    "qiskit_aer": ("deploy/noise.py",),
     "qiskit_ibm_runtime": (*IBM, *CATALOGUE_BUILD),
     "mqt": CATALOGUE_BUILD,
     "ortools": ("gates/cp_sat.py",),

@@ -169,9 +169,9 @@ def _client() -> Any:
     return qiskit_ibm_runtime
 
 
-def missing_extra(error: ModuleNotFoundError) -> InputError:
+def missing_extra(error: ModuleNotFoundError, extra: str = "catalogue") -> InputError:
     """Return the message for a command without the packages it needs."""
-    return InputError(f"module {error.name!r} is not installed: pip install 'qexp[catalogue]'")
+    return InputError(f"module {error.name!r} is not installed: pip install 'qexp[{extra}]'")
 
 
 class _Unread(logging.Handler):

@@ -1,6 +1,6 @@
 """How one circuit is compiled for one machine, and which figures of the result the catalogue keeps.
 
-Needs the `catalogue` extra: Qiskit for the compiler, MQT Bench for the circuits.
+Needs the `catalogue` or the `deploy` extra: Qiskit for the compiler, MQT Bench for the circuits.
 """
 
 from __future__ import annotations
@@ -71,10 +71,12 @@ class Machine:
         healthy: Largest part of the machine that working links hold together; qubits are renumbered.
         whole: All qubits, for circuits wider than that part. Links without a working gate have error
             `BROKEN` there, so that the compiler avoids them and log10 of the success probability is finite.
+        qubits: The machine's numbers of the qubits of ``healthy``.
     """
 
     healthy: Target
     whole: Target
+    qubits: Sequence[int]
 
     @classmethod
     def from_backend(cls, backend: BackendV2) -> Machine:
@@ -109,14 +111,16 @@ class Machine:
         graph = rx.PyGraph()
         graph.add_nodes_from(range(target.num_qubits))
         graph.add_edges_from_no_data([(min(link), max(link)) for link in linked])
-        component = max(rx.connected_components(graph), key=len)
+        component: set[int] = max(rx.connected_components(graph), key=len)
+        largest = sorted(component)
         poor = {
             key: InstructionProperties(duration=gate.duration, error=min(gate.error, BROKEN))
             for key, gate in one_qubit.items()
         }
         return cls(
-            _target(one_qubit | working, sorted(component), target.dt),
+            _target(one_qubit | working, largest, target.dt),
             _target(poor | working | broken, range(target.num_qubits), target.dt),
+            largest,
         )
 
     def target_for(self, width: int) -> Target:
@@ -161,6 +165,20 @@ def logical_depth(circuit: QuantumCircuit, seed: int) -> int:
 def compile_circuit(circuit: QuantumCircuit, target: Target, level: int, seed: int) -> QuantumCircuit:
     """Compile for a machine: native gates, native connectivity."""
     return transpile(circuit, target=target, optimization_level=level, seed_transpiler=seed)
+
+
+def compile_to_run(circuit: QuantumCircuit, machine: Machine, level: int, seed: int) -> QuantumCircuit:
+    """Compile for a machine and put the circuit on its qubits, as the machine numbers them."""
+    target = machine.target_for(circuit.num_qubits)
+    compiled = compile_circuit(circuit, target, level, seed)
+    if target is machine.whole:
+        return compiled
+    on_machine = QuantumCircuit(machine.whole.num_qubits, name=circuit.name)
+    on_machine.add_bits(compiled.clbits)
+    for register in compiled.cregs:
+        on_machine.add_register(register)
+    on_machine.compose(compiled, machine.qubits, compiled.clbits, inplace=True)
+    return on_machine
 
 
 def measure_figures(circuit: QuantumCircuit, target: Target) -> Figures:
