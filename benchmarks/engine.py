@@ -66,7 +66,7 @@ class Batched:
         tables = Tables(
             circuits.width, circuits.depth, scenario.service, circuits.esp, scenario.workload.shots
         )
-        self._cloud = BatchedCloud(scenario.fleet, tables, EPISODES, scenario.longest)
+        self._cloud = BatchedCloud(tables, EPISODES, scenario.longest)
         self._all = np.arange(EPISODES)
 
     def __call__(self) -> int:

@@ -17,6 +17,7 @@ from qexp.algo.checkpoint import drop_memories
 from qexp.algo.config import Training
 from qexp.backend.fleet import FleetSource
 from qexp.build import make
+from qexp.env.random_fleets import random_fleets
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
 from qexp.evaluate import evaluate
@@ -63,6 +64,8 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
     if algo != "none":
         scenario.check_training()
         training_config = make(resolved["algo"], Training)
+        if training_config.fleet_randomisation:
+            random_fleets(scenario, resolved["seed"], 1)  # if one can be made, all can
     if scenario.longest < scenario.tasks:
         console.print(f"note: env.tasks={scenario.tasks}, but no subset has more than {scenario.longest}")
     schedulers = _schedulers(resolved, algo)
@@ -176,6 +179,10 @@ def _train(
     """Train, and export the policy to the run folder."""
     from qexp.env.placement_vector import PlacementVectorEnv
 
+    def make_vector_env(num_envs: int) -> PlacementVectorEnv:
+        fleets = random_fleets(scenario, identity.seed) if config.fleet_randomisation else ()
+        return PlacementVectorEnv(scenario, num_envs, fleets)
+
     with training_progress(config.env_steps, config.seconds, console) as advance:
         from qexp.algo.train import train  # imports Ray and Torch: long enough to show the bar before
 
@@ -186,7 +193,7 @@ def _train(
 
         training = train(
             config,
-            make_vector_env=lambda num_envs: PlacementVectorEnv(scenario, num_envs),
+            make_vector_env=make_vector_env,
             seed=identity.seed,
             folder=folder,
             on_iteration=on_iteration,

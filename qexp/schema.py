@@ -176,6 +176,14 @@ def _contradictions(resolved: Mapping[str, Any]) -> Iterator[str]:
         yield "scheduler.path: needs the folder of a policy bundle, or of the run that trained it"
     if algo != "none" and resolved["env"].get("observation") == "flat":
         yield f"env.observation=flat with algo={algo}: the placement network reads env.observation=dict"
+    if resolved["algo"].get("fleet_randomisation"):
+        if (env := option_of(resolved, "env")) != "placement":
+            yield f"algo.fleet_randomisation with env={env}: only env=placement has fleets"
+        elif option_of(resolved, "env/workload") == "csv":
+            yield (
+                "algo.fleet_randomisation with env/workload=csv: the file has circuits for its own machines "
+                "only; use env/workload=qce or mqt50"
+            )
     known = [name for name in REGISTRY["scheduler"] if name != "policy"]
     for name in resolved["eval"]["baselines"]:
         if name not in known:

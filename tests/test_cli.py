@@ -77,6 +77,17 @@ REFUSED = {
     "policy with training": (["algo=dqn", "scheduler.path=policy"], ["scheduler.path", "algo=dqn"]),
     "training without end": (["algo=a2c", "algo.env_steps=null"], ["algo.env_steps", "algo.seconds"]),
     "training on the flat layout": (["algo=a2c", "env.observation=flat"], ["env.observation=flat"]),
+    "random fleets for a file of circuits": (
+        [
+            *("algo=a2c", "algo.fleet_randomisation=true"),
+            *("env/workload=csv", "env.workload.path=tasks.csv", "eval.episodes=1"),
+        ],
+        ["algo.fleet_randomisation", "env/workload=csv"],
+    ),
+    "random fleets like one without logarithms": (
+        ["backend=file", "backend.path=zero.yaml", "algo=dqn", "algo.fleet_randomisation=true"],
+        ["backend: cannot imitate 'beta': its readout_error is 0"],
+    ),
     "path that is no bundle": (["scheduler=policy", "scheduler.path=nowhere"], ["scheduler.path", "nowhere"]),
     "no circuits left": (["env.workload.min_width=28"], ["env.workload.min_width", "env.workload.max_width"]),
     "unknown family": (["env.workload.families=[gzh]"], ["env.workload.families", "'gzh'", "ghz"]),
@@ -104,6 +115,9 @@ def inputs(tmp_path: Path, qexp) -> Path:
     """A folder with a good fleet file and a good dataset, which is also the current one."""
     folder = Path.cwd()
     (folder / "mine.yaml").write_text(FLEET, encoding="utf-8")
+    (folder / "zero.yaml").write_text(
+        FLEET.replace("readout_error: 0.02", "readout_error: 0.0"), encoding="utf-8"
+    )
     (folder / "tasks.csv").write_text(TASKS, encoding="utf-8")
     return folder
 
@@ -161,7 +175,7 @@ def test_malformed_files_are_refused_with_file_and_place(name, old, new, pattern
 def test_a_chosen_run_folder_is_not_left_behind_either(argument, qexp, inputs, tmp_path):
     for run in (tmp_path / "run", inputs / "some" / "deep" / "run"):
         assert_refused(qexp(argument, "tracking=off", f"hydra.run.dir={run}"))
-    assert sorted(path.name for path in inputs.iterdir()) == ["mine.yaml", "tasks.csv"]
+    assert sorted(path.name for path in inputs.iterdir()) == ["mine.yaml", "tasks.csv", "zero.yaml"]
     assert not (tmp_path / "run").exists()
 
 

@@ -290,8 +290,10 @@ def test_the_same_seed_gives_the_same_leaderboard(trained, tmp_path):
         assert (tmp_path / "run" / name).read_bytes() == (trained.folder / name).read_bytes()
 
 
-def test_dqn_trains_under_its_own_name(tmp_path):
+@pytest.mark.parametrize("random_fleets", [False, True])
+def test_dqn_trains_under_its_own_name(tmp_path, random_fleets):
     qexp(
+        f"algo.fleet_randomisation={str(random_fleets).lower()}",
         *("algo=dqn", "algo.env_steps=4000", "algo.learning_starts=500", "algo.steps_per_iteration=1000"),
         *("algo.num_envs=8", "algo.target_update=1000", *QUICK, "hydra.run.dir=run"),
         cwd=tmp_path,
@@ -299,7 +301,10 @@ def test_dqn_trains_under_its_own_name(tmp_path):
     result = result_of(tmp_path / "run")
     assert {row["scheduler"] for row in result["leaderboard"]} == {"dqn", "mct"}
     assert result["training"]["env_steps"] >= 4000
-    assert load_policy(tmp_path / "run").algorithm == "dqn"
+    policy = load_policy(tmp_path / "run")
+    assert (policy.algorithm, policy.description["fleet_randomisation"]) == ("dqn", random_fleets)
+    tasks = pd.read_csv(tmp_path / "run" / "tasks.csv")  # whatever it was trained on, five machines are used
+    assert set(tasks["node"]) <= {"washington", "kolkata", "hanoi", "perth", "lagos"}
     history = pd.read_csv(tmp_path / "run" / "training.csv")
     assert history["q_loss"].notna().any()
 

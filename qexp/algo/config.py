@@ -40,6 +40,7 @@ class Training:
     hidden: Count
     prior: NonNegative
     checkpoint_every: Count
+    fleet_randomisation: bool = False
 
     def __post_init__(self) -> None:
         Budget(self.env_steps, self.seconds)

@@ -25,7 +25,9 @@ SUPPORT = "support"
 
 
 class PlacementModule(TorchRLModule):
-    """A placement network that reads the observation's ``task``, ``nodes`` and ``action_mask``.
+    """A placement network that reads the observation's ``task``, ``nodes``, ``action_mask`` and ``present``.
+
+    The last is there where fleets of different sizes are padded.
 
     Its weights sit under ``network.`` in the module's state: that part of a checkpoint is the policy.
     ``model_config["architecture"]`` holds the fields of `Architecture`, ``model_config["sigma0"]`` the
@@ -46,7 +48,7 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
 
     def _policy(self, observation: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         mask = observation["action_mask"]
-        scores, values = self.network(observation["task"], observation["nodes"], mask)
+        scores, values = self.network(*_input(observation))
         return scores.masked_fill(mask == 0, MASKED_LOGIT), values
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
@@ -76,9 +78,18 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
         return values
 
 
+def _input(observation: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    return (
+        observation["task"],
+        observation["nodes"],
+        observation["action_mask"],
+        observation.get("present"),
+    )
+
+
 def _values(network: Any, observation: dict[str, Tensor]) -> dict[str, Tensor]:
     mask = observation["action_mask"]
-    outputs, _ = network.outputs(observation["task"], observation["nodes"], mask, with_value=False)
+    outputs, _ = network.outputs(*_input(observation), with_value=False)
     return {QF_PREDS: network.expected(outputs).masked_fill(mask == 0, -torch.inf), QF_LOGITS: outputs}
 
 
@@ -130,10 +141,7 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
             with noise(self.target_network):
                 target_next = _values(self.target_network, following)
         with noise(self.network):
-            observation = batch[Columns.OBS]
-            outputs = self.network.outputs(
-                observation["task"], observation["nodes"], observation["action_mask"], with_value=False
-            )[0]
+            outputs = self.network.outputs(*_input(batch[Columns.OBS]), with_value=False)[0]
         passed: dict[str, Tensor] = {**online_next, QF_TARGET_NEXT_PREDS: target_next[QF_PREDS]}
         if self.network.architecture.atoms == 0:
             return {QF_PREDS: outputs[..., 0], **passed}

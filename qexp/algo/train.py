@@ -92,6 +92,7 @@ def train(
     metadata = {
         **(bundle_metadata or {}),
         "algorithm": type(config).__name__.lower(),
+        "fleet_randomisation": config.fleet_randomisation,
         "architecture": architecture.as_dict(),
     }
     threads = torch.get_num_threads()

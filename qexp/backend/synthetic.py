@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from qexp.backend.fleet import Calibration, Fleet, FleetSource, QNode, load_fleet
+from qexp.errors import InputError
 from qexp.option import option
 from qexp.state import Floats
 
@@ -22,11 +24,7 @@ WORST = 0.5
 class Synthetic(FleetSource):
     """Machines drawn at random from what a real fleet's are like.
 
-    Each takes after a machine drawn uniformly from the fleet, whose compiled circuits stand for its own, and
-    has half to all of that machine's qubits. CLOPS, coherence times and errors are drawn from a normal
-    distribution of their logarithms with the fleet's means and covariances, so that what goes together there
-    goes together here. The first machine has as many qubits as the widest: whatever circuit fits the real
-    fleet fits this one.
+    See `imitate` for how.
 
     Attributes:
         machines: How many.
@@ -40,23 +38,48 @@ class Synthetic(FleetSource):
 
     def load(self) -> Fleet:
         """Draw the fleet, see `FleetSource.load`."""
-        real = load_fleet(self.like, "backend.like").nodes
-        logs = np.log([_figures(node) for node in real])
-        mean = logs.mean(axis=0)
-        spread = (logs - mean) / np.sqrt(max(len(real) - 1, 1))
-        nodes = []
-        for index in range(self.machines):
-            rng = np.random.default_rng([self.seed, index])
-            chosen = real[rng.integers(len(real))]
-            share = rng.uniform(0.5, 1.0)
-            drawn = np.exp(mean + rng.standard_normal(len(real)) @ spread)
-            if index == 0:
-                chosen, share = max(real, key=lambda node: node.qubits), 1.0
-            nodes.append(_node(f"s{index:03d}", chosen, share, drawn))
-        return Fleet(f"synthetic{self.machines}", tuple(nodes))
+        real = load_fleet(self.like, "backend.like")
+        return imitate(real, self.machines, [self.seed], "backend.like")
 
 
-def _figures(node: QNode) -> list[float]:
+def imitate(fleet: Fleet, machines: int, seed: Sequence[int], key: str) -> Fleet:
+    """Draw a fleet like another.
+
+    Each machine takes after one drawn uniformly from the other fleet, whose compiled circuits stand for its
+    own, and has half to all of that machine's qubits. CLOPS, coherence times and errors are drawn from a
+    normal distribution of their logarithms with the fleet's means and covariances, so that what goes together
+    there goes together here. The first machine has as many qubits as the widest: whatever circuit fits that
+    one fits this one.
+
+    Args:
+        fleet: What to imitate.
+        machines: How many to draw.
+        seed: Of the drawing; a larger fleet of the same seed begins with the machines of a smaller one.
+        key: What the user chose the other fleet by.
+
+    Raises:
+        InputError: A figure of the other fleet has no logarithm.
+    """
+    real = fleet.nodes
+    logs = np.log([_figures(node, key) for node in real])
+    mean = logs.mean(axis=0)
+    spread = (logs - mean) / np.sqrt(max(len(real) - 1, 1))
+    nodes = []
+    for index in range(machines):
+        rng = np.random.default_rng([*seed, index])
+        chosen = real[rng.integers(len(real))]
+        share = rng.uniform(0.5, 1.0)
+        drawn = np.exp(mean + rng.standard_normal(len(real)) @ spread)
+        if index == 0:
+            chosen, share = max(real, key=lambda node: node.qubits), 1.0
+        nodes.append(_node(f"s{index:03d}", chosen, share, drawn))
+    return Fleet(f"synthetic{machines}", tuple(nodes))
+
+
+def _figures(node: QNode, key: str) -> list[float]:
+    for name in FIGURES:
+        if (value := getattr(node.calibration, name)) <= 0:
+            raise InputError(f"{key}: cannot imitate {node.name!r}: its {name} is {value:g}, not above 0")
     return [node.clops, *(getattr(node.calibration, name) for name in FIGURES)]
 
 

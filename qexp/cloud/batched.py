@@ -6,7 +6,7 @@ the same timelines to the last bit; a property test compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,24 @@ class Tables:
     service: Floats
     esp: Floats
     shots: int
+
+    @classmethod
+    def joined(cls, parts: Sequence[Tables]) -> Tables:
+        """Return the rows of several fleets' tables in one: small fleets are padded, nothing fits there."""
+        nodes = max(part.service.shape[1] for part in parts)
+        return cls(
+            np.concatenate([part.width for part in parts]),
+            np.concatenate([part.depth for part in parts]),
+            np.concatenate([padded(part.service, nodes, np.inf) for part in parts]),
+            np.concatenate([padded(part.esp, nodes, 0.0) for part in parts]),
+            parts[0].shots,
+        )
+
+
+def padded(table: np.ndarray, nodes: int, value: float) -> np.ndarray:
+    """Return a table ``[circuits, nodes, ...]`` with as many nodes as wanted, the new ones of one value."""
+    new = np.full((len(table), nodes - table.shape[1], *table.shape[2:]), value, dtype=table.dtype)
+    return np.concatenate([table, new], axis=1)
 
 
 @dataclass(slots=True)
@@ -79,7 +97,6 @@ class BatchedCloud:
 
     def __init__(
         self,
-        fleet: Fleet,
         tables: Tables,
         episodes: int,
         tasks: int,
@@ -89,8 +106,8 @@ class BatchedCloud:
         max_refusals: int = 1000,
         initial_backlog: float = 0.0,
     ) -> None:
-        nodes = len(fleet)
-        self._fleet, self._tables = fleet, tables
+        nodes = tables.service.shape[1]
+        self._tables = tables
         self._mask, self._delay = mask, rescheduling_delay
         self._max_refusals, self._backlog = max_refusals, initial_backlog
         self._each = np.arange(episodes)
@@ -262,12 +279,12 @@ class BatchedCloud:
             mask=service < np.inf if self._mask else np.ones_like(service, dtype=bool),
         )
 
-    def node_state(self) -> NodeState:
-        """Return the nodes of each episode at its decision."""
+    def node_state(self, fleet: Fleet) -> NodeState:
+        """Return the nodes of each episode at its decision, in episodes that all play on one fleet."""
         return NodeState(
-            qubits=self._fleet.qubits,
-            clops=self._fleet.clops,
-            readout_error=self._fleet.readout_error,
+            qubits=fleet.qubits,
+            clops=fleet.clops,
+            readout_error=fleet.readout_error,
             free_at=self.free_at,
             pending=self.pending,
             refusals=self.refusals,

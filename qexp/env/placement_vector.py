@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from qexp.cloud.batched import BatchedCloud, Tables
+from qexp.cloud.batched import NEVER, BatchedCloud, Tables
 from qexp.env.observation import LockstepObserver, Observation, observation_space
 from qexp.env.reward.reward import Outcome
 from qexp.env.scenario import Scenario
+from qexp.errors import InputError
 from qexp.state import Bools, Floats, Ints
 
 
@@ -23,26 +24,38 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
     Autoreset is Gymnasium's NEXT_STEP: the step after an episode's last one ignores its action, gives
     reward 0 and the first observation of a new episode. ``reset(seed=s)`` reproduces all episodes.
 
+    With ``fleets``, every episode plays on one of them, drawn at random, instead of the scenario's. Small
+    ones are padded to the largest, with nodes of zeros that may not be chosen; ``present`` in the
+    observation, int8 ``(nodes,)``, is 0 for those. All else is as in an environment of that fleet alone.
+
     The step that ends an episode reports its ``total_completion_time`` (seconds, rescheduling delays
     included) and ``reschedules`` in ``infos``, with Gymnasium's ``_name`` masks.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 - Gymnasium's API
 
-    def __init__(self, scenario: Scenario, num_envs: int = 1) -> None:
+    def __init__(self, scenario: Scenario, num_envs: int = 1, fleets: Sequence[Scenario] = ()) -> None:
+        """Create an environment.
+
+        Args:
+            scenario: The placement problem.
+            num_envs: Episodes at once.
+            fleets: The same problem on each of several fleets, as `random_fleets` makes them.
+
+        Raises:
+            InputError: The observation of random fleets is to be flat.
+        """
+        if fleets and scenario.observation == "flat":
+            raise InputError("env.observation=flat: episodes on random fleets need env.observation=dict")
         self.scenario = scenario
         self.num_envs = num_envs
-        self.single_observation_space = observation_space(scenario)
-        self.single_action_space = Discrete(len(scenario.fleet))
+        largest = max((len(each.fleet) for each in fleets), default=None)
+        self.single_observation_space = observation_space(scenario, largest)
+        self.single_action_space = Discrete(largest or len(scenario.fleet))
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        circuits = scenario.circuits
-        tables = Tables(
-            circuits.width, circuits.depth, scenario.service, circuits.esp, scenario.workload.shots
-        )
         self.cloud = BatchedCloud(
-            scenario.fleet,
-            tables,
+            Tables.joined([_tables(each) for each in fleets]) if fleets else _tables(scenario),
             num_envs,
             scenario.longest,
             mask=scenario.mask,
@@ -50,7 +63,7 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
             max_refusals=scenario.max_refusals,
             initial_backlog=scenario.initial_backlog,
         )
-        self._observer = LockstepObserver(scenario)
+        self._observer = LockstepObserver(scenario, fleets)
         self._total = np.zeros(num_envs)
         self._over = np.zeros(num_envs, dtype=bool)
 
@@ -113,9 +126,21 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _begin(self, which: Ints) -> None:
         batch = self.scenario.draw(self.np_random, len(which))
-        self.cloud.begin(which, batch.rows, batch.arrival)
+        present = self._observer.present
+        if present is None:
+            self.cloud.begin(which, batch.rows, batch.arrival)
+        else:
+            fleet = self.np_random.integers(len(present), size=len(which))
+            first = fleet[:, None] * len(self.scenario.circuits.names)
+            self.cloud.begin(which, batch.rows + first, batch.arrival)
+            self.cloud.free_at[which] = np.where(present[fleet], self.cloud.free_at[which], NEVER)
         self._total[which] = 0.0
         self._over[which] = False
 
     def _observe(self) -> Observation:
         return self._observer.observe(self.cloud)
+
+
+def _tables(scenario: Scenario) -> Tables:
+    circuits = scenario.circuits
+    return Tables(circuits.width, circuits.depth, scenario.service, circuits.esp, scenario.workload.shots)

@@ -11,7 +11,8 @@ they are computed once per circuit, and the rest is written over a copy of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def placement_features(task: TaskState, nodes: NodeState) -> tuple[Float32s, Flo
         circuit = _of_circuits(task, nodes)
         now, reschedules, remaining = (np.asarray(x).T for x in (now, reschedules, remaining))
     return at_moment(
-        CircuitFeatures(circuit.task.copy(), circuit.nodes.copy(), circuit.fits, circuit.service),
+        replace(circuit, task=circuit.task.copy(), nodes=circuit.nodes.copy()),
         now=now,
         reschedules=reschedules,
         remaining=remaining,
@@ -101,12 +102,14 @@ class CircuitFeatures:
         fits: 1 where the task may be placed, 0 elsewhere, ``[nodes, ...]``: with the nodes first, arithmetic
             and reductions over nodes run along the whole batch.
         service: Seconds; `_FAR` where the task may not be placed, ``[nodes, ...]``.
+        machines: Number of nodes, padding not counted, ``[...]``.
     """
 
     task: Float32s
     nodes: Float32s
     fits: Float32s
     service: Float32s
+    machines: Float32s
 
     def take(self, rows: Ints) -> CircuitFeatures:
         """Return a copy of the features of some of the circuits, by their index, ``[batch]``."""
@@ -115,6 +118,25 @@ class CircuitFeatures:
             self.nodes.take(rows, axis=0),
             self.fits.take(rows, axis=-1),
             self.service.take(rows, axis=-1),
+            self.machines.take(rows),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[CircuitFeatures]) -> CircuitFeatures:
+        """Return several fleets' circuits in one batch: small fleets are padded, with nodes of zeros."""
+        nodes = max(len(part.fits) for part in parts)
+
+        def pad(table: Float32s, axis: int, value: np.float32 = _ZERO) -> Float32s:
+            widths = [(0, nodes - table.shape[axis] if a == axis else 0) for a in range(table.ndim)]
+            return np.pad(table, widths, constant_values=value)
+
+        return cls(
+            np.concatenate([part.task for part in parts]),
+            np.concatenate([pad(part.nodes, 1) for part in parts]),
+            # In this order of memory, or taking some of the circuits would copy all of them first.
+            np.ascontiguousarray(np.concatenate([pad(part.fits, 0) for part in parts], axis=1)),
+            np.ascontiguousarray(np.concatenate([pad(part.service, 0, _FAR) for part in parts], axis=1)),
+            np.concatenate([part.machines for part in parts]),
         )
 
 
@@ -151,7 +173,8 @@ def circuit_features(
     per_node[8] = fits * (size - np.log2(width)[..., None] / LOG_SCALE).T
     node[..., 12] = np.maximum(np.log(clops / clops.mean()), -LIMIT)
     node[..., 13] = size
-    return CircuitFeatures(np.minimum(task, LIMIT), node, fits, seconds)
+    machines = np.full(service.shape[:-1], len(fits), dtype=np.float32)
+    return CircuitFeatures(np.minimum(task, LIMIT), node, fits, seconds, machines)
 
 
 def _of_circuits(task: TaskState, nodes: NodeState) -> CircuitFeatures:
@@ -228,7 +251,7 @@ def at_moment(
     finish -= best_finish
     finish *= fits
     table[0, last] = remaining * (LINEAR_SCALE / COUNT_SCALE)
-    table[1, last] = np.add.reduce(backlog) / last
+    table[1, last] = np.add.reduce(backlog) / circuit.machines
     table[2, last] = np.maximum.reduce(backlog)
     table *= _PER_SECOND
     np.minimum(table, _LIMIT, out=table)

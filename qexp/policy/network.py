@@ -95,7 +95,9 @@ class PlacementNetwork(nn.Module):
         self.register_buffer("support", torch.from_numpy(support), persistent=False)
         self.register_buffer("tilt", torch.from_numpy(tilt), persistent=False)
 
-    def forward(self, task: Tensor, nodes: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, task: Tensor, nodes: Tensor, mask: Tensor | None = None, present: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Score every node.
 
         Args:
@@ -103,11 +105,13 @@ class PlacementNetwork(nn.Module):
             nodes: Node features, ``[batch, nodes, node_features]``.
             mask: Allowed nodes, ``[batch, nodes]``; only dueling networks look at it, to centre their
                 advantages over nodes that can be chosen. None means all.
+            present: 1 where there is a node, 0 where a batch of fleets of different sizes is padded,
+                ``[batch, nodes]``. None means that there is no padding.
 
         Returns:
             Scores ``[batch, nodes]`` (logits, or action values) and the state's value ``[batch]``.
         """
-        scores, values = self.outputs(task, nodes, mask)
+        scores, values = self.outputs(task, nodes, mask, present)
         assert values is not None
         return self.expected(scores), self.expected(values)
 
@@ -118,7 +122,13 @@ class PlacementNetwork(nn.Module):
         return outputs.softmax(-1) @ self.support
 
     def outputs(
-        self, task: Tensor, nodes: Tensor, mask: Tensor | None = None, *, with_value: bool = True
+        self,
+        task: Tensor,
+        nodes: Tensor,
+        mask: Tensor | None = None,
+        present: Tensor | None = None,
+        *,
+        with_value: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
         """Compute what scores and value are made of; arguments as for calling the network.
 
@@ -126,6 +136,7 @@ class PlacementNetwork(nn.Module):
             task: See `forward`.
             nodes: See `forward`.
             mask: See `forward`.
+            present: See `forward`.
             with_value: Whether the state's value is wanted; dueling networks need it in any case.
 
         Returns:
@@ -134,7 +145,13 @@ class PlacementNetwork(nn.Module):
         """
         embedded = torch.relu(self.embed_node(nodes) + self.embed_task(task)[:, None])
         embedded = torch.relu(self.embed_2(embedded))
-        pooled = torch.cat([embedded.mean(dim=1), embedded.amax(dim=1)], dim=-1)
+        if present is None:
+            mean = embedded.mean(dim=1)
+        else:
+            there = present[..., None].to(embedded.dtype)
+            embedded = embedded * there  # none is negative, so a zero is never more than the maximum
+            mean = embedded.sum(dim=1) / there.sum(dim=1)
+        pooled = torch.cat([mean, embedded.amax(dim=1)], dim=-1)
         hidden = torch.relu(self.score_node(embedded) + self.score_pool(pooled)[:, None])
         prior = -self.architecture.prior * nodes[..., self.architecture.prior_feature, None]
         scores = self.score_out(hidden) + prior * self.tilt
@@ -144,6 +161,6 @@ class PlacementNetwork(nn.Module):
         if self.architecture.dueling:
             # Per atom: a mean over atoms, or a value of one number, would cancel in the softmax.
             allowed = torch.ones_like(scores[..., :1]) if mask is None else mask[..., None].to(scores.dtype)
-            mean = (scores * allowed).sum(-2, keepdim=True) / allowed.sum(-2, keepdim=True).clamp(min=1)
-            scores = values[:, None] + scores - mean
+            total = (scores * allowed).sum(-2, keepdim=True)
+            scores = values[:, None] + scores - total / allowed.sum(-2, keepdim=True).clamp(min=1)
         return scores, values

@@ -13,6 +13,7 @@ from toys import DelayedCosts
 from qexp.algo.checkpoint import drop_memories, newest_checkpoint
 from qexp.algo.config import A2C, DQN
 from qexp.env.placement_vector import PlacementVectorEnv
+from qexp.env.random_fleets import random_fleets
 
 BATCH = 25 * 16
 ON_A2C = {**SMALL_A2C, "num_envs": 16, "rollout_length": 25}
@@ -30,6 +31,7 @@ ON_DQN = {
 }
 CONFIGS = {
     "a2c": A2C(env_steps=8 * BATCH, checkpoint_every=3, **ON_A2C),
+    "a2c-random-fleets": A2C(env_steps=8 * BATCH, checkpoint_every=3, fleet_randomisation=True, **ON_A2C),
     "dqn": DQN(env_steps=8 * 600, checkpoint_every=3, **ON_DQN),
     "dqn-noisy-distributional": DQN(
         env_steps=8 * 600, checkpoint_every=3, distributional=True, noisy=True, **ON_DQN
@@ -59,10 +61,12 @@ def without_clock(history):
 @pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_resumed_training_ends_as_one_that_was_never_stopped(name, qce25, tmp_path):
-    def make(num_envs):
-        return PlacementVectorEnv(qce25, num_envs)
-
     config = CONFIGS[name]
+
+    def make(num_envs):
+        fleets = random_fleets(qce25, 0, 20) if config.fleet_randomisation else ()
+        return PlacementVectorEnv(qce25, num_envs, fleets)
+
     whole = run(config, tmp_path / "whole", make=make)
     folder = tmp_path / "parts"
     # Stopped with the 5th iteration: that, and the 4th, are lost; and once more after the 6th.

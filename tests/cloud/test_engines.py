@@ -104,14 +104,14 @@ def test_engines_agree_task_by_task(problem):
         np.concatenate([e.esp for e in episodes]),
         1024,
     )
-    batched = BatchedCloud(fleet, tables, len(episodes), tasks, **rules)
+    batched = BatchedCloud(tables, len(episodes), tasks, **rules)
     batched.begin(np.arange(len(episodes)), rows, np.stack([e.arrival for e in episodes]))
     over = np.zeros(len(episodes), dtype=bool)
     for step in range(tasks * 6):
         for b in np.flatnonzero(~over):
             assert reference[b].waiting.index == batched.task[b]
             assert_equal_fields(reference[b].task_state(), batched.task_state(), b, TASK_FIELDS)
-            assert_equal_fields(reference[b].node_state(), batched.node_state(), b, NODE_FIELDS)
+            assert_equal_fields(reference[b].node_state(), batched.node_state(fleet), b, NODE_FIELDS)
         chosen = np.array([d[step] for d in decisions])
         outcome = batched.place(chosen, ~over)
         for b in np.flatnonzero(~over):

@@ -96,6 +96,23 @@ def test_the_same_weights_serve_any_number_of_nodes(nodes):
     assert np.isfinite(value).all()
 
 
+@pytest.mark.parametrize(
+    "architecture", [{}, {"dueling": True}, {"dueling": True, "atoms": 5, "value_min": -2.0}]
+)
+def test_padding_changes_neither_scores_nor_value(architecture):
+    network = random_network(1, hidden=8, **architecture)
+    task, node = inputs(0, 3, 4)
+    present = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 0]], dtype=np.int8)
+    mask = present * np.array([1, 0, 1, 1], dtype=np.int8)
+    scores, value = in_torch(network, task, node, mask, present)
+    for row, nodes in enumerate([2, 4, 3]):
+        alone, its_value = in_torch(
+            network, task[row : row + 1], node[row : row + 1, :nodes], mask[row : row + 1, :nodes]
+        )
+        np.testing.assert_allclose(scores[row, :nodes], alone[0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(value[row], its_value[0], rtol=1e-5, atol=1e-5)
+
+
 def test_every_input_reaches_the_scores():
     network = random_network(3, hidden=32)
     task, node = inputs(0, 1, 4)
