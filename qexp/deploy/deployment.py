@@ -6,11 +6,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from qexp.deploy.executor import Executor
+from qexp.deploy.guard import Guard
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.state import Floats
 
 CLOCKS = ("real", "compressed", "immediate")
 
@@ -27,6 +30,8 @@ class Deployment(ABC):
         schedulers: Schedulers that place the same tasks in randomised blocks; empty for the run's own.
         block: Tasks per block: so many by one scheduler, then the same by the next, in random order.
         shadow: Whether to log what the other schedulers would have chosen, without acting on it.
+        settle: Seconds that a job may take to show up under its tag: so long an order whose fate is not known
+            is looked for before it is taken for lost.
         retries: How often a task is placed anew whose job was cancelled by others, refused or lost.
         patience: Seconds that a task waits for an open machine before it fails.
         seed: Of the tasks and of the order in blocks.
@@ -38,6 +43,7 @@ class Deployment(ABC):
     schedulers: list[str] = field(default_factory=list)
     block: Annotated[int, Field(ge=1)] = 25
     shadow: bool = False
+    settle: Annotated[float, Field(ge=0)] = 0.0
     retries: Annotated[int, Field(ge=0)] = 1
     patience: Annotated[float, Field(gt=0)] = 3600.0
     seed: Annotated[int, Field(ge=0)] = 0
@@ -45,6 +51,29 @@ class Deployment(ABC):
     def __post_init__(self) -> None:
         if self.clock not in CLOCKS:
             raise InputError(f"deploy.clock: expected one of {', '.join(CLOCKS)}, got {self.clock!r}")
+
+    def offsets(self, arrival: Floats) -> Floats:
+        """Return when tasks arrive on the campaign's clock, seconds after their segment began.
+
+        Args:
+            arrival: When they arrive in the environment, seconds, ascending.
+        """
+        return np.zeros_like(arrival) if self.clock == "immediate" else arrival
+
+    @property
+    def guard(self) -> Guard:
+        """What the campaign may cost; nothing costs anything unless the option says so."""
+        return Guard()
+
+    @property
+    def max_execution_seconds(self) -> float | None:
+        """Quantum seconds after which a machine is to stop a job, or None."""
+        return None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether anything may be submitted."""
+        return True
 
     @abstractmethod
     def executor(self, scenario: Scenario) -> Executor:

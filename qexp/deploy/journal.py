@@ -87,6 +87,7 @@ class Task:
         running: When it began to run.
         finished: When it was over.
         quantum_seconds: What was charged, seconds.
+        spent: What was charged, or may have been, for attempts before this one, seconds.
         counts: How often each bit string was measured.
         error: Why it failed.
     """
@@ -117,6 +118,7 @@ class Task:
     running: float | None = None
     finished: float | None = None
     quantum_seconds: float | None = None
+    spent: float = 0.0
     counts: dict[str, int] | None = None
     error: str | None = None
 
