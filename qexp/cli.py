@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from qexp.deploy.account import refuse_secrets
 from qexp.errors import InputError
 from qexp.messages import explain, help_text
 from qexp.resume import hydra_folder, own_config, run_dir
@@ -101,6 +102,7 @@ def main() -> int:
     jobs = _Jobs()
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
     try:
+        refuse_secrets(sys.argv[1:])
         # Hydra would print its own text and exit with 1; this makes it hand every exception to us instead.
         with _environment(FULL_ERROR, "1"), closed_at_the_end():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()

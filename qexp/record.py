@@ -42,12 +42,14 @@ class Result:
         leaderboard: One row per scheduler, best first.
         training: The training's figures, or None without training.
         mlflow_run_id: Where it was logged, or None.
+        deployment: What a campaign came to, or None without one.
     """
 
     folder: Path
     leaderboard: list[LeaderboardRow]
     training: TrainingResult | None
     mlflow_run_id: str | None
+    deployment: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ def write_files(result: Result, evaluation: Evaluation, identity: Identity, fold
         keys = ("env_steps", "seconds", "env_steps_per_second")
         training = {key: getattr(result.training, key) for key in keys}
     record = {"status": "COMPLETED", **asdict(identity), "mlflow_run_id": result.mlflow_run_id}
-    folder.write_json(RESULT_FILE, record | {"training": training, "leaderboard": rows})
+    record |= {"training": training, "deployment": result.deployment, "leaderboard": rows}
+    folder.write_json(RESULT_FILE, record)
 
 
 def write_plots(result: Result, evaluation: Evaluation, nodes: list[str], learned: str | None) -> None:
@@ -177,7 +180,7 @@ def write_failure(error: BaseException, identity: Identity, folder: RunFolder, t
     """Record that a run failed or was interrupted, and by what."""
     status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"  # MLflow's words
     record = {"status": status, **asdict(identity), "mlflow_run_id": tracker.run_id, "error": repr(error)}
-    folder.write_json(RESULT_FILE, record | {"training": None, "leaderboard": []})
+    folder.write_json(RESULT_FILE, record | {"training": None, "deployment": None, "leaderboard": []})
 
 
 def log_result(result: Result, tracker: Tracker, scenario: Scenario, *, decider: str, drawn: bool) -> None:

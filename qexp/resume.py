@@ -13,7 +13,7 @@ from yaml import YAMLError
 from qexp.algo.checkpoint import newest_checkpoint
 from qexp.errors import InputError
 from qexp.runfolder import CHECKPOINTS, COMPLETED, RUN_FILE, RunFolder
-from qexp.schema import config_hash, option_of, validate
+from qexp.schema import LIMITS, config_hash, option_of, validate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,8 +65,8 @@ def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str])
         raise InputError(f"resume={path}: config.yaml cannot be read: {error}") from error
     if not isinstance(config, DictConfig) or config_hash(validate(config)) != begun["config_hash"]:
         raise InputError(f"resume={path}: config.yaml was changed after the run began; start a new run")
-    if option_of(validate(config), "algo") == "none":
-        raise InputError(f"resume={path}: this run trains nothing; start it anew")
+    if {option_of(validate(config), group) for group in ("algo", "deploy")} == {"none"}:
+        raise InputError(f"resume={path}: this run trains nothing and deploys nothing; start it anew")
     for key in changed:
         OmegaConf.update(config, key, OmegaConf.select(command, key), merge=False, force_add=True)
     return config
@@ -78,10 +78,10 @@ def _changed(folder: str, overrides: Iterable[str]) -> Iterator[str]:
         key, _, _ = override.lstrip("+~").partition("=")
         if key in {"resume", "hydra.mode"}:  # Hydra adds the mode itself
             continue
-        if key.partition(".")[0] not in CHANGEABLE:
+        if key.partition(".")[0] not in CHANGEABLE and key not in {f"deploy.{limit}" for limit in LIMITS}:
             raise InputError(
                 f"{override} with resume={folder}: a run is resumed with its own configuration; "
-                f"only {' and '.join(CHANGEABLE)} may be given"
+                f"only {', '.join(CHANGEABLE)} and the limits of a campaign may be given"
             )
         yield key
 

@@ -18,6 +18,8 @@ from qexp.algo.config import Training
 from qexp.backend.fleet import FleetSource
 from qexp.build import make
 from qexp.env.random_fleets import random_fleets
+from qexp.deploy.conduct import Prepared, conduct, prepare
+from qexp.deploy.deployment import Deployment
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
 from qexp.evaluate import evaluate
@@ -72,6 +74,7 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
     learned = algo if algo != "none" else next((name for name in schedulers if name == "policy"), None)
     identity = Identity.of(resolved, fleet)
 
+    campaign = _campaign(resolved, scenario, console)
     begun = unfinished(folder, identity, console) if resume else {}
 
     training = None
@@ -109,7 +112,10 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
                 console.print(
                     verdict(rows, evaluation.episodes, learned), style="bold", highlight=False, soft_wrap=True
                 )
-            result = Result(folder.path, rows, training, tracker.run_id)
+            deployed = None
+            if campaign is not None:
+                deployed = conduct(campaign, _deployed(resolved, schedulers), folder.path, console)
+            result = Result(folder.path, rows, training, tracker.run_id, deployed)
             if resolved["plots"]:
                 write_plots(result, evaluation, fleet.names, learned)
             write_files(result, evaluation, identity, folder)
@@ -164,6 +170,28 @@ def _schedulers(resolved: Mapping[str, Any], algo: str) -> dict[str, Scheduler]:
         if name not in schedulers:
             schedulers[name] = REGISTRY["scheduler"][name]()
     return schedulers
+
+
+def _campaign(resolved: Mapping[str, Any], scenario: Scenario, console: Console) -> Prepared | None:
+    """Plan what is deployed, and say so, before anything takes time; None if nothing is."""
+    name = option_of(resolved, "deploy")
+    if name == "none":
+        return None
+    algo = option_of(resolved, "algo")
+    own = algo if algo != "none" else option_of(resolved, "scheduler")
+    # A policy goes by the name of what trained it, as on the leaderboard.
+    names = [own if scheduler == "policy" else scheduler for scheduler in resolved["deploy"]["schedulers"]]
+    deployment = make({**resolved["deploy"], "schedulers": names or [own]}, Deployment)
+    return prepare(deployment, scenario, console, name)
+
+
+def _deployed(resolved: Mapping[str, Any], schedulers: dict[str, Scheduler]) -> dict[str, Scheduler]:
+    """Return all schedulers that may place real tasks: those evaluated, and those that are only deployed."""
+    known = {name: scheduler for name, scheduler in schedulers.items() if name != "clairvoyant"}
+    for name in resolved["deploy"]["schedulers"]:
+        if name not in known and name != "policy":
+            known[name] = REGISTRY["scheduler"][name]()
+    return known
 
 
 def _train(

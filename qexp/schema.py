@@ -50,6 +50,7 @@ OPTION_MODULES = (
     "qexp.scheduler.policy",
     "qexp.algo.config",
     "qexp.deploy.none",
+    "qexp.deploy.simulator",
     "qexp.tracking",
 )
 
@@ -156,9 +157,14 @@ NO_RESULT = ("tracking", "ray", "sweep", "resume")
 """Root keys that say where and under what name a run happens, and change nothing of what it finds."""
 
 
+LIMITS = ("confirm", "max_jobs", "max_quantum_seconds", "patience")
+"""Keys of a campaign that say how far it may go, and may be changed when it is gone on with."""
+
+
 def config_hash(resolved: Mapping[str, Any]) -> str:
-    """Return the hash that identifies a resolved configuration, `NO_RESULT` left out."""
+    """Return the hash that identifies a resolved configuration, `NO_RESULT` and `LIMITS` left out."""
     relevant = {key: value for key, value in resolved.items() if key not in NO_RESULT}
+    relevant["deploy"] = {key: value for key, value in resolved["deploy"].items() if key not in LIMITS}
     return "sha256:" + sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
@@ -174,6 +180,7 @@ def _contradictions(resolved: Mapping[str, Any]) -> Iterator[str]:
         yield f"scheduler.path with algo={algo}: training makes its own policy; leave one of the two out"
     if algo == "none" and learned and resolved["scheduler"]["path"] is None:
         yield "scheduler.path: needs the folder of a policy bundle, or of the run that trained it"
+    yield from _deployment(resolved, algo, scheduler)
     if algo != "none" and resolved["env"].get("observation") == "flat":
         yield f"env.observation=flat with algo={algo}: the placement network reads env.observation=dict"
     if resolved["algo"].get("fleet_randomisation"):
@@ -194,6 +201,23 @@ def _fields(cls: type) -> dict[str, tuple[Any, dataclasses.Field[Any]]]:
     """Return type hint (with bounds) and field of every key a YAML file may set."""
     hints = get_type_hints(cls, include_extras=True)
     return {item.name: (hints[item.name], item) for item in settable(cls)}
+
+
+def _deployment(resolved: Mapping[str, Any], algo: str, scheduler: str) -> Iterator[str]:
+    known = set(REGISTRY["scheduler"]) - {"clairvoyant"}
+    deployed = option_of(resolved, "deploy")
+    if deployed == "none":
+        return
+    if option_of(resolved, "env") != "placement":
+        yield f"deploy={deployed} with env={option_of(resolved, 'env')}: only placements are deployed"
+    named = resolved["deploy"]["schedulers"]
+    for name in sorted(set(named) - known):
+        reason = "it knows the future, which no real cloud tells" if name == "clairvoyant" else "unknown"
+        yield f"deploy.schedulers: {name}: {reason}; choose among {', '.join(sorted(known))}"
+    if not named and algo == "none" and scheduler == "clairvoyant":
+        yield f"deploy={deployed} with scheduler=clairvoyant: it knows the future, which no real cloud tells"
+    if "policy" in named and algo == "none" and scheduler != "policy":
+        yield "deploy.schedulers: policy: needs scheduler=policy scheduler.path=... or a training algorithm"
 
 
 def _plain_type(hint: Any) -> Any:

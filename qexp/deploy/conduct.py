@@ -1,0 +1,179 @@
+"""One campaign from a run's point of view: begin it or go on with it, show it, and leave it in order."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from qexp.deploy.campaign import Campaign, StoppedError
+from qexp.deploy.deployment import Deployment
+from qexp.deploy.display import campaign_display, show_plan
+from qexp.deploy.executor import Executor, ExecutorError
+from qexp.deploy.guard import spent
+from qexp.deploy.journal import FILE, Journal
+from qexp.deploy.plan import Estimate, Segment, planned_tasks, segments
+from qexp.env.scenario import Scenario
+from qexp.errors import InputError
+from qexp.runfolder import relative
+from qexp.scheduler.scheduler import Scheduler
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A campaign that is planned and not begun.
+
+    Attributes:
+        deployment: The settings.
+        scenario: The placement problem.
+        plan: All segments.
+    """
+
+    deployment: Deployment
+    scenario: Scenario
+    plan: Sequence[Segment]
+
+
+def prepare(deployment: Deployment, scenario: Scenario, console: Console, executor: str) -> Prepared:
+    """Plan a campaign, refuse one that cannot keep its limits, and print what it will do.
+
+    Args:
+        deployment: The settings.
+        scenario: The placement problem.
+        console: Where to print.
+        executor: What it runs on, in a word.
+
+    Raises:
+        InputError: Its limits are too small for it, or its workload.
+    """
+    names = list(dict.fromkeys(deployment.schedulers))
+    plan = segments(scenario, deployment, names)
+    estimate, guard = Estimate.of(plan), deployment.guard
+    if guard.max_jobs is not None and estimate.jobs > guard.max_jobs:
+        raise InputError(
+            f"deploy.max_jobs={guard.max_jobs}: the campaign has {estimate.jobs} jobs "
+            f"(deploy.tasks={deployment.tasks} for each of {len(names)} schedulers)"
+        )
+    if guard.max_quantum_seconds is not None and estimate.least > guard.max_quantum_seconds:
+        raise InputError(
+            f"deploy.max_quantum_seconds={guard.max_quantum_seconds:g}: the campaign needs at least "
+            f"{estimate.least:.0f} s of quantum time by the estimate; lower deploy.tasks or raise the limit"
+        )
+    show_plan(plan, estimate, deployment, scenario.fleet, console, executor)
+    return Prepared(deployment, scenario, plan)
+
+
+def conduct(
+    prepared: Prepared, schedulers: Mapping[str, Scheduler], folder: Path, console: Console
+) -> dict[str, Any] | None:
+    """Run a campaign to its end; where the folder has one, go on with it.
+
+    Args:
+        prepared: The plan.
+        schedulers: All there are, by name.
+        folder: Run folder: the journal is or will be there.
+        console: Where to show how it goes.
+
+    Returns:
+        What to keep of it in the run's result, see `summary`; None if nothing may be submitted.
+
+    Raises:
+        InputError: It cannot begin or go on: the line says why, and how to.
+        KeyboardInterrupt: By the user; the journal is complete.
+    """
+    deployment, scenario = prepared.deployment, prepared.scenario
+    names = list(dict.fromkeys(deployment.schedulers))
+    shadows = {name: s for name, s in schedulers.items() if name not in names}
+    path = folder / FILE
+    if not deployment.confirmed:
+        console.print("nothing was submitted: deploy.confirm=true submits", style="bold", highlight=False)
+        return None
+    if not path.exists():
+        meta = {
+            "campaign": f"qexp-{secrets.token_hex(6)}",
+            "origin": time.time(),
+            "executor": type(deployment).__name__.lower(),
+            "schedulers": names,
+            "clock": deployment.clock,
+            "speed": deployment.speed,
+            "seed": deployment.seed,
+            "block": deployment.block,
+            "fleet": scenario.fleet.names,
+            "fleet_hash": scenario.fleet.hash,
+        }
+        Journal.create(path, planned_tasks(prepared.plan, deployment), meta).close()
+    with Journal(path) as journal, deployment.executor(scenario) as executor:
+        executor.start(_clock(journal, executor))
+        campaign = Campaign(
+            journal,
+            scenario,
+            prepared.plan,
+            schedulers,
+            executor,
+            deployment,
+            shadows if deployment.shadow else {},
+        )
+        try:
+            with campaign_display(campaign, console) as show:
+                campaign.on_change = show
+                campaign.run()
+        except KeyboardInterrupt:
+            _offer_to_cancel(campaign, console)
+            raise
+        except (StoppedError, ExecutorError) as error:
+            raise InputError(f"deploy: {error}; go on with resume={relative(folder)}") from error
+        return summary(journal, campaign)
+
+
+def _clock(journal: Journal, executor: Executor) -> float:
+    """Return what the campaign's clock shows: it ran on while jobs did, and else stood still."""
+    if executor.keeps_jobs:
+        return max(time.time() - float(journal.meta["origin"]), 0.0)
+    return journal.last_time
+
+
+def _offer_to_cancel(campaign: Campaign, console: Console) -> None:
+    """Ask whether to cancel what waits; another interrupt leaves at once."""
+    waiting = [task for task in campaign.tasks if task.job is not None and task.running is None]
+    waiting = [task for task in waiting if not task.state.final]
+    if not campaign.executor.keeps_jobs or not waiting:
+        return
+    console.print(f"{len(waiting)} jobs wait in queues; the journal is complete either way.")
+    if not (console.is_terminal and sys.stdin.isatty()):
+        console.print("they stay there: go on with resume=..., or cancel them with the vendor's tools")
+        return
+    if console.input("cancel them? [y/N] ").strip().lower() in {"y", "yes"}:
+        console.print(f"cancelled {campaign.cancel_queued()} of {len(waiting)}")
+
+
+def summary(journal: Journal, campaign: Campaign) -> dict[str, Any]:
+    """Return what a campaign came to: tasks by state, orders, quantum seconds, and times by scheduler."""
+    tasks = campaign.tasks
+    jobs, seconds = spent(tasks)
+    by_scheduler: dict[str, dict[str, Any]] = {}
+    for name in journal.meta["schedulers"]:
+        done = [t for t in tasks if t.scheduler == name and t.state == "done"]
+        times = [t.finished - t.arrival for t in done if t.finished is not None and t.arrival is not None]
+        by_scheduler[name] = {
+            "done": len(done),
+            "completion_time_mean": sum(times) / len(times) if times else None,
+            "total_completion_time": sum(times) if times else None,
+        }
+    return {
+        "campaign": journal.meta["campaign"],
+        "executor": journal.meta["executor"],
+        "tasks": dict(Counter(str(task.state) for task in tasks)),
+        "jobs": jobs,
+        "quantum_seconds": seconds,
+        "schedulers": by_scheduler,
+    }

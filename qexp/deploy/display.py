@@ -1,0 +1,119 @@
+"""What a person sees of a campaign: the plan before it, machines and queues while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from qexp.backend.fleet import Fleet
+from qexp.deploy.deployment import Deployment
+from qexp.deploy.guard import spent
+from qexp.deploy.journal import State
+from qexp.deploy.plan import Estimate, Segment
+from qexp.progress import QUIET_SECONDS
+
+if TYPE_CHECKING:
+    from qexp.deploy.campaign import Campaign
+
+SHOWN_MACHINES = 24
+REFRESH_SECONDS = 0.25
+
+
+def show_plan(
+    plan: Sequence[Segment],
+    estimate: Estimate,
+    deployment: Deployment,
+    fleet: Fleet,
+    console: Console,
+    executor: str,
+) -> None:
+    """Print what a campaign will do and may cost."""
+    names = list(dict.fromkeys(segment.scheduler for segment in plan))
+    blocks = len({segment.block for segment in plan})
+    guard = deployment.guard
+    table = Table(title=f"campaign on {executor}", title_justify="left", show_header=False)
+    table.add_row("schedulers", ", ".join(names) + (" and shadows" if deployment.shadow else ""))
+    table.add_row("tasks", f"{deployment.tasks} each, in {blocks} block{'s' if blocks > 1 else ''}")
+    table.add_row("jobs", f"{estimate.jobs}{_limit(guard.max_jobs)}")
+    seconds = f"{estimate.least:.0f} to {estimate.most:.0f} s{_limit(guard.max_quantum_seconds)}"
+    table.add_row("quantum time, estimated", seconds)
+    speed = f", {deployment.speed:g} times as fast" if deployment.clock == "compressed" else ""
+    table.add_row("clock", deployment.clock + speed)
+    shown = [f"{node.name} ({node.qubits})" for node in fleet.nodes[:SHOWN_MACHINES]]
+    more = len(fleet) - len(shown)
+    table.add_row("machines (qubits)", ", ".join(shown) + (f" and {more} more" if more > 0 else ""))
+    console.print(table)
+
+
+def _limit(limit: float | None) -> str:
+    return "" if limit is None else f" (limit {limit:g})"
+
+
+@contextmanager
+def campaign_display(campaign: Campaign, console: Console) -> Iterator[Callable[[Campaign], None]]:
+    """Show how a campaign goes; give the function to call when something may have changed.
+
+    On a terminal it is a table of machines that stays in place, elsewhere a line now and then.
+
+    Args:
+        campaign: The campaign.
+        console: Where to show it.
+    """
+    last = time.monotonic()
+    if not console.is_terminal:
+
+        def say(campaign: Campaign) -> None:
+            nonlocal last
+            if time.monotonic() - last > QUIET_SECONDS:
+                last = time.monotonic()
+                console.print(_line(campaign), soft_wrap=True, highlight=False)
+
+        yield say
+        console.print(_line(campaign), soft_wrap=True, highlight=False)
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        def draw(campaign: Campaign) -> None:
+            nonlocal last
+            if time.monotonic() - last > REFRESH_SECONDS:
+                last = time.monotonic()
+                live.update(_table(campaign), refresh=True)
+
+        yield draw
+    console.print(_line(campaign), soft_wrap=True, highlight=False)
+
+
+def _line(campaign: Campaign) -> str:
+    states = Counter(task.state for task in campaign.tasks)
+    over = sum(count for state, count in states.items() if state.final)
+    parts = [f"{count} {state}" for state, count in sorted(states.items()) if state is not State.PLANNED]
+    _, seconds = spent(campaign.tasks)
+    return (
+        f"campaign: {over} of {len(campaign.tasks)} tasks are over ({', '.join(parts) or 'none sent'}), "
+        f"{seconds:.0f} s of quantum time"
+    )
+
+
+def _table(campaign: Campaign) -> Group:
+    table = Table("machine", "status", "queue", "waiting", "running", "done", "not done", "quantum s")
+    for name in campaign.scenario.fleet.names[:SHOWN_MACHINES]:
+        tasks = [task for task in campaign.tasks if task.node == name]
+        states = Counter(task.state for task in tasks)
+        machine = campaign.machines.get(name)
+        running = states[State.RUNNING]
+        ended = states[State.FAILED] + states[State.CANCELLED]
+        waiting = sum(not task.state.final for task in tasks) - running
+        pending = "?" if machine is None or machine.pending is None else str(machine.pending)
+        seconds = sum(task.quantum_seconds or 0.0 for task in tasks)
+        status = "?" if machine is None else machine.status if machine.open else f"closed: {machine.status}"
+        figures = [waiting, running, states[State.DONE], ended]
+        table.add_row(name, status, pending, *map(str, figures), f"{seconds:.1f}")
+    return Group(Text(_line(campaign)), table)

@@ -1,0 +1,268 @@
+"""Whatever goes wrong, and wherever the process dies: no order is sent twice and no task is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cloud_in_memory import Crash, InMemory, Service
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qexp.deploy.campaign import Campaign, StoppedError
+from qexp.deploy.deployment import Deployment
+from qexp.deploy.executor import (
+    AccountError,
+    LaterError,
+    RefusedError,
+    UndecodableError,
+    UnreachableError,
+    UnsureError,
+)
+from qexp.deploy.guard import Guard, spent
+from qexp.deploy.journal import Journal, State
+from qexp.deploy.plan import planned_tasks, segments
+from qexp.deploy.simulator import Simulator
+from qexp.env.scenario import Scenario
+from qexp.scheduler.least_busy import LeastBusy
+from qexp.scheduler.mct import MCT
+
+SCHEDULERS = {"mct": MCT(), "least_busy": LeastBusy()}
+
+
+@dataclass
+class Limited(Simulator):
+    """Limits, which simulated machines have no need of."""
+
+    limits: Guard = field(default_factory=Guard)
+
+    @property
+    def guard(self) -> Guard:
+        return self.limits
+
+
+def make(scenario: Scenario, service: Service, folder: Path, deployment: Deployment) -> Campaign:
+    """Begin a campaign in a folder, or go on with the one that is there."""
+    plan = segments(scenario, deployment, list(SCHEDULERS))
+    path = folder / "journal.db"
+    if not path.exists():
+        Journal.create(path, planned_tasks(plan, deployment), {"campaign": "qexp-test"}).close()
+    executor = InMemory(service)
+    executor.start(service.now)
+    return Campaign(Journal(path), scenario, plan, SCHEDULERS, executor, deployment)
+
+
+def check(campaign: Campaign, service: Service) -> None:
+    """No tag was accepted twice, every task is over, and every job belongs to one."""
+    assert max(service.accepted.values(), default=0) <= 1
+    assert all(task.state.final for task in campaign.tasks)
+    done = [task for task in campaign.tasks if task.state is State.DONE]
+    assert {task.tag for task in done} <= set(service.accepted)
+    assert all(task.counts and task.running is not None and task.finished is not None for task in done)
+
+
+@pytest.fixture
+def service(qce25: Scenario) -> Service:
+    return Service(qce25.fleet.names)
+
+
+def once(where: str, error: Callable[[], BaseException], skip: int = 3) -> Callable[[str], None]:
+    """Go wrong at the fourth question of a kind, and never again."""
+    seen = {"count": 0}
+
+    def trouble(question: str) -> None:
+        if question == where:
+            seen["count"] += 1
+            if seen["count"] == skip + 1:
+                raise error()
+
+    return trouble
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_deaths_and_faults_at_random_moments(qce25: Scenario, tmp_path_factory, seed: int):
+    rng = np.random.default_rng(seed)
+    folder = tmp_path_factory.mktemp("campaign")
+    service = Service(qce25.fleet.names, hidden=float(rng.choice([0.0, 2.0])))
+    faults = {
+        "submit": [
+            lambda: UnsureError("reset"),
+            lambda: RefusedError("no"),
+            lambda: LaterError("429", 7.0),
+            Crash,
+        ],
+        "accepted": [lambda: UnsureError("503"), Crash],
+        "find": [lambda: UnreachableError("503"), Crash],
+        "poll": [lambda: UnreachableError("503"), Crash],
+        "machines": [lambda: UnreachableError("503"), Crash],
+        "counts": [lambda: UnreachableError("503"), Crash, lambda: UndecodableError("?")],
+        "wait": [Crash],
+    }
+
+    def trouble(question: str) -> None:
+        if question == "wait" and rng.random() < 0.05:
+            service.closed = set(
+                rng.choice(service.names, rng.integers(0, len(service.names) + 1), replace=False).tolist()
+            )
+        if question in faults and rng.random() < 0.08:
+            kinds = faults[question]
+            error = kinds[rng.integers(len(kinds))]()
+            raise error
+
+    service.trouble = trouble
+    deployment = Simulator(
+        tasks=6, block=3, retries=int(rng.choice([0, 1, 3])), settle=5.0, patience=1e6, clock="immediate"
+    )
+    campaign = make(qce25, service, folder, deployment)
+    for _ in range(500):
+        try:
+            campaign.run()
+            break
+        except Crash:
+            campaign.journal.close()
+            service.now += float(rng.choice([0.0, 1.0, 30.0]))
+            service.settle_queues()
+            campaign = make(qce25, service, folder, deployment)
+    check(campaign, service)
+    campaign.journal.close()
+
+
+@pytest.mark.parametrize("where", ["submit", "accepted"])
+def test_an_order_of_unknown_fate_is_looked_up_before_it_is_repeated(qce25, service, tmp_path, where):
+    service.trouble = once(where, lambda: UnsureError("the connection was reset"))
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=6, settle=2.0))
+    campaign.run()
+    check(campaign, service)
+    assert all(task.state is State.DONE and task.attempt == 1 for task in campaign.tasks)
+    states = [event[3] for event in campaign.journal.events()]
+    assert states.count("unknown") == 1
+
+
+def test_a_pause_the_service_asks_for_is_kept(qce25, service, tmp_path):
+    paused = {}
+
+    def trouble(question: str) -> None:
+        if question != "submit":
+            return
+        if not paused:
+            paused["at"] = service.now
+            raise LaterError("too many requests", 20.0)
+        assert service.now >= paused["at"] + 20.0
+
+    service.trouble = trouble
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=3, clock="immediate"))
+    campaign.run()
+    check(campaign, service)
+
+
+def test_a_refused_account_stops_the_campaign_and_it_goes_on_later(qce25, service, tmp_path):
+    service.trouble = once("submit", lambda: AccountError("the account was refused"))
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=6))
+    with pytest.raises(StoppedError, match="the account was refused"):
+        campaign.run()
+    assert not any(task.state is State.SUBMITTING for task in campaign.journal.tasks())
+    campaign.journal.close()
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=6))
+    campaign.run()
+    check(campaign, service)
+
+
+def test_a_machine_in_maintenance_gets_no_order(qce25, service, tmp_path):
+    service.closed = {"hanoi", "kolkata", "washington"}
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=10, patience=30.0))
+    campaign.run()
+    check(campaign, service)
+    for task in campaign.tasks:
+        if task.width > 7:
+            assert (task.state, task.node) == (State.FAILED, None)
+            assert "deploy.patience" in task.error
+        else:
+            assert task.node in {"perth", "lagos"}
+
+
+@pytest.mark.parametrize(("retries", "ending"), [(0, State.CANCELLED), (1, State.DONE)])
+def test_a_job_cancelled_by_others_is_placed_anew_so_often(qce25, service, tmp_path, retries, ending):
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=4, retries=retries))
+    cancelled = []
+
+    def trouble(question: str) -> None:
+        if question == "poll" and not cancelled:
+            waiting = [key for key, job in service.jobs.items() if job.state == "queued"]
+            if waiting and InMemory(service).cancel(waiting[0]):
+                cancelled.append(service.orders[waiting[0]].tag)
+
+    service.trouble = trouble
+    campaign.run()
+    check(campaign, service)
+    task = campaign.tasks[int(cancelled[0].split("-")[-2])]
+    assert task.state is ending
+    assert task.attempt == 1 + retries
+
+
+def test_a_result_that_cannot_be_read_fails_its_task_alone(qce25, service, tmp_path):
+    def trouble(question: str) -> None:
+        if question == "counts" and len(service.jobs) == 2:
+            raise UndecodableError("not a result")
+
+    service.trouble = trouble
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=5))
+    campaign.run()
+    assert max(service.accepted.values()) == 1
+    assert all(task.state.final for task in campaign.tasks)
+    failed = [task for task in campaign.tasks if task.state is State.FAILED]
+    assert all("cannot be read" in task.error for task in failed)
+    assert len(failed) < len(campaign.tasks)
+
+
+def test_silence_ends_a_campaign_after_its_patience(qce25, service, tmp_path):
+    def trouble(question: str) -> None:
+        if question == "poll":
+            raise UnreachableError("no connection")
+
+    service.trouble = trouble
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=3, patience=50.0))
+    with pytest.raises(StoppedError, match=r"deploy\.patience"):
+        campaign.run()
+
+
+@pytest.mark.parametrize("limits", [Guard(max_jobs=7), Guard(max_quantum_seconds=21.0)])
+def test_limits_are_never_exceeded(qce25, service, tmp_path, limits):
+    deployment = Limited(tasks=10, limits=limits)
+    campaign = make(qce25, service, tmp_path, deployment)
+    with pytest.raises(StoppedError, match=r"deploy\.max_"):
+        campaign.run()
+    jobs, seconds = spent(campaign.tasks)
+    assert jobs == len(service.jobs)
+    if limits.max_jobs:
+        assert jobs == 7
+    else:
+        assert 15.0 <= seconds <= 21.0
+    assert not any(task.state in {State.QUEUED, State.RUNNING} for task in campaign.tasks)
+
+
+def test_queued_jobs_can_be_cancelled_and_their_tasks_are_planned_again(qce25, service, tmp_path):
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=20, clock="immediate"))
+    service.service = 1000.0
+    rounds = []
+
+    def trouble(question: str) -> None:
+        rounds.append(question)
+        if question == "wait" and rounds.count("wait") == 3:
+            raise KeyboardInterrupt
+
+    service.trouble = trouble
+    with pytest.raises(KeyboardInterrupt):
+        campaign.run()
+    waiting = sum(task.state in {State.SUBMITTED, State.QUEUED} for task in campaign.tasks)
+    assert campaign.cancel_queued() == waiting > 0
+    assert sum(job.state == "cancelled" for job in service.jobs.values()) == waiting
+    service.service, service.trouble = 3.0, lambda _: None
+    campaign.journal.close()
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=20, clock="immediate"))
+    campaign.run()
+    check(campaign, service)
+    assert all(task.state is State.DONE for task in campaign.tasks)
