@@ -14,10 +14,11 @@ from typing import Any
 
 from rich.console import Console
 
-from qexp.deploy.campaign import Campaign, StoppedError
+from qexp.deploy.campaign import Campaign
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.display import campaign_display, show_plan
 from qexp.deploy.executor import Executor, ExecutorError
+from qexp.deploy.follow import StoppedError
 from qexp.deploy.guard import spent
 from qexp.deploy.journal import FILE, Journal
 from qexp.deploy.plan import Estimate, Segment, planned_tasks, segments

@@ -12,7 +12,7 @@ from cloud_in_memory import Crash, InMemory, Service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qexp.deploy.campaign import Campaign, StoppedError
+from qexp.deploy.campaign import Campaign
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executor import (
     AccountError,
@@ -22,6 +22,7 @@ from qexp.deploy.executor import (
     UnreachableError,
     UnsureError,
 )
+from qexp.deploy.follow import StoppedError
 from qexp.deploy.guard import Guard, spent
 from qexp.deploy.journal import Journal, State
 from qexp.deploy.plan import planned_tasks, segments
