@@ -17,9 +17,9 @@ from qexp.algo.checkpoint import drop_memories
 from qexp.algo.config import Training
 from qexp.backend.fleet import FleetSource
 from qexp.build import make
-from qexp.env.random_fleets import random_fleets
 from qexp.deploy.conduct import Prepared, conduct, prepare
 from qexp.deploy.deployment import Deployment
+from qexp.env.random_fleets import random_fleets
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
 from qexp.evaluate import evaluate
