@@ -17,7 +17,7 @@ from qexp.algo.checkpoint import drop_memories
 from qexp.algo.config import Training
 from qexp.backend.fleet import FleetSource
 from qexp.build import make
-from qexp.deploy.conduct import Prepared, conduct, prepare
+from qexp.deploy.conduct import Prepared, clear_journal, conduct, prepare
 from qexp.deploy.deployment import Deployment
 from qexp.env.random_fleets import random_fleets
 from qexp.env.scenario import Scenario
@@ -75,7 +75,7 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
     identity = Identity.of(resolved, fleet)
 
     campaign = _campaign(resolved, scenario, console)
-    begun = unfinished(folder, identity, console) if resume else {}
+    begun = _begun(folder, identity, console, resume)
 
     training = None
     with make(resolved["tracking"], Tracking).start(
@@ -129,6 +129,14 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
         log_result(result, tracker, scenario, decider=next(iter(schedulers)), drawn=resolved["plots"])
     console.print(f"run folder: {relative(folder.path)}", soft_wrap=True, highlight=False)
     return result
+
+
+def _begun(folder: RunFolder, identity: Identity, console: Console, resume: bool) -> dict[str, Any]:
+    """Return what is on record of the run to go on with; nothing for a new one, which gets room."""
+    begun = unfinished(folder, identity, console) if resume else {}
+    if not begun:
+        clear_journal(folder.path)
+    return begun
 
 
 def _begin(

@@ -136,6 +136,25 @@ def conduct(
         return summary(journal, campaign)
 
 
+def clear_journal(folder: Path) -> None:
+    """Make room for a new campaign in a folder that was used before.
+
+    Raises:
+        InputError: The campaign there is not over; it would be forgotten what its jobs are for.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return
+    with Journal(path) as journal:
+        under_way = sum(not task.state.final for task in journal.tasks())
+    if under_way:
+        raise InputError(
+            f"{relative(folder)} holds a campaign that is not over: go on with resume={relative(folder)}, or "
+            "choose another folder"
+        )
+    path.unlink()
+
+
 def _clock(journal: Journal, executor: Executor) -> float:
     """Return what the campaign's clock shows: it ran on while jobs did, and else stood still."""
     if executor.keeps_jobs:

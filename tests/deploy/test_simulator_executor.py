@@ -1,0 +1,36 @@
+"""The simulator as an executor, by the tests that all executors pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from executor_contract import ExecutorContract, finish
+
+from qexp.deploy.executor import Order
+from qexp.deploy.simulator import SimulatorExecutor
+
+
+class TestSimulator(ExecutorContract):
+    measures = False
+
+    @pytest.fixture
+    def make(self, qce25):
+        return lambda: SimulatorExecutor(qce25)
+
+
+def test_jitter_depends_on_seed_and_tag_alone(qce25):
+    def seconds(tags: list[str], seed: int) -> dict[str, float]:
+        executor = SimulatorExecutor(qce25, jitter=0.3, seed=seed)
+        executor.start(0.0)
+        jobs = [executor.submit(Order(tag, "c", "hanoi", "qft_5", 1024)) for tag in tags]
+        done = finish(executor, jobs, 600.0)
+        return {job.tag: job.quantum_seconds for job in done.values()}
+
+    tags = [f"t{i}" for i in range(200)]
+    first = seconds(tags, 1)
+    # Sums of other start times round differently.
+    again = seconds(tags[::-1], 1)
+    assert all(np.isclose(first[tag], again[tag], rtol=1e-9) for tag in tags)
+    assert seconds(tags[:3], 2) != {tag: first[tag] for tag in tags[:3]}
+    logs = np.log(list(first.values()))
+    assert 0.25 < logs.std() < 0.35
