@@ -5,67 +5,40 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qexp.cloud.simulated import SimulatedCloud
-from qexp.env.scenario import Scenario
-from qexp.errors import InputError
+from qexp.env.decision_problem import DecisionProblem
 from qexp.evaluations import Evaluations, Rows
+from qexp.metric import Metric
+from qexp.report.statistics import ratio
 from qexp.scheduler.scheduler import Scheduler
-from qexp.workload.episode import Episode
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EPISODE_COLUMNS = (
-    "scheduler",
-    "episode",
-    "tasks",
-    "total_completion_time",
-    "rescheduling_delay",
-    "total_wait",
-    "total_service",
-    "makespan",
-    "reschedules",
-    "mean_esp",
-)
-TASK_COLUMNS = (
-    "scheduler",
-    "episode",
-    "task",
-    "circuit",
-    "width",
-    "shots",
-    "node",
-    "arrival",
-    "placement",
-    "start",
-    "finish",
-    "wait",
-    "service",
-    "delay",
-    "reschedules",
-    "esp",
-)
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured; times in seconds.
+    """What was measured.
 
     Attributes:
-        episodes: One row per scheduler and episode, columns `EPISODE_COLUMNS`.
-        tasks: One row per scheduler, episode and task, columns `TASK_COLUMNS`.
+        metric: What schedulers are compared by.
+        episodes: One row per scheduler and episode, columns `DecisionProblem.episode_columns`; where the
+            metric has a ratio, that is a further column, and `optimum_proved` says whether what it divides by
+            is.
+        tasks: One row per scheduler, episode and task (of a circuit: gate), columns
+            `DecisionProblem.task_columns`.
     """
 
+    metric: Metric
     episodes: pd.DataFrame
     tasks: pd.DataFrame
 
 
 def evaluate(
-    scenario: Scenario,
+    scenario: DecisionProblem,
     schedulers: Mapping[str, Scheduler],
     *,
     episodes: int,
@@ -76,20 +49,21 @@ def evaluate(
     """Run schedulers on the same episodes.
 
     Args:
-        scenario: The placement problem.
+        scenario: The decision problem.
         schedulers: What to compare, by the name it has in the results.
-        episodes: Episodes 0 to ``episodes - 1`` of ``seed`` are played.
+        episodes: Episodes 0 to ``episodes - 1`` of ``seed`` are played, or as many as there are.
         seed: Evaluation seed.
         on_scheduler: Called with each scheduler's name when it is done.
         shared: Where evaluations are looked up and kept, or None.
 
     Raises:
-        InputError: The workload has fewer episodes, or a scheduler has a task refused for ever.
+        InputError: There are not enough episodes, or a scheduler does not come to an end in one.
     """
     import pandas as pd
 
     scenario.check_evaluation(episodes)
-    played = [scenario.episode(seed, k) for k in range(episodes)]
+    there_are = scenario.fixed_episodes
+    played = [scenario.episode(seed, k) for k in range(min(episodes, there_are or episodes))]
     episode_rows: Rows = []
     task_rows: Rows = []
     for name, scheduler in schedulers.items():
@@ -101,82 +75,33 @@ def evaluate(
         task_rows += of_tasks
         on_scheduler(name)
     return Evaluation(
-        pd.DataFrame(episode_rows, columns=list(EPISODE_COLUMNS)),
-        pd.DataFrame(task_rows, columns=list(TASK_COLUMNS)),
+        scenario.metric,
+        with_ratio(pd.DataFrame(episode_rows, columns=list(scenario.episode_columns)), scenario.metric),
+        pd.DataFrame(task_rows, columns=list(scenario.task_columns)),
     )
+
+
+def with_ratio(episodes: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """Add the metric over the ideal's on the same episode, and whether the ideal is proved to be one."""
+    ideal = episodes[episodes["scheduler"] == metric.ideal].set_index("episode")
+    if metric.ratio is None or ideal.empty:
+        return episodes
+    ratios = ratio(episodes[metric.column], episodes["episode"].map(ideal[metric.column]))
+    proved = episodes["episode"].map(ideal[metric.column] <= ideal["bound"])
+    extended = episodes.assign(optimum_proved=proved)
+    extended.insert(len(episodes.columns), metric.ratio, ratios)
+    return extended
 
 
 def _measure(
-    scenario: Scenario, name: str, scheduler: Scheduler, played: list[Episode], seed: int
+    scenario: DecisionProblem, name: str, scheduler: Scheduler, episodes: list[Any], seed: int
 ) -> tuple[Rows, Rows]:
     episode_rows: Rows = []
     task_rows: Rows = []
-    for k, episode in enumerate(played):
+    for k, episode in enumerate(episodes):
         # One stream per scheduler name: a random scheduler must not shift another one's choices.
         rng = np.random.default_rng([seed, k, zlib.crc32(name.encode())])
-        log = play(scenario, scheduler, episode, rng)
-        task_rows += [(name, k, *row) for row in log]
-        episode_rows.append((name, k, *_totals(episode, log)))
+        played = scenario.play(scheduler, episode, rng)
+        task_rows += [(name, k, *row) for row in played.tasks]
+        episode_rows.append((name, k, *played.totals))
     return episode_rows, task_rows
-
-
-def play(
-    scenario: Scenario, scheduler: Scheduler, episode: Episode, rng: np.random.Generator
-) -> list[tuple[object, ...]]:
-    """Play one episode on the reference engine.
-
-    Returns:
-        One row per task, `TASK_COLUMNS` without the first two.
-    """
-    cloud = SimulatedCloud(
-        scenario.fleet,
-        episode,
-        mask=scenario.mask,
-        rescheduling_delay=scenario.rescheduling_delay,
-        max_refusals=scenario.max_refusals,
-        initial_backlog=scenario.initial_backlog,
-    )
-    scheduler.start(episode, rng)
-    while cloud.waiting is not None:
-        if cloud.place(scheduler.select(cloud.task_state(), cloud.node_state())).gave_up:
-            raise InputError(
-                f"env.max_refusals: {type(scheduler).__name__} had a task refused "
-                f"{scenario.max_refusals} times; set env.mask=true, or raise env.max_refusals"
-            )
-    cloud.finish()
-    names = scenario.fleet.names
-    return [
-        (
-            task.index,
-            episode.names[task.index],
-            int(episode.width[task.index]),
-            episode.shots,
-            names[task.node],
-            float(episode.arrival[task.index]),
-            task.placement,
-            task.start,
-            task.finish,
-            task.wait,
-            float(episode.service[task.index, task.node]),
-            task.delay,
-            task.reschedules,
-            float(episode.esp[task.index, task.node]),
-        )
-        for task in cloud.tasks
-    ]
-
-
-def _totals(episode: Episode, log: list[tuple[object, ...]]) -> tuple[object, ...]:
-    columns = dict(zip(TASK_COLUMNS[2:], zip(*log, strict=True), strict=True))
-    wait, service, delay = (np.array(columns[key], dtype=float).sum() for key in ("wait", "service", "delay"))
-    finish, esp = (np.array(columns[key], dtype=float) for key in ("finish", "esp"))
-    return (
-        len(log),
-        float(delay + wait + service),
-        float(delay),
-        float(wait),
-        float(service),
-        float(finish.max() - episode.arrival[0]),
-        int(np.sum(columns["reschedules"])),
-        float(esp.mean()),
-    )

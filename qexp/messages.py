@@ -50,6 +50,10 @@ def explain(error: BaseException) -> str:
         return text
     if isinstance(error, MissingConfigException):
         return _unknown_option(error, text)
+    if (group := re.match(r"Could not override '([^']+)'\. No match in the defaults list", text)) and (
+        owners := _environments_with(group[1])
+    ):
+        return f"{group[1]}: the environment has no such group; it belongs to {' and '.join(owners)}"
     if unknown := re.search(
         r"Could not override '([^']+)'.*Key '\w+' (?:is )?not in", _flat(error, error.__cause__)
     ):
@@ -75,6 +79,12 @@ def _unknown_option(error: MissingConfigException, text: str) -> str:
     return f"{group}={name}: there is no such option; choose one of {', '.join(names)}"
 
 
+def _environments_with(group: str) -> list[str]:
+    parent, _, part = group.rpartition("/")
+    options = REGISTRY.get(parent, {}) if group in REGISTRY else {}
+    return [f"{parent}={name}" for name, cls in options.items() if part in {f.name for f in settable(cls)}]
+
+
 def _closest(key: str) -> str:
     """Say which key a mistyped one may stand for, or which options would have it."""
     keys = {
@@ -86,6 +96,8 @@ def _closest(key: str) -> str:
         return f"; it belongs to {' and '.join(owners)}"
     parent, _, name = key.rpartition(".")
     known = sorted({*ROOT_KEYS, *REGISTRY, *(key for its in keys.values() for key in its)})
+    if exact := [other for other in known if re.split("[./]", other)[-1] == name and parent]:
+        return f"; did you mean {' or '.join(map(repr, exact[:2]))}?"
     siblings = [other for other in known if other.rpartition(".")[0] == parent]
     for candidates in (siblings, known):
         by_name = {re.split("[./]", other)[-1]: other for other in candidates}

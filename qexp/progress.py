@@ -17,12 +17,23 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from qexp.metric import Metric
+
 QUIET_SECONDS = 30.0  # between lines where there is no terminal
+FILE_WIDTH = 100  # columns where there is no terminal
+
+
+def report_console() -> Console:
+    """Return a console on which tables fit, also where output goes to a file."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, FILE_WIDTH)
+    return console
 
 
 @contextmanager
 def training_progress(
-    env_steps: int | None, seconds: float | None, console: Console
+    env_steps: int | None, seconds: float | None, console: Console, metric: Metric
 ) -> Iterator[Callable[[Mapping[str, float]], None]]:
     """Show how training goes; give the function to call with each iteration's metrics.
 
@@ -30,6 +41,7 @@ def training_progress(
         env_steps: Budget of decisions, or None.
         seconds: Budget of time, or None.
         console: Where to print.
+        metric: What training is judged by.
     """
     bar = Progress(
         TextColumn("training"),
@@ -52,10 +64,10 @@ def training_progress(
             row["env_steps"] / env_steps if env_steps else 0.0,
             row["seconds"] / seconds if seconds else 0.0,
         )
-        completion = row.get("episode_total_completion_time_mean")
+        completion = row.get(f"episode_{metric.column}_mean")
         figures = f"{row['env_steps'] / 1e6:.2f} M steps, {row['env_steps'] / row['seconds'] / 1e3:.1f} k/s"
         if completion is not None and not math.isnan(completion):  # an episode ended in this iteration
-            figures += f", {completion:.0f} s per episode"
+            figures += f", {completion:.0f} {metric.unit} per episode"
         bar.update(task, completed=min(done, 1.0), figures=figures)
         if not console.is_terminal and (time.monotonic() - last > QUIET_SECONDS or done >= 1.0):
             last = time.monotonic()

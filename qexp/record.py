@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from qexp import __version__
-from qexp.backend.fleet import Fleet
-from qexp.env.scenario import Scenario
+from qexp.env.decision_problem import DecisionProblem
 from qexp.evaluate import Evaluation
-from qexp.option import REGISTRY
 from qexp.report.leaderboard import LeaderboardRow, metrics
 from qexp.runfolder import RESULT_FILE, RunFolder
-from qexp.schema import config_hash, option_of
+from qexp.schema import config_hash, option_of, options_chosen
 from qexp.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -27,10 +25,10 @@ if TYPE_CHECKING:
 
 DISTRIBUTIONS = ("gymnasium", "hydra-core", "mlflow", "numpy", "ray", "simpy", "torch")
 # What a run's name says anyway, and what would only make it long.
-_NAMED = {"algo", "scheduler", "env.tasks", "seed", "plots", "experiment"}
+_NAMED = {"algo", "scheduler", "env", "env.tasks", "seed", "plots", "experiment"}
 _UNNAMED = ("tracking", "eval.", "deploy", "hydra", "sweep", "resume", "ray")
 _LONGEST_NAME = 100
-FILES = ("config.yaml", RESULT_FILE, "leaderboard.csv", "episodes.csv", "tasks.csv")
+FILES = ("config.yaml", RESULT_FILE, "leaderboard.csv", "episodes.csv")
 
 
 @dataclass(frozen=True)
@@ -73,16 +71,16 @@ class Identity:
     options: dict[str, str]
 
     @classmethod
-    def of(cls, resolved: Mapping[str, Any], fleet: Fleet) -> Identity:
+    def of(cls, resolved: Mapping[str, Any], machines_hash: str) -> Identity:
         """Return the identity of a run of a resolved config."""
         versions = {"qexp": __version__, "python": platform.python_version()}
         return cls(
             seed=resolved["seed"],
             config_hash=config_hash(resolved),
-            fleet_hash=fleet.hash,
+            fleet_hash=machines_hash,
             versions=versions | {name: metadata.version(name) for name in DISTRIBUTIONS},
             git_commit=_git_commit(),
-            options={group: option_of(resolved, group) for group in REGISTRY},
+            options=options_chosen(resolved),
         )
 
     @property
@@ -107,16 +105,17 @@ class Identity:
         return {key: getattr(self, key) for key in ("seed", "config_hash", "fleet_hash", "versions")}
 
 
-def run_name(resolved: Mapping[str, Any], folder: Path) -> str:
+def run_name(resolved: Mapping[str, Any], label: str, folder: Path) -> str:
     """Return a name that says what decides, on how many tasks, with which seed, and what else was chosen.
 
     Args:
         resolved: The configuration.
+        label: How many tasks, see `DecisionProblem.label`.
         folder: The run folder, where Hydra notes what was set on the command line or by a sweep.
     """
     algo = option_of(resolved, "algo")
     decider = algo if algo != "none" else option_of(resolved, "scheduler")
-    parts = [decider, f"{resolved['env']['tasks']}tasks", f"seed{resolved['seed']}"]
+    parts = [decider, label, f"seed{resolved['seed']}"]
     try:
         chosen = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or []
     except OSError:
@@ -139,10 +138,10 @@ def write_files(result: Result, evaluation: Evaluation, identity: Identity, fold
     """
     import pandas as pd
 
-    rows = [asdict(row) for row in result.leaderboard]
+    rows = [row.record(evaluation.metric) for row in result.leaderboard]
     pd.DataFrame(rows).to_csv(folder.path / "leaderboard.csv", index=False)
     evaluation.episodes.to_csv(folder.path / "episodes.csv", index=False)
-    evaluation.tasks.to_csv(folder.path / "tasks.csv", index=False)
+    evaluation.tasks.to_csv(folder.path / evaluation.metric.details, index=False)
     training = None
     if result.training is not None:
         pd.DataFrame(result.training.history).to_csv(folder.path / "training.csv", index=False)
@@ -153,13 +152,16 @@ def write_files(result: Result, evaluation: Evaluation, identity: Identity, fold
     folder.write_json(RESULT_FILE, record)
 
 
-def write_plots(result: Result, evaluation: Evaluation, nodes: list[str], learned: str | None) -> None:
+def write_plots(
+    result: Result, evaluation: Evaluation, scenario: DecisionProblem, seed: int, learned: str | None
+) -> None:
     """Draw the run's plots.
 
     Args:
         result: What the run found.
         evaluation: The measurements behind it.
-        nodes: The fleet's node names in order.
+        scenario: The decision problem.
+        seed: Of the evaluation episodes.
         learned: Name of the learned scheduler, if there is one.
     """
     import pandas as pd
@@ -170,7 +172,8 @@ def write_plots(result: Result, evaluation: Evaluation, nodes: list[str], learne
         result.folder / "plots",
         episodes=evaluation.episodes,
         tasks=evaluation.tasks,
-        nodes=nodes,
+        **scenario.pictured(seed),
+        metric=evaluation.metric,
         training=None if result.training is None else pd.DataFrame(result.training.history),
         learned=learned,
     )
@@ -183,20 +186,22 @@ def write_failure(error: BaseException, identity: Identity, folder: RunFolder, t
     folder.write_json(RESULT_FILE, record | {"training": None, "deployment": None, "leaderboard": []})
 
 
-def log_result(result: Result, tracker: Tracker, scenario: Scenario, *, decider: str, drawn: bool) -> None:
+def log_result(
+    result: Result, tracker: Tracker, scenario: DecisionProblem, *, decider: str, drawn: bool
+) -> None:
     """Give the tracker the run's figures, files and policy.
 
     Args:
         result: What the run found.
         tracker: Where it is recorded.
-        scenario: The placement problem, for an example of the policy's input.
+        scenario: The decision problem, for its metric and an example of the policy's input.
         decider: The scheduler the run is about: its figures are also logged as `eval/chosen/...`, under which
             those of runs with different schedulers stand side by side.
         drawn: Whether there are plots.
     """
     chosen = [replace(row, scheduler="chosen") for row in result.leaderboard if row.scheduler == decider]
-    tracker.log_metrics(metrics([*chosen, *result.leaderboard]))
-    for name in FILES:
+    tracker.log_metrics(metrics([*chosen, *result.leaderboard], scenario.metric))
+    for name in (*FILES, scenario.metric.details):
         tracker.log_artifacts(result.folder / name)
     # An earlier run in the same folder may have left what this one did not make.
     if drawn:
@@ -204,9 +209,7 @@ def log_result(result: Result, tracker: Tracker, scenario: Scenario, *, decider:
     if result.training is not None:
         tracker.log_artifacts(result.folder / "training.csv")
         tracker.log_artifacts(result.folder / "policy", "policy")
-        from qexp.env.placement_vector import PlacementVectorEnv
-
-        observation, _ = PlacementVectorEnv(scenario, 4).reset(seed=0)
+        observation, _ = scenario.make_vector_env(4).reset(seed=0)
         if isinstance(observation, dict):  # training with the flat layout is refused
             tracker.log_policy(result.folder / "policy", observation)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +20,21 @@ from qexp.backend.fleet import FleetSource
 from qexp.build import make
 from qexp.deploy.conduct import Prepared, clear_journal, conduct, prepare
 from qexp.deploy.deployment import Deployment
-from qexp.env.random_fleets import random_fleets
+from qexp.env.decision_problem import DecisionProblem
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
 from qexp.evaluate import evaluate
 from qexp.evaluations import Evaluations
 from qexp.option import REGISTRY
 from qexp.policy.extract import extract
-from qexp.progress import evaluation_progress, training_progress
+from qexp.progress import evaluation_progress, report_console, training_progress
 from qexp.record import Identity, Result, log_result, run_name, write_failure, write_files, write_plots
 from qexp.report.leaderboard import leaderboard, render, verdict
 from qexp.resume import last_checkpoint, unfinished
 from qexp.runfolder import CHECKPOINTS, RunFolder, relative
 from qexp.scheduler.policy import PolicyScheduler
 from qexp.scheduler.scheduler import Scheduler
-from qexp.schema import option_of, validate
+from qexp.schema import is_installed, option_of, validate
 from qexp.tracking import Tracker, Tracking
 
 if TYPE_CHECKING:
@@ -55,34 +56,33 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
     Raises:
         InputError: Something in the config cannot be used; nothing was written.
     """
-    console = Console()
+    console = report_console()
     resolved = validate(config)
     episodes, seed = resolved["eval"]["episodes"], resolved["eval"]["seed"]
     algo = option_of(resolved, "algo")
     fleet = make(resolved["backend"], FleetSource).load()
-    scenario = make(resolved["env"], Scenario, fleet=fleet, held_out=episodes)
+    scenario = make(resolved["env"], DecisionProblem, fleet=fleet, held_out=episodes)
+    metric = scenario.metric
     scenario.check_evaluation(episodes)
     training_config = None
     if algo != "none":
-        scenario.check_training()
         training_config = make(resolved["algo"], Training)
-        if training_config.fleet_randomisation:
-            random_fleets(scenario, resolved["seed"], 1)  # if one can be made, all can
-    if scenario.longest < scenario.tasks:
-        console.print(f"note: env.tasks={scenario.tasks}, but no subset has more than {scenario.longest}")
+        scenario.check_training(resolved["seed"] if training_config.fleet_randomisation else None)
+    for note in scenario.notes:
+        console.print(f"note: {note}", highlight=False)
     schedulers = _schedulers(resolved, algo)
     learned = algo if algo != "none" else next((name for name in schedulers if name == "policy"), None)
-    identity = Identity.of(resolved, fleet)
+    identity = Identity.of(resolved, scenario.machines_hash)
 
     campaign = _campaign(resolved, scenario, console)
     begun = _begun(folder, identity, console, resume)
 
     training = None
     with make(resolved["tracking"], Tracking).start(
-        run_name(resolved, folder.path), run_id=begun.get("mlflow_run_id"), folder=folder.path
+        run_name(resolved, scenario.label, folder.path), run_id=begun.get("mlflow_run_id"), folder=folder.path
     ) as tracker:
         try:
-            _begin(config, folder, begun, identity, tracker)
+            _begin(resolved, folder, begun, identity, tracker)
             if training_config is not None:
                 ray_address = resolved["ray"]["address"]
                 checkpoint = last_checkpoint(folder, console) if begun else None
@@ -106,18 +106,17 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
                     on_scheduler=done,
                     shared=_evaluations(resolved, identity, shared),
                 )
-            rows = leaderboard(evaluation.episodes, seed=seed)
-            console.print(render(rows, learned))
+            rows = leaderboard(evaluation.episodes, metric, seed=seed)
+            console.print(render(rows, learned, metric))
             if learned is not None:
-                console.print(
-                    verdict(rows, evaluation.episodes, learned), style="bold", highlight=False, soft_wrap=True
-                )
+                sentence = verdict(rows, evaluation.episodes, learned, metric)
+                console.print(sentence, style="bold", highlight=False, soft_wrap=True)
             deployed = None
             if campaign is not None:
                 deployed = conduct(campaign, _deployed(resolved, schedulers), folder.path, console)
             result = Result(folder.path, rows, training, tracker.run_id, deployed)
             if resolved["plots"]:
-                write_plots(result, evaluation, fleet.names, learned)
+                write_plots(result, evaluation, scenario, seed, learned)
             write_files(result, evaluation, identity, folder)
             drop_memories(folder.path / CHECKPOINTS)
         except BaseException as error:
@@ -140,17 +139,17 @@ def _begun(folder: RunFolder, identity: Identity, console: Console, resume: bool
 
 
 def _begin(
-    config: DictConfig, folder: RunFolder, begun: dict[str, Any], identity: Identity, tracker: Tracker
+    resolved: dict[str, Any], folder: RunFolder, begun: dict[str, Any], identity: Identity, tracker: Tracker
 ) -> None:
     """Write down what this run is, unless it goes on with one that has ``begun``."""
     if begun:
         folder.forget_result()
     else:
         folder.forget_run()
-        OmegaConf.save(config, folder.path / "config.yaml", resolve=True)
+        OmegaConf.save(OmegaConf.create(resolved), folder.path / "config.yaml")
     logged = begun.get("mlflow_run_id")
     if logged is None or tracker.run_id != logged:
-        tracker.log_params(validate(config))
+        tracker.log_params(resolved)
         tracker.log_params(identity.choices)
         tracker.set_tags({**identity.tags, "run_folder": str(folder.path)})
     folder.begin(identity.of_run | begun | {"mlflow_run_id": tracker.run_id or logged})
@@ -170,20 +169,32 @@ def _evaluations(resolved: Mapping[str, Any], identity: Identity, folder: Path |
 
 
 def _schedulers(resolved: Mapping[str, Any], algo: str) -> dict[str, Scheduler]:
-    """Return the chosen scheduler, unless it is still to be trained, and the baselines."""
+    """Return the chosen scheduler, unless it is still to be trained, and the baselines.
+
+    Raises:
+        InputError: One needs a package that is not installed, or is a policy for another environment.
+    """
     schedulers: dict[str, Scheduler] = {}
+    env = option_of(resolved, "env")
     if algo == "none":
-        schedulers[option_of(resolved, "scheduler")] = make(resolved["scheduler"], Scheduler)
+        chosen = make(resolved["scheduler"], Scheduler)
+        if chosen.environment != env:
+            path = resolved["scheduler"]["path"]
+            raise InputError(f"scheduler.path: {path} is a policy for env={chosen.environment}, not {env}")
+        schedulers[option_of(resolved, "scheduler")] = chosen
     for name in resolved["eval"]["baselines"]:
         if name not in schedulers:
             schedulers[name] = REGISTRY["scheduler"][name]()
+    for name, scheduler in schedulers.items():
+        if not is_installed(name):
+            raise InputError(f"scheduler {name} needs {scheduler.needs}: pip install 'qexp[exact]'")
     return schedulers
 
 
-def _campaign(resolved: Mapping[str, Any], scenario: Scenario, console: Console) -> Prepared | None:
+def _campaign(resolved: Mapping[str, Any], scenario: DecisionProblem, console: Console) -> Prepared | None:
     """Plan what is deployed, and say so, before anything takes time; None if nothing is."""
     name = option_of(resolved, "deploy")
-    if name == "none":
+    if name == "none" or not isinstance(scenario, Scenario):
         return None
     algo = option_of(resolved, "algo")
     own = algo if algo != "none" else option_of(resolved, "scheduler")
@@ -204,7 +215,7 @@ def _deployed(resolved: Mapping[str, Any], schedulers: dict[str, Scheduler]) -> 
 
 def _train(
     config: Training,
-    scenario: Scenario,
+    scenario: DecisionProblem,
     folder: Path,
     identity: Identity,
     tracker: Tracker,
@@ -213,13 +224,8 @@ def _train(
     checkpoint: Path | None,
 ) -> TrainingResult:
     """Train, and export the policy to the run folder."""
-    from qexp.env.placement_vector import PlacementVectorEnv
-
-    def make_vector_env(num_envs: int) -> PlacementVectorEnv:
-        fleets = random_fleets(scenario, identity.seed) if config.fleet_randomisation else ()
-        return PlacementVectorEnv(scenario, num_envs, fleets)
-
-    with training_progress(config.env_steps, config.seconds, console) as advance:
+    fleet_seed = identity.seed if config.fleet_randomisation else None
+    with training_progress(config.env_steps, config.seconds, console, scenario.metric) as advance:
         from qexp.algo.train import train  # imports Ray and Torch: long enough to show the bar before
 
         def on_iteration(row: Mapping[str, float]) -> None:
@@ -229,7 +235,7 @@ def _train(
 
         training = train(
             config,
-            make_vector_env=make_vector_env,
+            make_vector_env=partial(scenario.make_vector_env, fleet_seed=fleet_seed),
             seed=identity.seed,
             folder=folder,
             on_iteration=on_iteration,

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from importlib.util import find_spec
 from typing import Annotated, Any, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
@@ -37,6 +38,11 @@ OPTION_MODULES = (
     "qexp.env.reward.inverse",
     "qexp.env.reward.weighted",
     "qexp.env.scenario",
+    "qexp.gates.circuits.basic",
+    "qexp.gates.circuits.workshop",
+    "qexp.gates.circuits.mqt",
+    "qexp.gates.circuits.qasm",
+    "qexp.env.gate_scenario",
     "qexp.scheduler.random",
     "qexp.scheduler.round_robin",
     "qexp.scheduler.greedy",
@@ -47,6 +53,11 @@ OPTION_MODULES = (
     "qexp.scheduler.fidelity",
     "qexp.scheduler.weighted",
     "qexp.scheduler.clairvoyant",
+    "qexp.scheduler.asap",
+    "qexp.scheduler.alap",
+    "qexp.scheduler.critical_path",
+    "qexp.scheduler.randomised_critical_path",
+    "qexp.scheduler.cp_sat",
     "qexp.scheduler.policy",
     "qexp.algo.config",
     "qexp.deploy.none",
@@ -60,7 +71,7 @@ class EvalConfig:
     """How schedulers are compared; see conf/config.yaml."""
 
     episodes: Annotated[int, Field(ge=1)] = 100
-    baselines: list[str] = field(default_factory=list)
+    baselines: list[str] | None = None
     seed: Annotated[int, Field(ge=0)] = MISSING
 
 
@@ -121,6 +132,7 @@ def validate(config: DictConfig) -> dict[str, Any]:
         InputError: Naming every key that is wrong.
     """
     load_options()  # a process that only runs a sweep's jobs never composes, and never registers
+    _check_trainable(config)
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise InputError("; ".join(f"{key}: needs a value: set {key}" for key in missing))
     plain = OmegaConf.to_container(config, resolve=True)
@@ -138,7 +150,23 @@ def validate(config: DictConfig) -> dict[str, Any]:
     complaints = complaints or list(_contradictions(resolved))
     if complaints:
         raise InputError("; ".join(complaints))
+    if resolved["eval"]["baselines"] is None:
+        names = schedulers_of(option_of(resolved, "env"))
+        resolved["eval"]["baselines"] = [name for name in names if is_installed(name)]
     return resolved
+
+
+def schedulers_of(environment: str) -> list[str]:
+    """Return the schedulers that decide in an environment without having been trained."""
+    classes: dict[str, Any] = dict(REGISTRY["scheduler"])
+    return [name for name, cls in classes.items() if name != "policy" and cls.environment == environment]
+
+
+def is_installed(scheduler: str) -> bool:
+    """Tell whether a scheduler has all it needs."""
+    cls: Any = REGISTRY["scheduler"].get(scheduler)
+    needs = cls and cls.needs
+    return needs is None or find_spec(needs) is not None
 
 
 def option_of(resolved: Mapping[str, Any], group: str) -> str:
@@ -151,6 +179,20 @@ def option_of(resolved: Mapping[str, Any], group: str) -> str:
         node = node[part]
     names = [name for name, cls in REGISTRY[group].items() if _class_of(node["_target_"]) is cls]
     return next((name for name in names if name == node.get("path")), names[0])
+
+
+def options_chosen(resolved: Mapping[str, Any]) -> dict[str, str]:
+    """Return the option of each config group that the configuration has: environments differ in theirs."""
+    return {group: option_of(resolved, group) for group in REGISTRY if _has(resolved, group)}
+
+
+def _has(resolved: Mapping[str, Any], group: str) -> bool:
+    node: Any = resolved
+    for part in group.split("/"):
+        node = node.get(part)
+        if node is None:
+            return False
+    return True
 
 
 NO_RESULT = ("tracking", "ray", "sweep", "resume")
@@ -168,6 +210,15 @@ def config_hash(resolved: Mapping[str, Any]) -> str:
     return "sha256:" + sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
+def _check_trainable(config: DictConfig) -> None:
+    """Refuse algorithms without a network for the environment: their settings refer to keys it lacks."""
+    if option_of(config, "env") != "placement" and option_of(config, "algo") != "none":
+        raise InputError(
+            f"algo={option_of(config, 'algo')} with env={option_of(config, 'env')}: "
+            "no algorithm trains on it yet; set algo=none"
+        )
+
+
 def _contradictions(resolved: Mapping[str, Any]) -> Iterator[str]:
     algo, scheduler = option_of(resolved, "algo"), option_of(resolved, "scheduler")
     learned = scheduler == "policy"
@@ -183,18 +234,33 @@ def _contradictions(resolved: Mapping[str, Any]) -> Iterator[str]:
     yield from _deployment(resolved, algo, scheduler)
     if algo != "none" and resolved["env"].get("observation") == "flat":
         yield f"env.observation=flat with algo={algo}: the placement network reads env.observation=dict"
+    yield from _environment(resolved, scheduler)
+
+
+def _environment(resolved: Mapping[str, Any], scheduler: str) -> Iterator[str]:
+    env, backend = option_of(resolved, "env"), option_of(resolved, "backend")
     if resolved["algo"].get("fleet_randomisation"):
-        if (env := option_of(resolved, "env")) != "placement":
+        if env != "placement":
             yield f"algo.fleet_randomisation with env={env}: only env=placement has fleets"
         elif option_of(resolved, "env/workload") == "csv":
             yield (
                 "algo.fleet_randomisation with env/workload=csv: the file has circuits for its own machines "
                 "only; use env/workload=qce or mqt50"
             )
-    known = [name for name in REGISTRY["scheduler"] if name != "policy"]
-    for name in resolved["eval"]["baselines"]:
+    known = schedulers_of(env)
+    if scheduler not in {*known, "policy"}:
+        yield f"scheduler={scheduler} with env={env}: choose one of {', '.join(known)}, policy"
+    for name in resolved["eval"]["baselines"] or ():
         if name not in known:
-            yield f"eval.baselines: unknown scheduler {name!r}; known: {', '.join(sorted(known))}"
+            yield (
+                f"eval.baselines: unknown scheduler {name!r} of env={env}; known: {', '.join(sorted(known))}"
+            )
+    if (env == "placement") == (backend == "none"):
+        yield (
+            "backend=none with env=placement: choose a fleet"
+            if env == "placement"
+            else f"backend={backend} with env={env}: it runs on env.machine; leave backend out"
+        )
 
 
 def _fields(cls: type) -> dict[str, tuple[Any, dataclasses.Field[Any]]]:
@@ -204,7 +270,7 @@ def _fields(cls: type) -> dict[str, tuple[Any, dataclasses.Field[Any]]]:
 
 
 def _deployment(resolved: Mapping[str, Any], algo: str, scheduler: str) -> Iterator[str]:
-    known = set(REGISTRY["scheduler"]) - {"clairvoyant"}
+    known = {*schedulers_of("placement"), "policy"} - {"clairvoyant"}
     deployed = option_of(resolved, "deploy")
     if deployed == "none":
         return

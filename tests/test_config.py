@@ -12,18 +12,26 @@ from omegaconf import OmegaConf
 
 from qexp.cli import conf_dir
 from qexp.messages import options_of
+from qexp.metric import METRICS
 from qexp.option import REGISTRY, option_name
-from qexp.schema import Config, EvalConfig, config_hash, option_of, register, validate
+from qexp.schema import Config, EvalConfig, config_hash, option_of, register, schedulers_of, validate
 
 register()
 CONF = conf_dir()
 OPTIONS = [(group, name) for group, names in options_of(CONF).items() for name in names]
 CHOICES = [(group, name) for group, name in OPTIONS if group != "experiment"]
+GATES = ["env=gate_scheduling"]
 # What a user must say besides the choice itself.
 NEEDED = {
     ("backend", "file"): ["backend.path=fleet.yaml"],
     ("env/workload", "csv"): ["env.workload.path=tasks.csv"],
     ("scheduler", "policy"): ["scheduler.path=policy"],
+    ("backend", "none"): GATES,
+    ("env/circuits", "basic"): GATES,
+    ("env/circuits", "workshop"): GATES,
+    ("env/circuits", "mqt"): GATES,
+    ("env/circuits", "qasm"): [*GATES, "env.circuits.path=circuit.qasm"],
+    **{("scheduler", name): GATES for name in schedulers_of("gate_scheduling")},
     ("tracking", "server"): ["tracking.uri=http://localhost:5000"],
 }
 
@@ -60,13 +68,15 @@ def test_the_options_are_the_ones_promised():
     for group, name in OPTIONS:
         groups.setdefault(group, set()).add(name)
     assert groups["backend"] >= {"qce5", "ibm13", "heron", "synthetic", "file"}
-    assert groups["env"] >= {"placement"}
+    assert groups["env"] >= {"placement", "gate_scheduling"}
+    assert groups["env/circuits"] >= {"basic", "workshop", "mqt", "qasm"}
     assert groups["env/workload"] >= {"qce", "mqt50", "csv"}
     assert groups["env/arrivals"] >= {"uniform", "poisson", "qsimpy"}
     assert groups["env/service_time"] >= {"clops_depth", "repetition_delay"}
     assert groups["env/reward"] >= {"completion", "inverse", "weighted"}
     heuristics = "random round_robin greedy greedy_error least_busy mct met fidelity weighted clairvoyant"
-    assert groups["scheduler"] >= {*heuristics.split(), "policy"}
+    of_gates = "asap alap critical_path randomised_critical_path cp_sat"
+    assert groups["scheduler"] >= {*heuristics.split(), *of_gates.split(), "policy"}
     assert groups["tracking"] >= {"local", "off"}
 
 
@@ -92,7 +102,7 @@ def test_yaml_values_are_the_dataclass_defaults(group: str, name: str):
     for key, field in fields.items():
         declared = default(field)
         if str(values[key]).startswith("${"):  # follows another key, which has its own default
-            values[key] = validate(composed(f"{group}={name}"))[group][key]
+            values[key] = validate(composed(f"{group}={name}", *NEEDED.get((group, name), [])))[group][key]
         if declared is dataclasses.MISSING:  # the file decides, or the user must
             assert values[key] is not None
         else:
@@ -100,11 +110,14 @@ def test_yaml_values_are_the_dataclass_defaults(group: str, name: str):
             assert type(values[key]) is type(declared) or declared is None, key
 
 
-def test_options_built_in_python_choose_the_same_parts_as_the_files():
-    content = yaml.safe_load((CONF / "env" / "placement.yaml").read_text(encoding="utf-8"))
-    chosen = {k: v for part in content["defaults"] if isinstance(part, dict) for k, v in part.items()}
-    fields = configurable(REGISTRY["env"]["placement"])
-    assert chosen.keys() == {sub.rpartition("/")[2] for sub in REGISTRY if sub.startswith("env/")}
+@pytest.mark.parametrize("env", REGISTRY["env"])
+def test_options_built_in_python_choose_the_same_parts_as_the_files(env):
+    content = yaml.safe_load((CONF / "env" / f"{env}.yaml").read_text(encoding="utf-8"))
+    defaults = {k: v for part in content["defaults"] if isinstance(part, dict) for k, v in part.items()}
+    chosen = {key: value for key, value in defaults.items() if not key.startswith("override ")}
+    fields = configurable(REGISTRY["env"][env])
+    groups = {sub.rpartition("/")[2] for sub in REGISTRY if sub.startswith("env/")}
+    assert chosen.keys() == groups & fields.keys()
     for part, option in chosen.items():
         assert fields[part].default_factory is REGISTRY[f"env/{part}"][option]
 
@@ -114,9 +127,18 @@ def test_the_root_file_sets_the_root_defaults():
     assert (content["seed"], content["plots"]) == (Config().seed, Config().plots)
     assert content["eval"]["episodes"] == EvalConfig().episodes
     assert content["eval"].keys() == configurable(EvalConfig).keys()
-    known = set(REGISTRY["scheduler"]) - {"policy"}
-    assert set(content["eval"]["baselines"]) <= known
-    assert "mct" in content["eval"]["baselines"]
+    assert content["eval"]["baselines"] is EvalConfig().baselines is None
+
+
+@pytest.mark.parametrize("env", REGISTRY["env"])
+def test_without_a_list_all_schedulers_of_the_environment_are_compared(env):
+    resolved = validate(composed(f"env={env}"))
+    assert resolved["eval"]["baselines"] == schedulers_of(env)
+    assert option_of(resolved, "scheduler") == METRICS[env].reference
+    assert {METRICS[env].reference, METRICS[env].ideal} <= set(schedulers_of(env))
+    assert sum(name in schedulers_of(other) for other in METRICS for name in schedulers_of(env)) == len(
+        schedulers_of(env)
+    )
 
 
 def test_nothing_is_missing_from_the_default_config():

@@ -8,18 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qexp.env.placement_log import EPISODE_COLUMNS, TASK_COLUMNS
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.evaluate import EPISODE_COLUMNS, TASK_COLUMNS, evaluate
+from qexp.evaluate import evaluate
 from qexp.option import REGISTRY
 from qexp.scheduler.mct import MCT
 from qexp.scheduler.random import Random
 from qexp.scheduler.scheduler import Scheduler
-from qexp.schema import register
+from qexp.schema import register, schedulers_of
 from qexp.workload.csv_file import CSV
 
 register()
-HEURISTICS = sorted(set(REGISTRY["scheduler"]) - {"policy"})
+HEURISTICS = sorted(schedulers_of("placement"))
 EPISODES = 4
 
 

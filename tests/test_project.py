@@ -20,7 +20,7 @@ OPTIONS = sorted((ROOT / "conf").rglob("*.y*ml"))
 
 # From the ground up; a room imports only rooms of earlier rows, and itself.
 LAYERS = [
-    ["errors", "look", "option", "state"],
+    ["errors", "look", "metric", "option", "state"],
     ["build", "gates", "messages", "progress", "runfolder"],
     ["backend", "policy"],
     ["workload"],
@@ -44,10 +44,17 @@ IBM = ("backend/ibm.py", "backend/calibration.py", "deploy/ibm.py")
 HOMES = {
     "ray": ("algo/", "plugins/hydra_plugins/qexp_ray_launcher/_tasks.py"),
     "mlflow": ("tracking/",),
-    "qiskit": (*IBM, *CATALOGUE_BUILD, "gates/qiskit_circuits.py", "deploy/circuits.py", "deploy/noise.py"),
+    "qiskit": (
+        *IBM,
+        *CATALOGUE_BUILD,
+        "gates/qiskit_circuits.py",
+        "gates/qiskit_sources.py",
+        "deploy/circuits.py",
+        "deploy/noise.py",
+    ),
     "qiskit_aer": ("deploy/noise.py",),
     "qiskit_ibm_runtime": (*IBM, *CATALOGUE_BUILD),
-    "mqt": CATALOGUE_BUILD,
+    "mqt": (*CATALOGUE_BUILD, "gates/qiskit_sources.py"),
     "ortools": ("gates/cp_sat.py",),
 }
 POLICY_MAY_IMPORT = {"numpy", "torch", "safetensors", "qexp"}

@@ -272,3 +272,13 @@ class FleetFile(FleetSource):
     def load(self) -> Fleet:
         """Read the snapshot, see `load_fleet`."""
         return load_fleet(self.path)
+
+
+@option("backend", "none")
+@dataclass(frozen=True)
+class NoFleet(FleetSource):
+    """For environments that bring their own machine."""
+
+    def load(self) -> Fleet:
+        """Return a fleet without machines."""
+        return Fleet("none", ())

@@ -7,16 +7,20 @@ evaluation) takes its episodes from here, so they agree on what episode k of a s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from qexp.backend.fleet import Fleet
+from qexp.env.decision_problem import EVALUATION_STREAM, DecisionProblem, Played
+from qexp.env.placement_log import EPISODE_COLUMNS, TASK_COLUMNS, played
 from qexp.env.reward.completion import Completion
 from qexp.env.reward.reward import Reward
 from qexp.errors import InputError
+from qexp.metric import PLACEMENT
 from qexp.option import RUNTIME, option
+from qexp.scheduler.scheduler import Scheduler
 from qexp.state import Floats, Ints
 from qexp.workload.arrivals.arrivals import Arrivals
 from qexp.workload.arrivals.uniform import Uniform
@@ -26,7 +30,6 @@ from qexp.workload.service_time.clops_depth import ClopsDepth
 from qexp.workload.service_time.service_time import ServiceTime
 from qexp.workload.workload import Workload
 
-EVALUATION_STREAM = 1  # keeps evaluation episodes apart from every other use of the same seed
 OBSERVATIONS = ("dict", "flat")
 
 
@@ -45,7 +48,7 @@ class EpisodeBatch:
 
 @option("env", "placement")
 @dataclass
-class Scenario:
+class Scenario(DecisionProblem):
     """A placement problem.
 
     Attributes:
@@ -76,6 +79,10 @@ class Scenario:
     reward: Reward = field(default_factory=Completion)
     held_out: int = field(default=0, metadata=RUNTIME)
 
+    metric = PLACEMENT
+    episode_columns = EPISODE_COLUMNS
+    task_columns = TASK_COLUMNS
+
     def __post_init__(self) -> None:
         if self.observation not in OBSERVATIONS:
             raise InputError(f"env.observation: expected dict or flat, got {self.observation!r}")
@@ -83,6 +90,23 @@ class Scenario:
         feasible = self.circuits.feasible
         seconds = self.service_time.seconds(self.circuits, self.fleet, self.workload.shots)
         self.service: Floats = np.where(feasible, seconds, np.inf)
+
+    @property
+    def machines_hash(self) -> str:
+        """Content hash of the fleet."""
+        return self.fleet.hash
+
+    @property
+    def label(self) -> str:
+        """How many tasks there are, see `DecisionProblem.label`."""
+        return f"{self.tasks}tasks"
+
+    @property
+    def notes(self) -> list[str]:
+        """Say so where episodes are shorter than asked for."""
+        if self.longest >= self.tasks:
+            return []
+        return [f"env.tasks={self.tasks}, but no subset has more than {self.longest}"]
 
     @property
     def fixed_episodes(self) -> int | None:
@@ -95,6 +119,10 @@ class Scenario:
         subsets = self.circuits.subsets
         return self.tasks if subsets is None else max(min(len(subset), self.tasks) for subset in subsets)
 
+    def pictured(self, seed: int) -> dict[str, Any]:
+        """Return the lanes of charts, see `DecisionProblem.pictured`."""
+        return {"nodes": self.fleet.names}
+
     def check_evaluation(self, episodes: int) -> None:
         """Raise `InputError` unless the workload has that many episodes."""
         if self.fixed_episodes is not None and episodes > self.fixed_episodes:
@@ -103,8 +131,12 @@ class Scenario:
                 f"set eval.episodes={self.fixed_episodes} or less"
             )
 
-    def check_training(self) -> None:
-        """Raise `InputError` if evaluation leaves no episode to train on."""
+    def check_training(self, fleet_seed: int | None = None) -> None:
+        """Raise `InputError` if evaluation leaves no episode to train on, or no fleet can be made."""
+        from qexp.env.random_fleets import random_fleets  # it takes scenarios
+
+        if fleet_seed is not None:
+            random_fleets(self, fleet_seed, 1)  # if one can be made, all can
         if self.fixed_episodes is not None and self.held_out >= self.fixed_episodes:
             raise InputError(
                 f"eval.episodes={self.held_out} takes all {self.fixed_episodes} subsets of the workload and "
@@ -167,3 +199,33 @@ class Scenario:
 
     def _tasks_of(self, k: int) -> int:
         return self.tasks if self.circuits.subsets is None else len(self.circuits.subsets[k])
+
+    def make_vector_env(self, num_envs: int, fleet_seed: int | None = None) -> Any:
+        """Return a `PlacementVectorEnv`, see `DecisionProblem.make_vector_env`."""
+        from qexp.env.placement_vector import PlacementVectorEnv  # these two take scenarios
+        from qexp.env.random_fleets import random_fleets
+
+        fleets = () if fleet_seed is None else random_fleets(self, fleet_seed)
+        return PlacementVectorEnv(self, num_envs, fleets)
+
+    def play(self, scheduler: Scheduler, episode: Episode, rng: np.random.Generator) -> Played:
+        """Play one episode on the event-driven engine, see `DecisionProblem.play`."""
+        from qexp.cloud.simulated import SimulatedCloud  # imports SimPy
+
+        cloud = SimulatedCloud(
+            self.fleet,
+            episode,
+            mask=self.mask,
+            rescheduling_delay=self.rescheduling_delay,
+            max_refusals=self.max_refusals,
+            initial_backlog=self.initial_backlog,
+        )
+        scheduler.start(episode, rng)
+        while cloud.waiting is not None:
+            if cloud.place(scheduler.select(cloud.task_state(), cloud.node_state())).gave_up:
+                raise InputError(
+                    f"env.max_refusals: {type(scheduler).__name__} had a task refused "
+                    f"{self.max_refusals} times; set env.mask=true, or raise env.max_refusals"
+                )
+        cloud.finish()
+        return played(episode, cloud, self.fleet)

@@ -33,7 +33,7 @@ class CircuitGenerator(ABC, Iterator[Circuit]):
         """Take in what the circuits are for: ``machine_properties``, ``max_gates`` and more."""
 
 
-class _RandomCircuits(CircuitGenerator):
+class RandomCircuitGenerator(CircuitGenerator):
     """Gates drawn one by one from fixed shares, two-qubit ones on two different qubits.
 
     Args:
@@ -63,7 +63,15 @@ class _RandomCircuits(CircuitGenerator):
         self.n_qubits, self.max_gates = n_qubits, max_gates
 
     def __next__(self) -> Circuit:
-        length = int(self.rng.integers(self.n_qubits, self.max_gates, endpoint=True))
+        return self.circuit(int(self.rng.integers(self.n_qubits, self.max_gates, endpoint=True)))
+
+    @classmethod
+    def kinds(cls) -> set[str]:
+        """Return the names of the gates that circuits have."""
+        return {*cls.shares, *(["prep"] if cls.prepare else [])}
+
+    def circuit(self, length: int) -> Circuit:
+        """Return a circuit of so many gates, at least one per qubit."""
         first = [Gate("prep", qubit, qubit) for qubit in range(self.n_qubits)] if self.prepare else []
         return first + self._draw(length - len(first))
 
@@ -85,7 +93,7 @@ class _RandomCircuits(CircuitGenerator):
         return f"{type(self).__name__}()"
 
 
-class BasicCircuitGenerator(_RandomCircuits):
+class BasicCircuitGenerator(RandomCircuitGenerator):
     """Every qubit prepared, then x, y and z (16 % each), cnot (50 %) and measure (2 %).
 
     The length is uniform between the number of qubits and ``max_gates``.
@@ -98,7 +106,7 @@ class BasicCircuitGenerator(_RandomCircuits):
     prepare: ClassVar[bool] = True
 
 
-class WorkshopCircuitGenerator(_RandomCircuits):
+class WorkshopCircuitGenerator(RandomCircuitGenerator):
     """x and y (20 % each), cnot (50 %) and measure (10 %), for machines that know nothing else.
 
     The length is uniform between the number of qubits and ``max_gates``.

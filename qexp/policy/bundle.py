@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from safetensors import SafetensorError
@@ -46,9 +46,12 @@ class Policy:
     """A trained placement policy.
 
     Attributes:
+        environment: Where it decides.
         weights: Parameters by their name in `PlacementNetwork`.
         description: Content of the bundle's JSON file.
     """
+
+    environment: ClassVar[str] = "placement"
 
     weights: dict[str, np.ndarray]
     description: dict[str, Any]

@@ -9,17 +9,21 @@ interval holds both what another seed and what other episodes would have changed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from qexp.report.statistics import TIE_TOLERANCE, interval, iqm
+from qexp.metric import PLACEMENT, Metric
+from qexp.report.statistics import TIE_TOLERANCE, interval, iqm, ratio
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 RESAMPLES = 2_000
+RATIO = ("ratio", "ratio_low", "ratio_high", "proved")
+"""Fields that only metrics with a ratio have."""
 _BLOCK = 2_000_000  # episodes drawn at once: bounds the memory
 
 
@@ -30,10 +34,12 @@ class Sample:
     Attributes:
         section: What is the same for all who are compared with each other: machines, workload, episodes.
         name: The contender.
-        times: Total completion time of each episode, seconds, ``[episodes]``.
+        times: The metric's figure of each episode, ``[episodes]``.
         reference: The reference scheduler's on the same episodes, or None.
-        clairvoyant: The clairvoyant's, or None.
+        clairvoyant: The ideal scheduler's, or None.
         trained: Whether the run trained the contender.
+        metric: What is measured.
+        proved: Whether the ideal is proved to be one, by episode, or None.
     """
 
     section: str
@@ -42,30 +48,38 @@ class Sample:
     reference: Floats | None = None
     clairvoyant: Floats | None = None
     trained: bool = False
+    metric: Metric = PLACEMENT
+    proved: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One contender over all its runs; times in seconds, None where a figure is not defined.
+    """One contender over all its runs, in the metric's unit; None where a figure is not defined.
 
     Attributes:
         section: See `Sample`.
         name: See `Sample`.
         runs: How many runs, each with its own seed.
         episodes: Episodes over all runs.
-        mean: Mean total completion time of an episode.
+        mean: Mean of the metric over episodes.
         iqm: Interquartile mean of it, over runs and episodes.
         iqm_low: Lower end of its 95 % interval.
         iqm_high: Upper end.
-        vs_mct_pct: Change of the mean against mct's, percent; negative is faster.
-        vs_mct_low_pct: Lower end of its 95 % interval.
-        vs_mct_high_pct: Upper end.
-        improvement: Probability of improvement over mct: share of episodes that are faster, ties half.
+        change_pct: Change of the mean against the reference's, percent; negative is faster.
+        change_low_pct: Lower end of its 95 % interval.
+        change_high_pct: Upper end.
+        improvement: Probability of improvement over the reference: share of episodes that are faster, ties
+            half.
         improvement_low: Lower end of its 95 % interval.
         improvement_high: Upper end.
-        gap_closed: Share of the way from mct to the clairvoyant, of the means.
-        of_runs_pct: Each run's own change against mct, percent.
+        gap_closed: Share of the way from the reference to the ideal, of the means.
+        of_runs_pct: Each run's own change against the reference, percent.
         trained: Whether its runs trained it.
+        metric: What is measured.
+        ratio: Mean of the figure over the ideal's, where the metric has that ratio.
+        ratio_low: Lower end of its 95 % interval.
+        ratio_high: Upper end.
+        proved: Share of episodes in which the ideal is proved to be one.
     """
 
     section: str
@@ -76,15 +90,39 @@ class Contender:
     iqm: float
     iqm_low: float | None
     iqm_high: float | None
-    vs_mct_pct: float | None
-    vs_mct_low_pct: float | None
-    vs_mct_high_pct: float | None
+    change_pct: float | None
+    change_low_pct: float | None
+    change_high_pct: float | None
     improvement: float | None
     improvement_low: float | None
     improvement_high: float | None
     gap_closed: float | None
     of_runs_pct: tuple[float, ...] = ()
     trained: bool = False
+    metric: Metric = PLACEMENT
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    proved: float | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the contender as columns of sweep_leaderboard.csv."""
+        base = f"vs_{self.metric.reference}"
+        names = {
+            "change_pct": f"{base}_pct",
+            "change_low_pct": f"{base}_low_pct",
+            "change_high_pct": f"{base}_high_pct",
+        }
+        unnamed = {"of_runs_pct", "metric", *((RATIO) if self.metric.ratio is None else ())}
+        columns = {
+            names.get(f.name, f.name): getattr(self, f.name) for f in fields(self) if f.name not in unnamed
+        }
+        if self.metric.ratio is not None:
+            for key in RATIO:
+                columns[key.replace("ratio", self.metric.ratio).replace("proved", "optimum_proved_share")] = (
+                    columns.pop(key)
+                )
+        return columns
 
 
 def contenders(samples: Sequence[Sample], *, seed: int = 0) -> list[Contender]:
@@ -120,7 +158,9 @@ def _contender(runs: list[Sample], rng: np.random.Generator) -> Contender:
     gap = None
     if reference is not None and clairvoyant is not None and reference.mean() > clairvoyant.mean():
         gap = float((reference.mean() - times.mean()) / (reference.mean() - clairvoyant.mean()))
-    ends = _intervals(times, reference, rng)
+    metric = runs[0].metric
+    ratios = None if metric.ratio is None or clairvoyant is None else ratio(times, clairvoyant)
+    ends = _intervals(times, reference, ratios, rng)
     return Contender(
         section=runs[0].section,
         name=runs[0].name,
@@ -130,23 +170,33 @@ def _contender(runs: list[Sample], rng: np.random.Generator) -> Contender:
         iqm=iqm(times.ravel()),
         iqm_low=ends["iqm"][0],
         iqm_high=ends["iqm"][1],
-        vs_mct_pct=change,
-        vs_mct_low_pct=ends["change"][0],
-        vs_mct_high_pct=ends["change"][1],
+        change_pct=change,
+        change_low_pct=ends["change"][0],
+        change_high_pct=ends["change"][1],
         improvement=improvement,
         improvement_low=ends["improvement"][0],
         improvement_high=ends["improvement"][1],
         gap_closed=gap,
         of_runs_pct=of_runs,
         trained=runs[0].trained,
+        metric=metric,
+        ratio=None if ratios is None else float(ratios.mean()),
+        ratio_low=ends["ratio"][0],
+        ratio_high=ends["ratio"][1],
+        proved=_proved(runs),
     )
 
 
+def _proved(runs: list[Sample]) -> float | None:
+    known = [run.proved for run in runs if run.proved is not None]
+    return float(np.concatenate(known).mean()) if known else None
+
+
 def _intervals(
-    times: Floats, reference: Floats | None, rng: np.random.Generator
+    times: Floats, reference: Floats | None, ratios: Floats | None, rng: np.random.Generator
 ) -> dict[str, tuple[float | None, float | None]]:
     """Return the ends of the bootstrap intervals; one episode says nothing about spread."""
-    keys = ("iqm", "change", "improvement")
+    keys = ("iqm", "change", "improvement", "ratio")
     ends: dict[str, tuple[float | None, float | None]] = dict.fromkeys(keys, (None, None))
     if times.size < 2:
         return ends
@@ -159,6 +209,8 @@ def _intervals(
         rows = _draw(times.shape, size, rng)
         mine = times.ravel()[rows]
         drawn["iqm"].append(_iqms(mine))
+        if ratios is not None:
+            drawn["ratio"].append(ratios.ravel()[rows].mean(axis=1))
         if reference is not None and wins is not None:
             drawn["change"].append(_percent(mine, reference.ravel()[rows], axis=1))
             drawn["improvement"].append(wins[rows].mean(axis=1))

@@ -2,154 +2,205 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from qexp.metric import PLACEMENT, Metric
 from qexp.report.statistics import bootstrap_means, interval, iqm, percent_changes, win_rate
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-_TITLES = (
-    "mean\ns",
-    "interval\ns",
-    "IQM\ns",
-    "vs mct\n%",
-    "interval\n%",
-    "wins",
-    "refused\nper ep.",
-    "gap\nclosed",
-)
-
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One scheduler over all episodes. Times in seconds; None where a figure is not defined.
+    """One scheduler over all episodes, in the metric's unit; None where a figure is not defined.
 
     Attributes:
         scheduler: Its name.
         episodes: How many it was evaluated on.
-        total_completion_time_mean: Mean over episodes of the sum over tasks of
-            rescheduling delay + wait + service.
-        total_completion_time_iqm: Interquartile mean of the same.
+        mean: Mean of the metric over episodes.
+        iqm: Interquartile mean of the same.
         ci_low: Lower end of the mean's 95 % bootstrap interval; None with a single episode.
         ci_high: Upper end.
-        vs_mct_pct: Change of the mean against the reference's, percent; negative is faster.
+        change_pct: Change of the mean against the reference's, percent; negative is better.
             None if the reference was not run.
-        vs_mct_ci_low_pct: Lower end of its 95 % interval, episodes drawn jointly for both.
-        vs_mct_ci_high_pct: Upper end.
-        win_rate_vs_mct: Share of episodes below the reference, ties half; the reference's own row has 0.5.
-        reschedules_mean: Refused placements per episode.
-        gap_closed: (reference - this) / (reference - clairvoyant) of the means: 0 is the reference, 1 the
-            clairvoyant; None if either was not run or the clairvoyant is no better than the reference.
+        change_ci_low_pct: Lower end of its 95 % interval, episodes drawn jointly for both.
+        change_ci_high_pct: Upper end.
+        win_rate: Share of episodes below the reference, ties half; the reference's own row has 0.5.
+        counted: Mean of the metric's counted column, where it has one.
+        gap_closed: (reference - this) / (reference - ideal) of the means: 0 is the reference, 1 the ideal;
+            None if either was not run or the ideal is no better than the reference.
+        ratio: Mean over episodes of the metric over the ideal's, where the metric has that ratio.
+        ratio_ci_low: Lower end of its 95 % interval.
+        ratio_ci_high: Upper end.
+        optimal: Share of episodes in which this is no worse than the ideal.
+        proved: Share of episodes in which the ideal is proved to be one: below 1, ratios are to the best
+            that was found.
     """
 
     scheduler: str
     episodes: int
-    total_completion_time_mean: float
-    total_completion_time_iqm: float
+    mean: float
+    iqm: float
     ci_low: float | None
     ci_high: float | None
-    vs_mct_pct: float | None
-    vs_mct_ci_low_pct: float | None
-    vs_mct_ci_high_pct: float | None
-    win_rate_vs_mct: float | None
-    reschedules_mean: float
-    gap_closed: float | None
+    change_pct: float | None = None
+    change_ci_low_pct: float | None = None
+    change_ci_high_pct: float | None = None
+    win_rate: float | None = None
+    counted: float | None = None
+    gap_closed: float | None = None
+    ratio: float | None = None
+    ratio_ci_low: float | None = None
+    ratio_ci_high: float | None = None
+    optimal: float | None = None
+    proved: float | None = None
+
+    def record(self, metric: Metric) -> dict[str, Any]:
+        """Return the row as columns of leaderboard.csv, named after what is measured and the reference."""
+        base = metric.reference
+        columns = {
+            "scheduler": self.scheduler,
+            "episodes": self.episodes,
+            f"{metric.column}_mean": self.mean,
+            f"{metric.column}_iqm": self.iqm,
+            "ci_low": self.ci_low,
+            "ci_high": self.ci_high,
+            f"vs_{base}_pct": self.change_pct,
+            f"vs_{base}_ci_low_pct": self.change_ci_low_pct,
+            f"vs_{base}_ci_high_pct": self.change_ci_high_pct,
+            f"win_rate_vs_{base}": self.win_rate,
+        }
+        if metric.counted is not None:
+            columns[f"{metric.counted}_mean"] = self.counted
+        columns["gap_closed"] = self.gap_closed
+        if metric.ratio is not None:
+            columns |= {
+                metric.ratio: self.ratio,
+                f"{metric.ratio}_ci_low": self.ratio_ci_low,
+                f"{metric.ratio}_ci_high": self.ratio_ci_high,
+                "optimal_share": self.optimal,
+                "optimum_proved_share": self.proved,
+            }
+        return columns
 
 
-def leaderboard(
-    episodes: pd.DataFrame, *, reference: str = "mct", clairvoyant: str = "clairvoyant", seed: int = 0
-) -> list[LeaderboardRow]:
+def leaderboard(episodes: pd.DataFrame, metric: Metric = PLACEMENT, *, seed: int = 0) -> list[LeaderboardRow]:
     """Summarise paired episodes, best mean first.
 
     Args:
-        episodes: One row per (scheduler, episode), with `total_completion_time` (s) and `reschedules`.
-        reference: The scheduler all others are measured against.
-        clairvoyant: The scheduler that knows the future.
+        episodes: One row per (scheduler, episode), with the metric's columns.
+        metric: What they are compared by.
         seed: Of the bootstrap: the same table and seed give the same rows.
 
     Raises:
-        ValueError: If the schedulers were not evaluated on the same episodes, or a time is missing.
+        ValueError: If the schedulers were not evaluated on the same episodes, or a figure is missing.
     """
-    times = paired(episodes)
-    reschedules = episodes.groupby("scheduler")["reschedules"].mean()
-    table = times.to_numpy(dtype=np.float64)
+    figures = paired(episodes, metric)
+    table = figures.to_numpy(dtype=np.float64)
     means = table.mean(axis=0)
-    mean_of = dict(zip(times.columns, means.tolist(), strict=True))
-
-    low: list[float | None] = [None] * table.shape[1]
-    high = list(low)
-    if len(table) > 1:
-        ends = interval(bootstrap_means(table, seed=seed))
-        low, high = ends[0].tolist(), ends[1].tolist()
-    base = times[reference].to_numpy(dtype=np.float64) if reference in times else None
+    mean_of = dict(zip(figures.columns, means.tolist(), strict=True))
+    ends = _ends(table, seed)
+    base = figures[metric.reference].to_numpy(dtype=np.float64) if metric.reference in figures else None
     changes = [] if base is None else percent_changes(table, base, seed=seed)
-
-    gap = mean_of.get(reference, np.nan) - mean_of.get(clairvoyant, np.nan)
+    counted = None if metric.counted is None else episodes.groupby("scheduler")[metric.counted].mean()
+    gap = mean_of.get(metric.reference, np.nan) - mean_of.get(metric.ideal, np.nan)
     rows = [
         LeaderboardRow(
             scheduler=str(name),
             episodes=len(table),
-            total_completion_time_mean=float(means[k]),
-            total_completion_time_iqm=iqm(table[:, k]),
-            ci_low=low[k],
-            ci_high=high[k],
-            vs_mct_pct=changes[k].pct if changes else None,
-            vs_mct_ci_low_pct=changes[k].low if changes else None,
-            vs_mct_ci_high_pct=changes[k].high if changes else None,
-            win_rate_vs_mct=None if base is None else win_rate(table[:, k], base),
-            reschedules_mean=float(reschedules[name]),
-            gap_closed=float((mean_of[reference] - means[k]) / gap) if gap > 0 else None,
+            mean=float(means[k]),
+            iqm=iqm(table[:, k]),
+            ci_low=ends[k][0],
+            ci_high=ends[k][1],
+            change_pct=changes[k].pct if changes else None,
+            change_ci_low_pct=changes[k].low if changes else None,
+            change_ci_high_pct=changes[k].high if changes else None,
+            win_rate=None if base is None else win_rate(table[:, k], base),
+            counted=None if counted is None else float(counted[name]),
+            gap_closed=float((mean_of[metric.reference] - means[k]) / gap) if gap > 0 else None,
         )
-        for k, name in enumerate(times.columns)
+        for k, name in enumerate(figures.columns)
     ]
-    return sorted(rows, key=lambda row: (row.total_completion_time_mean, row.scheduler))
+    if metric.ratio is not None and metric.ratio in episodes:
+        rows = _with_ratios(rows, episodes, metric.ratio, seed)
+    return sorted(rows, key=lambda row: (row.mean, row.scheduler))
 
 
-def paired(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Total completion time in seconds, one row per episode and one column per scheduler.
+def _with_ratios(
+    rows: list[LeaderboardRow], episodes: pd.DataFrame, column: str, seed: int
+) -> list[LeaderboardRow]:
+    """Add each scheduler's ratio to the ideal, in the rows' order."""
+    ratios = episodes.pivot(index="episode", columns="scheduler", values=column)  # noqa: PD010 - see `paired`
+    table = ratios[[row.scheduler for row in rows]].to_numpy(dtype=np.float64)
+    proved = float(episodes["optimum_proved"].mean())
+    return [
+        replace(
+            row,
+            ratio=float(table[:, k].mean()),
+            ratio_ci_low=low,
+            ratio_ci_high=high,
+            optimal=float((table[:, k] <= 1).mean()),
+            proved=proved,
+        )
+        for k, (row, (low, high)) in enumerate(zip(rows, _ends(table, seed), strict=True))
+    ]
+
+
+def _ends(table: npt.NDArray[np.float64], seed: int) -> list[tuple[float | None, float | None]]:
+    """Return the ends of the interval of each column's mean; one episode says nothing about spread."""
+    if len(table) < 2:
+        return [(None, None)] * table.shape[1]
+    low, high = interval(bootstrap_means(table, seed=seed))
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def paired(episodes: pd.DataFrame, metric: Metric = PLACEMENT) -> pd.DataFrame:
+    """Return the metric with one row per episode and one column per scheduler.
 
     Raises:
-        ValueError: If a scheduler lacks an episode another one has, or a time is missing.
+        ValueError: If a scheduler lacks an episode another one has, or a figure is missing.
     """
     # Not pivot_table: it would average a (scheduler, episode) pair that occurs twice, pivot refuses it.
-    times = episodes.pivot(index="episode", columns="scheduler", values="total_completion_time")  # noqa: PD010
-    holes = times.columns[times.isna().any()]
-    if times.empty or len(holes):
+    figures = episodes.pivot(index="episode", columns="scheduler", values=metric.column)  # noqa: PD010
+    holes = figures.columns[figures.isna().any()]
+    if figures.empty or len(holes):
         which = ", ".join(map(str, holes)) or "no scheduler at all"
-        raise ValueError(f"the comparison is not paired: not every episode has a time of {which}")
-    return times
+        raise ValueError(f"the comparison is not paired: not every episode has a {metric.title} of {which}")
+    return figures
 
 
-def metrics(rows: Sequence[LeaderboardRow]) -> dict[str, float]:
+def metrics(rows: Sequence[LeaderboardRow], metric: Metric = PLACEMENT) -> dict[str, float]:
     """The rows as flat metrics named `eval/<scheduler>/<column>`, undefined ones left out."""
     return {
         f"eval/{row.scheduler}/{key}": float(value)
         for row in rows
-        for key, value in asdict(row).items()
+        for key, value in row.record(metric).items()
         if key != "scheduler" and value is not None
     }
 
 
-def render(rows: Sequence[LeaderboardRow], learned: str | None = None) -> Table:
+def render(rows: Sequence[LeaderboardRow], learned: str | None = None, metric: Metric = PLACEMENT) -> Table:
     """A table of under 100 columns for the console, the learned scheduler's row highlighted.
 
     Args:
         rows: At least one, from `leaderboard`.
         learned: Whose row to highlight.
+        metric: What they are compared by.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title="Total completion time of an episode",
-        caption=f"{rows[0].episodes} paired episodes, 95 % intervals; vs mct: negative is faster",
+        title=f"{metric.title.capitalize()} of an episode",
+        caption=_caption(rows[0], metric),
         box=box.SIMPLE_HEAD,
         padding=0,
         pad_edge=False,
@@ -157,40 +208,71 @@ def render(rows: Sequence[LeaderboardRow], learned: str | None = None) -> Table:
         header_style="bold",
     )
     table.add_column("scheduler", no_wrap=True)
-    for title in _TITLES:
+    columns = _columns(metric)
+    for title, _ in columns:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        cells = (
-            row.scheduler,
-            _number(row.total_completion_time_mean),
-            _range(row.ci_low, row.ci_high),
-            _number(row.total_completion_time_iqm),
-            _number(row.vs_mct_pct, "+"),
-            _range(row.vs_mct_ci_low_pct, row.vs_mct_ci_high_pct, "+"),
-            "-" if row.win_rate_vs_mct is None else f"{row.win_rate_vs_mct:.0%}",
-            _number(row.reschedules_mean),
-            "-" if row.gap_closed is None else f"{row.gap_closed:z.0%}",
-        )
         style = "bold green" if row.scheduler == learned else ""
-        table.add_row(*(Text(cell) for cell in cells), style=style)
+        table.add_row(Text(row.scheduler), *(Text(cell(row)) for _, cell in columns), style=style)
     return table
+
+
+Cell = Callable[[LeaderboardRow], str]
+
+
+def _columns(metric: Metric) -> list[tuple[str, Cell]]:
+    """Return what stands beside a scheduler's name: headings, and what fills the cells below."""
+    base = metric.reference
+    mean = (f"mean\n{metric.unit}", lambda row: _number(row.mean))
+    interval_of_change = ("interval\n%", _change_range)
+    if metric.ratio is not None:
+        return [
+            mean,
+            ("over\noptimum", _ratio),
+            ("interval", lambda row: _range(row.ratio_ci_low, row.ratio_ci_high, digits=3)),
+            ("opti-\nmal", lambda row: _share(row.optimal)),
+            (f"vs\n{base} %".replace("_", "\n", 1), lambda row: _number(row.change_pct, "+")),
+            interval_of_change,
+        ]
+    return [
+        mean,
+        (f"interval\n{metric.unit}", lambda row: _range(row.ci_low, row.ci_high)),
+        (f"IQM\n{metric.unit}", lambda row: _number(row.iqm)),
+        (f"vs {base}\n%", lambda row: _number(row.change_pct, "+")),
+        interval_of_change,
+        ("wins", lambda row: _share(row.win_rate)),
+        (metric.counted_title, lambda row: _number(row.counted)),
+        ("gap\nclosed", lambda row: _share(row.gap_closed)),
+    ]
+
+
+def _change_range(row: LeaderboardRow) -> str:
+    return _range(row.change_ci_low_pct, row.change_ci_high_pct, "+")
+
+
+def _caption(row: LeaderboardRow, metric: Metric) -> str:
+    text = f"{row.episodes} paired episodes, 95 % intervals; vs {metric.reference}: negative is faster"
+    if row.proved is None or row.proved == 1:
+        return text
+    unproved = round((1 - row.proved) * row.episodes)
+    return f"{text}\n* not proved: in {unproved} episodes over the best schedule found, not over the optimum"
 
 
 def verdict(
     rows: Sequence[LeaderboardRow],
     episodes: pd.DataFrame,
     learned: str,
+    metric: Metric = PLACEMENT,
     *,
-    clairvoyant: str = "clairvoyant",
     seed: int = 0,
 ) -> str:
-    """One sentence: is the learned scheduler faster than the best of the others that do not know the future?
+    """One sentence: is the learned scheduler faster than the best of the others, the ideal left out?
 
     Args:
         rows: From `leaderboard`, best first.
         episodes: What they were made of.
         learned: The name of the learned scheduler.
-        clairvoyant: Left out of the comparison.
+        metric: What they are compared by.
         seed: Of the bootstrap.
 
     Raises:
@@ -198,17 +280,17 @@ def verdict(
     """
     if learned not in {row.scheduler for row in rows}:
         raise ValueError(f"no episodes of {learned!r} to judge")
-    heuristics = [row.scheduler for row in rows if row.scheduler not in {learned, clairvoyant}]
+    heuristics = [row.scheduler for row in rows if row.scheduler not in {learned, metric.ideal}]
     if not heuristics:
         return f"{learned} was evaluated alone: there is no heuristic to compare it with."
     best = heuristics[0]
-    times = paired(episodes)
-    change = percent_changes(times[[learned]].to_numpy(), times[best].to_numpy(), seed=seed)[0]
+    figures = paired(episodes, metric)
+    change = percent_changes(figures[[learned]].to_numpy(), figures[best].to_numpy(), seed=seed)[0]
     if change.low is None or change.high is None:
-        return f"One episode cannot tell {learned} from {best}: {change.pct:+z.1f} % total completion time."
+        return f"One episode cannot tell {learned} from {best}: {change.pct:+z.1f} % {metric.title}."
     evidence = (
-        f"{change.pct:+z.1f} % total completion time "
-        f"(95 % interval {change.low:+z.1f} to {change.high:+z.1f}, {len(times)} paired episodes)"
+        f"{change.pct:+z.1f} % {metric.title} "
+        f"(95 % interval {change.low:+z.1f} to {change.high:+z.1f}, {len(figures)} paired episodes)"
     )
     if change.high < 0:
         return f"{learned} beats the best heuristic, {best}: {evidence}."
@@ -217,12 +299,26 @@ def verdict(
     return f"{learned} cannot be told from the best heuristic, {best}: {evidence}."
 
 
-def _number(value: float | None, sign: str = "") -> str:
+def _number(value: float | None, sign: str = "", digits: int | None = None) -> str:
     """Format with one decimal up to 100 and none above: the intervals are wider than that."""
     if value is None:
         return "-"
-    return f"{value:{sign}z.{1 if abs(value) < 99.95 else 0}f}"
+    if digits is None:
+        digits = 1 if abs(value) < 99.95 else 0
+    return f"{value:{sign}z.{digits}f}"
 
 
-def _range(low: float | None, high: float | None, sign: str = "") -> str:
-    return "-" if low is None or high is None else f"{_number(low, sign)}..{_number(high, sign)}"
+def _range(low: float | None, high: float | None, sign: str = "", digits: int | None = None) -> str:
+    if low is None or high is None:
+        return "-"
+    return f"{_number(low, sign, digits)}..{_number(high, sign, digits)}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:z.0%}"
+
+
+def _ratio(row: LeaderboardRow) -> str:
+    """Return makespan / optimum, marked where the optimum is not proved."""
+    mark = "*" if row.proved is not None and row.proved < 1 else ""
+    return _number(row.ratio, digits=3) + mark

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import yaml
 
 from qexp.errors import InputError
+from qexp.metric import METRICS, PLACEMENT, Metric
 from qexp.report.contenders import Contender, Sample, contenders
 from qexp.runfolder import COMPLETED, RESULT_FILE
 
@@ -28,14 +30,6 @@ OF_THE_CONTENDER = ("algo", "scheduler")
 """First parts of keys that make another contender; all others but the seeds make another section."""
 SEEDS = ("seed", "eval.seed")
 
-FIGURES = (
-    "total_completion_time_mean",
-    "vs_mct_pct",
-    "vs_mct_ci_low_pct",
-    "vs_mct_ci_high_pct",
-    "gap_closed",
-)
-
 
 @dataclass(frozen=True)
 class Job:
@@ -48,9 +42,10 @@ class Job:
         error: What it failed of, or None.
         decider: The scheduler it is about: what it trained, or else the chosen one; None before the end.
         trained: Whether it trained that.
-        figures: That scheduler's, by the names in `FIGURES`.
+        figures: That scheduler's, by the names in `_figures`.
         seed: Its seed.
         eval_seed: The seed of its evaluation episodes.
+        metric: What schedulers were compared by.
     """
 
     folder: Path
@@ -62,6 +57,12 @@ class Job:
     figures: Mapping[str, float | None] | None = None
     seed: int = 0
     eval_seed: int = 0
+    metric: Metric = PLACEMENT
+
+    @property
+    def objective(self) -> float | None:
+        """The decider's mean, or None before the end."""
+        return (self.figures or {}).get(f"{self.metric.column}_mean")
 
     @classmethod
     def read(cls, folder: Path, settings: dict[str, str]) -> Self:
@@ -75,6 +76,7 @@ class Job:
         options = result["options"]
         decider = options["scheduler"] if options["algo"] == "none" else options["algo"]
         row = next(row for row in result["leaderboard"] if row["scheduler"] == decider)
+        metric = METRICS[options["env"]]
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         return cls(
             folder,
@@ -82,9 +84,10 @@ class Job:
             COMPLETED,
             decider=decider,
             trained=options["algo"] != "none",
-            figures={key: row[key] for key in FIGURES},
+            figures={key: row[key] for key in _figures(metric)},
             seed=result["seed"],
             eval_seed=config["eval"]["seed"],
+            metric=metric,
         )
 
 
@@ -123,15 +126,22 @@ class Sweep:
         jobs = [Job.read(folder / name, _values(parts, swept)) for name, parts in overrides.items()]
         return cls(folder, swept, jobs, contenders(_samples(jobs)))
 
+    @property
+    def metrics_used(self) -> list[Metric]:
+        """What its jobs are measured by: usually one metric, of several environments several."""
+        return list(dict.fromkeys(job.metric for job in self.jobs if job.status == COMPLETED)) or [PLACEMENT]
+
     def table(self) -> pd.DataFrame:
         """Return one row per job."""
         import pandas as pd
 
+        figures = [key for metric in self.metrics_used for key in _figures(metric)]
         rows = [
             {"job": number, "folder": job.folder.name}
             | {key: job.settings.get(key) for key in self.swept}
             | {"status": job.status, "scheduler": job.decider}
-            | {key: (job.figures or {}).get(key) for key in FIGURES}
+            | dict.fromkeys(figures)
+            | dict(job.figures or {})
             | {"error": job.error}
             for number, job in enumerate(self.jobs)
         ]
@@ -144,8 +154,8 @@ class Sweep:
         self.table().to_csv(self.folder / TABLE_FILE, index=False)
         if not self.contenders:
             return
-        rows = [asdict(row) for row in self.contenders]
-        pd.DataFrame(rows).drop(columns="of_runs_pct").to_csv(self.folder / LEADERBOARD_FILE, index=False)
+        rows = [row.record() for row in self.contenders]
+        pd.DataFrame(rows).to_csv(self.folder / LEADERBOARD_FILE, index=False)
         from qexp.report.plots import comparison
 
         comparison.plot(self.contenders, self.folder / FIGURE_FILE)
@@ -163,8 +173,25 @@ class Sweep:
         for row in self.contenders:
             # MLflow's metric names have no equals sign, among others.
             name = "/".join(part.replace("=", ":") for part in ("sweep", row.section, row.name) if part)
-            figures[f"{name}/iqm"], figures[f"{name}/vs_mct_pct"] = row.iqm, row.vs_mct_pct
+            figures[f"{name}/iqm"] = row.iqm
+            figures[f"{name}/vs_{row.metric.reference}_pct"] = row.change_pct
+            if row.metric.ratio is not None:
+                figures[f"{name}/{row.metric.ratio}"] = row.ratio
+                figures[f"{name}/optimum_proved_share"] = row.proved
         return figures
+
+
+def _figures(metric: Metric) -> list[str]:
+    """Return the columns of a leaderboard that a sweep's table shows of each job's own scheduler."""
+    base = f"vs_{metric.reference}"
+    names = [
+        f"{metric.column}_mean",
+        f"{base}_pct",
+        f"{base}_ci_low_pct",
+        f"{base}_ci_high_pct",
+        "gap_closed",
+    ]
+    return names if metric.ratio is None else [*names, metric.ratio, "optimum_proved_share"]
 
 
 def _values(overrides: list[str], swept: list[str]) -> dict[str, str]:
@@ -185,9 +212,12 @@ def _samples(jobs: list[Job]) -> list[Sample]:
             continue
         episodes = pd.read_csv(job.folder / "episodes.csv")
         times = {
-            str(name): rows.sort_values("episode")["total_completion_time"].to_numpy()
+            str(name): rows.sort_values("episode")[job.metric.column].to_numpy(dtype=np.float64)
             for name, rows in episodes.groupby("scheduler", sort=False)
         }
+        proved = None
+        if "optimum_proved" in episodes:
+            proved = episodes.groupby("episode")["optimum_proved"].first().to_numpy(dtype=np.bool_)
         ours = {key: value for key, value in job.settings.items() if _first(key) in OF_THE_CONTENDER}
         others = {key: value for key, value in job.settings.items() if key not in {*ours, *SEEDS}}
         section = " ".join(_parts(others))
@@ -197,7 +227,8 @@ def _samples(jobs: list[Job]) -> list[Sample]:
             chosen = job.settings.get("algo" if trained else "scheduler", scheduler)
             name = " ".join([chosen, *_parts(ours, nested=True)]) if own else scheduler
             key = (section, name, job.eval_seed, job.seed if trained else None)
-            sample = Sample(section, name, its, times.get("mct"), times.get("clairvoyant"), trained)
+            reference, ideal = times.get(job.metric.reference), times.get(job.metric.ideal)
+            sample = Sample(section, name, its, reference, ideal, trained, job.metric, proved)
             samples.setdefault(key, sample)
     return list(samples.values())
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from qexp.metric import Metric
+from qexp.progress import report_console
 from qexp.report.contenders import RESAMPLES, Contender
 from qexp.report.sweeps import Sweep
 from qexp.runfolder import COMPLETED
 
 STYLES = {"FAILED": "red", "KILLED": "red", "CUT_OFF": "yellow", "MISSING": "yellow"}
 LONGEST_ERROR = 300
-FILE_WIDTH = 100
 
 
 def show(sweep: Sweep) -> None:
     """Print the tables of a sweep."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, FILE_WIDTH)
+    console = report_console()
     console.print(jobs_table(sweep))
     done = sum(job.status == COMPLETED for job in sweep.jobs)
     for number, job in enumerate(sweep.jobs):
@@ -42,55 +41,65 @@ def jobs_table(sweep: Sweep) -> Table:
     for key in sweep.swept:
         table.add_column(key, overflow="fold")
     table.add_column("status")
-    table.add_column("mean (s)", justify="right")
-    table.add_column("vs mct (%)", justify="right")
+    metrics = sweep.metrics_used
+    table.add_column(f"mean ({_each(metric.unit for metric in metrics)})", justify="right")
+    table.add_column(f"vs {_each(metric.reference for metric in metrics)} (%)", justify="right")
     table.add_column("gap closed", justify="right")
+    if any(metric.ratio for metric in metrics):
+        table.add_column("over optimum", justify="right")
     for number, job in enumerate(sweep.jobs):
         status = Text(job.status.lower().replace("_", " "), style=STYLES.get(job.status, ""))
         figures = job.figures or {}
         cells = [
-            _number(figures.get("total_completion_time_mean")),
-            _number(figures.get("vs_mct_pct"), "+"),
+            _number(job.objective),
+            _number(figures.get(f"vs_{job.metric.reference}_pct"), "+"),
             _share(figures.get("gap_closed")),
         ]
+        if any(metric.ratio for metric in metrics):
+            cells.append(_ratio(figures.get(job.metric.ratio or ""), figures.get("optimum_proved_share")))
         table.add_row(str(number), *(job.settings.get(key, "") for key in sweep.swept), status, *cells)
     return table
 
 
-def leaderboard(rows: Iterable[Contender]) -> Group:
+def leaderboard(rows: Sequence[Contender]) -> Group:
     """Return a table for each section, the best contender first."""
     sections: dict[str, Table] = {}
     for row in rows:
         if row.section not in sections:
-            sections[row.section] = _leaderboard(row.section)
+            sections[row.section] = _leaderboard(row.section, row.metric)
+        if row.metric.ratio is None:
+            figures = [_number(row.iqm), _range(row.iqm_low, row.iqm_high)]
+        else:
+            figures = [_ratio(row.ratio, row.proved), _range(row.ratio_low, row.ratio_high, digits=3)]
         sections[row.section].add_row(
             row.name,
             str(row.runs),
             _number(row.mean),
-            _number(row.iqm),
-            _range(row.iqm_low, row.iqm_high),
-            _number(row.vs_mct_pct, "+"),
-            _range(row.vs_mct_low_pct, row.vs_mct_high_pct, "+"),
+            *figures,
+            _number(row.change_pct, "+"),
+            _range(row.change_low_pct, row.change_high_pct, "+"),
             _share(row.improvement),
             _share(row.gap_closed),
         )
     caption = f"95 % intervals, stratified bootstrap over runs and episodes, {RESAMPLES:,} draws"
+    if any(row.proved is not None and row.proved < 1 for row in rows):
+        caption += "\n* not proved: in some episodes over the best schedule found, not over the optimum"
     return Group(*sections.values(), Text(caption, style="italic"))
 
 
-def _leaderboard(section: str) -> Table:
-    table = _table(f"Total completion time of an episode{f', {section}' if section else ''}")
+def _leaderboard(section: str, metric: Metric) -> Table:
+    table = _table(f"{metric.title.capitalize()} of an episode{f', {section}' if section else ''}")
     table.add_column("scheduler", overflow="fold", min_width=11)
-    titles = (
+    base, unit = metric.reference.replace("_", "\n", 1), metric.unit
+    titles = [
         "runs",
-        "mean\ns",
-        "IQM\ns",
-        "interval\ns",
-        "vs mct\n%",
+        f"mean\n{unit}",
+        *([f"IQM\n{unit}", f"interval\n{unit}"] if metric.ratio is None else ["over\noptimum", "interval"]),
+        f"vs {base}\n%",
         "interval\n%",
-        "better\nthan mct",
+        f"better\nthan {base}",
         "gap\nclosed",
-    )
+    ]
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     return table
@@ -102,13 +111,24 @@ def _table(title: str) -> Table:
     )
 
 
-def _number(value: float | None, sign: str = "") -> str:
-    return "-" if value is None else f"{value:{sign}z.1f}"
+def _number(value: float | None, sign: str = "", digits: int = 1) -> str:
+    return "-" if value is None else f"{value:{sign}z.{digits}f}"
 
 
-def _range(low: float | None, high: float | None, sign: str = "") -> str:
-    return "-" if low is None or high is None else f"{_number(low, sign)}..{_number(high, sign)}"
+def _range(low: float | None, high: float | None, sign: str = "", digits: int = 1) -> str:
+    if low is None or high is None:
+        return "-"
+    return f"{_number(low, sign, digits)}..{_number(high, sign, digits)}"
 
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:z.0%}"
+
+
+def _ratio(value: float | None, proved: float | None) -> str:
+    """Return makespan / optimum, marked where that is the best schedule found and not proved."""
+    return _number(value, digits=3) + ("*" if proved is not None and proved < 1 else "")
+
+
+def _each(words: Iterable[str]) -> str:
+    return "/".join(dict.fromkeys(words))

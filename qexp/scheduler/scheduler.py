@@ -1,33 +1,44 @@
-"""What every scheduler answers: on which node does this task go?"""
+"""What every scheduler answers: one decision after another, each a number."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
 
 from qexp.state import Floats, NodeState, TaskState
-from qexp.workload.episode import Episode
 
 
 class Scheduler(ABC):
-    """Decides on one task at a time."""
+    """Decides on one thing at a time: where a task goes, or which gate starts now.
 
-    def start(self, episode: Episode, rng: np.random.Generator) -> None:  # noqa: B027 - most need nothing
+    Attributes:
+        environment: The environment it decides in, as the option of the group ``env`` is called.
+        needs: A package that is not installed with qexp by itself, or None.
+        bound: What no scheduler can be below in this episode, as far as this one has found out.
+    """
+
+    environment: str = "placement"
+    needs: ClassVar[str | None] = None
+    bound: float = 0.0
+
+    def start(self, episode: Any, rng: np.random.Generator) -> None:  # noqa: B027 - most need nothing
         """Get ready for an episode.
 
         Args:
-            episode: The whole episode; only a clairvoyant may look at it.
+            episode: The whole episode, an `Episode` of tasks or a `GateEpisode`. Of tasks only a clairvoyant
+                may look at it: in use they are not known in advance.
             rng: The randomness of this scheduler in this episode.
         """
 
     @abstractmethod
-    def select(self, task: TaskState, nodes: NodeState) -> int:
-        """Return the index of the node to place the task on.
+    def select(self, *state: Any, **named: Any) -> int:
+        """Return the next decision.
 
-        Args:
-            task: The task's state, unbatched.
-            nodes: The nodes' states, unbatched.
+        In ``env=placement`` the state is ``(task: TaskState, nodes: NodeState)``, unbatched, and the answer
+        the index of the node to place the task on. In ``env=gate_scheduling`` it is ``(dispatch: Dispatch)``
+        and the answer the index of a gate that may be placed now, or the number of gates to let a cycle pass.
         """
 
 

@@ -9,13 +9,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from qexp.errors import InputError
 from qexp.messages import explain
 from qexp.report.sweeps import Job
 from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder
-from qexp.schema import config_hash
+from qexp.schema import config_hash, validate
 from qexp.sweep.plan import varied
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
         hydra_config: Hydra's own, of the job.
 
     Returns:
-        Mean total completion time of what the job is about, seconds; None if it failed.
+        Mean of the environment's metric of what the job is about; None if it failed.
     """
     folder = RunFolder.of_job(hydra_config)
     name = f"job {hydra_config.job.num}: {' '.join(varied(hydra_config.overrides.task)) or 'defaults'}"
@@ -55,10 +55,13 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
             _record(error, folder)
         print(f"{name}: FAILED: {explain(error)[:300]}", flush=True)
         return None
-    figures = Job.read(folder.path, {}).figures or {}
-    objective = figures.get("total_completion_time_mean")
+    job = Job.read(folder.path, {})
+    objective = job.objective
     took = "done before" if found else f"{time.perf_counter() - start:.1f} s"
-    print(f"{name}: {took}" + ("" if objective is None else f", {objective:.1f} s per episode"), flush=True)
+    print(
+        f"{name}: {took}" + ("" if objective is None else f", {objective:.1f} {job.metric.unit} per episode"),
+        flush=True,
+    )
     return objective
 
 
@@ -80,9 +83,7 @@ def _completed(folder: Path) -> dict[str, Any] | None:
 
 
 def _check(found: dict[str, Any], config: DictConfig, folder: RunFolder) -> None:
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    if found["config_hash"] != config_hash({str(key): value for key, value in plain.items()}):
+    if found["config_hash"] != config_hash(validate(config)):
         raise InputError(f"{folder.path} holds the result of another configuration: delete it to run again")
 
 

@@ -15,10 +15,10 @@ from qexp.env.reward.reward import Outcome
 from qexp.env.reward.weighted import Weighted
 from qexp.evaluate import evaluate
 from qexp.option import REGISTRY
-from qexp.schema import register
+from qexp.schema import register, schedulers_of
 
 register()
-HEURISTICS = sorted(set(REGISTRY["scheduler"]) - {"policy"})
+HEURISTICS = sorted(schedulers_of("placement"))
 EPISODES, SEED = 3, 17
 
 # Placed after 2 refusals of 1 s: 6 s of wait, 4 s of service. Refused. Placed at once for 4 s.

@@ -37,13 +37,13 @@ def test_figures_against_independent_computations():
     assert (row.runs, row.episodes, row.trained) == (3, 120, True)
     assert row.mean == pytest.approx(times.mean())
     assert row.iqm == pytest.approx(trim_mean(times, 0.25))
-    assert row.vs_mct_pct == pytest.approx(100 * (times.mean() / mct.mean() - 1))
+    assert row.change_pct == pytest.approx(100 * (times.mean() / mct.mean() - 1))
     assert row.gap_closed == pytest.approx((mct.mean() - times.mean()) / (0.2 * mct.mean()))
     assert row.of_runs_pct == pytest.approx(
         [100 * (sample.times.mean() / sample.reference.mean() - 1) for sample in samples]
     )
     assert row.iqm_low < row.iqm < row.iqm_high
-    assert row.vs_mct_low_pct < row.vs_mct_pct < row.vs_mct_high_pct
+    assert row.change_low_pct < row.change_pct < row.change_high_pct
 
 
 def test_improvement_counts_ties_half():
@@ -56,7 +56,7 @@ def test_improvement_counts_ties_half():
 def test_mct_against_itself_has_no_spread():
     sample = runs("mct", 100.0, count=1)[0]
     (row,) = contenders([Sample("", "mct", sample.reference, sample.reference)])
-    assert (row.vs_mct_pct, row.vs_mct_low_pct, row.vs_mct_high_pct) == (0.0, 0.0, 0.0)
+    assert (row.change_pct, row.change_low_pct, row.change_high_pct) == (0.0, 0.0, 0.0)
     assert row.improvement == 0.5
 
 
@@ -65,7 +65,7 @@ def test_an_interval_knows_that_seeds_differ():
     widths = {}
     for spread in (0.0, 0.05):
         (row,) = contenders(runs("a2c", 90.0, spread=spread, episodes=400))
-        widths[spread] = row.vs_mct_high_pct - row.vs_mct_low_pct
+        widths[spread] = row.change_high_pct - row.change_low_pct
     assert widths[0.0] < 1e-9  # each run is a fixed share of mct's time on every episode
     assert widths[0.05] > 1.0
 
@@ -77,18 +77,18 @@ def test_intervals_cover():
         rng = np.random.default_rng(repetition)
         mct = np.full(60, 100.0)
         (row,) = contenders([Sample("", "x", rng.normal(95.0, 10.0, 60), mct)], seed=repetition)
-        hits += row.vs_mct_low_pct <= -5.0 <= row.vs_mct_high_pct
+        hits += row.change_low_pct <= -5.0 <= row.change_high_pct
     assert hits >= 51
 
 
 @given(st.permutations(range(6)))
 def test_the_order_of_runs_changes_no_figure(order):
     samples = runs("a2c", 90.0, spread=0.02) + runs("dqn", 95.0, spread=0.02)
-    expected = {row.name: (row.mean, row.iqm, row.vs_mct_pct) for row in contenders(samples)}
+    expected = {row.name: (row.mean, row.iqm, row.change_pct) for row in contenders(samples)}
     shuffled = contenders([samples[k] for k in order])
     assert [row.name for row in shuffled] == ["a2c", "dqn"]
     for row in shuffled:
-        assert (row.mean, row.iqm, row.vs_mct_pct) == pytest.approx(expected[row.name])
+        assert (row.mean, row.iqm, row.change_pct) == pytest.approx(expected[row.name])
 
 
 def test_sections_are_apart_and_sorted_within():
@@ -104,7 +104,7 @@ def test_sections_are_apart_and_sorted_within():
 def test_one_episode_and_no_reference_give_no_interval_and_no_comparison():
     (row,) = contenders([Sample("", "x", np.array([3.0]))])
     assert (row.mean, row.iqm) == (3.0, 3.0)
-    assert row.iqm_low is row.vs_mct_pct is row.improvement is row.gap_closed is None
+    assert row.iqm_low is row.change_pct is row.improvement is row.gap_closed is None
 
 
 def test_runs_of_different_length_are_refused():

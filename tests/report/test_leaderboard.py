@@ -1,10 +1,10 @@
 import io
-from dataclasses import asdict
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
+from qexp.metric import PLACEMENT
 from qexp.report.leaderboard import leaderboard, metrics, render, verdict
 
 
@@ -35,14 +35,14 @@ def test_golden_rows():
     assert [row.scheduler for row in rows] == ["clairvoyant", "a2c", "mct", "greedy"]
     a2c = by_name(rows)["a2c"]
     assert a2c.episodes == 5
-    assert a2c.total_completion_time_mean == pytest.approx(95.0)
-    assert a2c.total_completion_time_iqm == pytest.approx((90 + 90 + 95) / 3)
-    assert a2c.vs_mct_pct == pytest.approx(-5.0)
-    assert a2c.win_rate_vs_mct == 0.8
+    assert a2c.mean == pytest.approx(95.0)
+    assert a2c.iqm == pytest.approx((90 + 90 + 95) / 3)
+    assert a2c.change_pct == pytest.approx(-5.0)
+    assert a2c.win_rate == 0.8
     assert a2c.gap_closed == pytest.approx((100 - 95) / (100 - 80))
-    assert a2c.reschedules_mean == 2.0
+    assert a2c.counted == 2.0
     assert 85.0 < a2c.ci_low < 95.0 < a2c.ci_high < 115.0
-    assert a2c.vs_mct_ci_low_pct < -5.0 < a2c.vs_mct_ci_high_pct
+    assert a2c.change_ci_low_pct < -5.0 < a2c.change_ci_high_pct
     assert by_name(rows)["greedy"].gap_closed == pytest.approx(-1.0)
     clairvoyant = by_name(rows)["clairvoyant"]
     assert (clairvoyant.gap_closed, clairvoyant.ci_low, clairvoyant.ci_high) == (1.0, 80.0, 80.0)
@@ -50,21 +50,21 @@ def test_golden_rows():
 
 def test_the_references_own_row():
     row = by_name(leaderboard(table(mct=[100.0, 110.0, 90.0], met=[200.0, 210.0, 190.0])))["mct"]
-    assert (row.vs_mct_pct, row.vs_mct_ci_low_pct, row.vs_mct_ci_high_pct) == (0.0, 0.0, 0.0)
-    assert row.win_rate_vs_mct == 0.5
+    assert (row.change_pct, row.change_ci_low_pct, row.change_ci_high_pct) == (0.0, 0.0, 0.0)
+    assert row.win_rate == 0.5
     assert row.gap_closed is None
 
 
 def test_what_is_undefined_is_none():
     rows = by_name(leaderboard(table(met=[2.0, 3.0], clairvoyant=[1.0, 2.0])))
-    met = asdict(rows["met"])
+    met = rows["met"].record(PLACEMENT)
     undefined = {"vs_mct_pct", "vs_mct_ci_low_pct", "vs_mct_ci_high_pct", "win_rate_vs_mct", "gap_closed"}
     assert {key for key, value in met.items() if value is None} == undefined
     assert not undefined & {name.split("/")[-1] for name in metrics(list(rows.values()))}
     # A clairvoyant search that did not find the way to beat the reference defines no gap.
     assert by_name(leaderboard(table(mct=[1.0, 1.0], clairvoyant=[1.0, 1.0])))["mct"].gap_closed is None
     one = by_name(leaderboard(table(mct=[2.0], met=[3.0])))["met"]
-    assert (one.vs_mct_pct, one.ci_low, one.ci_high, one.vs_mct_ci_low_pct) == (50.0, None, None, None)
+    assert (one.change_pct, one.ci_low, one.ci_high, one.change_ci_low_pct) == (50.0, None, None, None)
 
 
 def test_order_of_the_input_does_not_matter(episodes):

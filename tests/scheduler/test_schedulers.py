@@ -26,11 +26,11 @@ from qexp.scheduler.met import MET
 from qexp.scheduler.random import Random
 from qexp.scheduler.round_robin import RoundRobin
 from qexp.scheduler.weighted import Weighted
-from qexp.schema import register
+from qexp.schema import register, schedulers_of
 
 register()
 INF = np.inf
-HEURISTICS = sorted(set(REGISTRY["scheduler"]) - {"policy"})
+HEURISTICS = sorted(schedulers_of("placement"))
 RANKING = [name for name in HEURISTICS if issubclass(REGISTRY["scheduler"][name], RankingScheduler)]
 
 

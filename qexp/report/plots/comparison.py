@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LOSING = 50.0
-"""Contenders that are slower than mct by more than this, percent, are cut off at the edge."""
+"""Contenders that are slower than the reference by more than this, percent, are cut off at the edge."""
 NARROWEST = 5.0
-"""How far to both sides of mct the axis reaches at least, percent."""
+"""How far to both sides of the reference the axis reaches at least, percent."""
 
 
 def plot(rows: Sequence[Contender], path: Path) -> None:
-    """Draw each contender's change against mct with its interval and its runs, a panel per section.
+    """Draw each contender's change against the reference with its interval and its runs, a panel per section.
 
-    Without mct, the interquartile mean takes the change's place.
+    Without the reference, the interquartile mean takes the change's place.
 
     Args:
         rows: At least one; in each section, the best first.
@@ -31,21 +31,24 @@ def plot(rows: Sequence[Contender], path: Path) -> None:
     for row in rows:
         sections.setdefault(row.section, []).append(row)
     heights = [0.9 + 0.34 * len(section) for section in sections.values()]
-    relative = all(row.vs_mct_pct is not None for row in rows)
+    relative = all(row.change_pct is not None for row in rows)
     with figure(path, height=0.5 + sum(heights)) as canvas:
         grid = canvas.subplots(len(sections), squeeze=False, sharex=True, height_ratios=heights)
         for axes, (title, section) in zip(grid[:, 0], sections.items(), strict=True):
             _panel(axes, section, relative=relative)
-            axes.set_title(title or "Total completion time over all runs")
+            axes.set_title(title or f"{section[0].metric.title.capitalize()} over all runs")
         if relative:
             ends = [
-                end for row in rows for end in (row.vs_mct_low_pct, row.vs_mct_high_pct) if end is not None
+                end for row in rows for end in (row.change_low_pct, row.change_high_pct) if end is not None
             ]
             grid[-1, 0].set_xlim(1.1 * min([-NARROWEST, *ends]), min(LOSING, 1.1 * max([NARROWEST, *ends])))
+        metrics = dict.fromkeys(row.metric for row in rows)
+        against = " or ".join(f"{metric.title} against {metric.reference}" for metric in metrics)
+        means = " or ".join(f"{metric.title} ({metric.unit})" for metric in metrics)
         grid[-1, 0].set_xlabel(
-            "total completion time against mct (%), negative is faster; line: 95 % interval, dots: runs"
+            f"{against} (%), negative is faster; line: 95 % interval, dots: runs"
             if relative
-            else "interquartile mean of the total completion time (s), with 95 % interval"
+            else f"interquartile mean of the {means}, with 95 % interval"
         )
 
 
@@ -55,8 +58,8 @@ def _panel(axes: Axes, rows: Sequence[Contender], *, relative: bool) -> None:
         if not relative:
             value, low, high = row.iqm, row.iqm_low, row.iqm_high
         else:
-            assert row.vs_mct_pct is not None
-            value, low, high = row.vs_mct_pct, row.vs_mct_low_pct, row.vs_mct_high_pct
+            assert row.change_pct is not None
+            value, low, high = row.change_pct, row.change_low_pct, row.change_high_pct
             if value > LOSING:
                 axes.text(LOSING, height, f"{value:+.0f} % →", ha="right", va="center", color=shade)
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from qexp.metric import PLACEMENT, Metric
 from qexp.report.leaderboard import paired
 from qexp.report.plots.style import INK, colour, figure
 
@@ -16,43 +18,48 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot(episodes: pd.DataFrame, path: Path, *, learned: str | None = None, reference: str = "mct") -> None:
-    """Draw every episode's total completion time per scheduler, best mean on top.
+def plot(
+    episodes: pd.DataFrame, path: Path, *, learned: str | None = None, metric: Metric = PLACEMENT
+) -> None:
+    """Draw every episode's figure per scheduler, best mean on top.
 
     Args:
-        episodes: One row per (scheduler, episode) with `total_completion_time` (s).
+        episodes: One row per (scheduler, episode) with the metric's columns; its ratio is drawn if there.
         path: PNG to write.
         learned: Scheduler to highlight.
-        reference: Scheduler the means are compared with, if it was run.
+        metric: What is drawn; the means are compared with its reference, if that was run.
     """
-    times = paired(episodes)
-    times = times[times.mean().sort_values(ascending=False).index]
-    means = times.mean()
-    base = means.get(reference)
+    relative = metric.ratio is not None and metric.ratio in episodes
+    shown = replace(metric, column=metric.ratio or "") if relative else metric
+    figures = paired(episodes, shown)
+    figures = figures[figures.mean().sort_values(ascending=False).index]
+    means = figures.mean()
+    base = means.get(metric.reference)
     # The same vertical scatter for the same episode in every row: only there to keep dots apart.
-    scatter = np.random.default_rng(0).uniform(-0.28, 0.28, len(times))
-    with figure(path, height=1.6 + 0.45 * times.shape[1]) as canvas:
+    scatter = np.random.default_rng(0).uniform(-0.28, 0.28, len(figures))
+    with figure(path, height=1.6 + 0.45 * figures.shape[1]) as canvas:
         axes = canvas.subplots()
-        for row, name in enumerate(times.columns):
-            values = times[name].to_numpy(dtype=np.float64)
+        for row, name in enumerate(figures.columns):
+            values = figures[name].to_numpy(dtype=np.float64)
             shade = colour(str(name), learned)
             axes.scatter(values, row + scatter, s=9, color=shade, alpha=0.4, linewidths=0)
             _box(axes, row, values, shade)
-        rows = np.arange(times.shape[1])
+        rows = np.arange(figures.shape[1])
         axes.scatter(means, rows, marker="D", s=42, color="white", edgecolors=INK, linewidths=1.4, zorder=4)
-        axes.set_yticks(rows, [str(name) for name in times.columns])
-        _column(axes, 1.10, "mean (s)", [f"{value:.0f}" for value in means])
+        axes.set_yticks(rows, [str(name) for name in figures.columns])
+        mean = "mean" if relative else f"mean ({metric.unit})"
+        _column(axes, 1.10, mean, [f"{value:.{3 if relative else 0}f}" for value in means])
         if base is not None:
-            _column(
-                axes, 1.25, f"vs {reference} (%)", [f"{100 * (value / base - 1):+z.1f}" for value in means]
-            )
+            changes = [f"{100 * (value / base - 1):+z.1f}" for value in means]
+            _column(axes, 1.25, f"vs {metric.reference} (%)", changes)
         axes.grid(visible=False, axis="y")
-        axes.set_xlim(left=0)
+        if not relative:
+            axes.set_xlim(left=0)
         axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.set_title(f"Total completion time, {len(times)} paired episodes")
-        axes.set_xlabel(
-            "total completion time of an episode (s); diamond: mean, box: quartiles, whiskers: 5 to 95 %"
-        )
+        title = metric.title.capitalize()
+        axes.set_title(f"{title}{' over the optimum' if relative else ''}, {len(figures)} paired episodes")
+        unit = "over the shortest one found" if relative else f"of an episode ({metric.unit})"
+        axes.set_xlabel(f"{metric.title} {unit}; diamond: mean, box: quartiles, whiskers: 5 to 95 %")
 
 
 def _box(axes: Axes, row: int, values: npt.NDArray[np.float64], shade: str) -> None:

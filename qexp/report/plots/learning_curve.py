@@ -8,28 +8,35 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import EngFormatter
 
+from qexp.metric import PLACEMENT, Metric
 from qexp.report.plots.style import LEARNED, REFERENCE, figure
 
-_COLUMNS = ("env_steps", "seconds", "episode_total_completion_time_mean")
 # A curve of ten points or fewer is shown as it is.
 _SMOOTHED_FROM = 10
 
 
 def plot(
-    training: pd.DataFrame, path: Path, *, reference: float | None = None, learned: str = "policy"
+    training: pd.DataFrame,
+    path: Path,
+    *,
+    reference: float | None = None,
+    learned: str = "policy",
+    metric: Metric = PLACEMENT,
 ) -> None:
-    """Draw total completion time over environment steps.
+    """Draw the metric over environment steps.
 
     Args:
-        training: One row per iteration: `env_steps`, `seconds` and `episode_total_completion_time_mean` (s,
-            NaN, or no such column, before the first episode has finished).
+        training: One row per iteration: `env_steps`, `seconds` and `episode_<metric>_mean` (NaN, or no such
+            column, before the first episode has finished).
         path: PNG to write.
-        reference: Mean total completion time of mct on the evaluation episodes, seconds.
+        reference: The reference scheduler's mean on the evaluation episodes.
         learned: Name of the trained algorithm.
+        metric: What training is judged by.
     """
-    rows = training.reindex(columns=[*_COLUMNS]).dropna()
+    column = f"episode_{metric.column}_mean"
+    rows = training.reindex(columns=["env_steps", "seconds", column]).dropna()
     steps = rows["env_steps"].to_numpy(dtype=np.float64)
-    times = rows["episode_total_completion_time_mean"].to_numpy(dtype=np.float64)
+    times = rows[column].to_numpy(dtype=np.float64)
     with figure(path, height=4.2) as canvas:
         axes = canvas.subplots()
         if len(times) > _SMOOTHED_FROM:
@@ -42,11 +49,11 @@ def plot(
         else:
             axes.plot(steps, times, color=LEARNED, linewidth=2.2, marker="o", label=learned)
         if reference is not None:
-            label = f"mct in evaluation, {reference:.0f} s"
+            label = f"{metric.reference} in evaluation, {reference:.0f} {metric.unit}"
             axes.axhline(reference, color=REFERENCE, linewidth=1.8, linestyle="--", label=label)
         axes.set_title(f"Learning curve of {learned}" + _duration(rows["seconds"]))
-        axes.set_xlabel("environment steps (task placements)")
-        axes.set_ylabel("total completion time per\ntraining episode (s)")
+        axes.set_xlabel(f"environment steps ({metric.decisions})")
+        axes.set_ylabel(f"{metric.title} per\ntraining episode ({metric.unit})")
         axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
         axes.legend(loc="best")
 

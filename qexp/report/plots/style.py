@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from qexp.look import CLAIRVOYANT, INK, LEARNED, LOOK, OTHER, REFERENCE
+from qexp.metric import METRICS
 
 __all__ = ["INK", "LEARNED", "REFERENCE", "colour", "figure"]
 
@@ -38,6 +39,7 @@ def figure(path: Path, height: float) -> Iterator[Figure]:
 
 
 def colour(scheduler: str, learned: str | None) -> str:
-    """The same colour for a scheduler in every plot: learned, mct and clairvoyant stand out from the grey."""
-    special = {"mct": REFERENCE, "clairvoyant": CLAIRVOYANT}
+    """The same colour for a scheduler in every plot: learned, reference and ideal stand out from the grey."""
+    special = {metric.reference: REFERENCE for metric in METRICS.values()}
+    special |= {metric.ideal: CLAIRVOYANT for metric in METRICS.values()}
     return LEARNED if scheduler == learned else special.get(scheduler, OTHER)

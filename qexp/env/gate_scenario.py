@@ -1,0 +1,211 @@
+"""The gate scheduling problem as configured: a machine, which gates commute, and where circuits come from.
+
+`GateScheduling` is the option ``env=gate_scheduling``. Training and evaluation take their circuits from here,
+so they agree on what episode k of a seed is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from qexp.backend.fleet import Fleet
+from qexp.env.decision_problem import EVALUATION_STREAM, DecisionProblem, Played
+from qexp.errors import InputError
+from qexp.gates.circuit import checked_circuit
+from qexp.gates.circuits.circuits import Circuits, FixedCircuits, RandomCircuits
+from qexp.gates.circuits.workshop import Workshop
+from qexp.gates.dispatch import Dispatch
+from qexp.gates.episode import GateEpisode
+from qexp.gates.machine import MachineProperties
+from qexp.gates.problem import Problem
+from qexp.gates.rulebook import CommutationRulebook, cnot_commutation
+from qexp.gates.schedule import forward_starts
+from qexp.gates.tables import MachineTables
+from qexp.metric import GATE_SCHEDULING
+from qexp.option import RUNTIME, option
+from qexp.scheduler.scheduler import Scheduler
+
+RULEBOOKS = ("cnot", "default")
+NO_FLEET = Fleet("none", ())
+
+
+@option("env")
+@dataclass
+class GateScheduling(DecisionProblem):
+    """A source of circuits to schedule on one machine.
+
+    Attributes:
+        machine: Name of one that ships with qexp, or a YAML or JSON file.
+        rulebook: ``default`` (gates without a common qubit commute, and equal ones) or ``cnot`` (and what is
+            true of cnots, see `cnot_commutation`).
+        max_steps: A training episode is cut off after so many steps; None for never.
+        circuits: Where circuits come from.
+        fleet: Machines of another kind; not looked at.
+        held_out: The first so many circuits of a fixed list are never trained on.
+        properties: The machine.
+        tables: The machine, compiled.
+        rules: The rulebook itself.
+        longest: Gates of the longest circuit.
+    """
+
+    machine: str = "workshop5"
+    rulebook: str = "cnot"
+    max_steps: Annotated[int, Field(ge=1)] | None = 1000
+    circuits: Circuits = field(default_factory=Workshop)
+    fleet: Fleet = field(default=NO_FLEET, repr=False, metadata=RUNTIME)
+    held_out: int = field(default=0, metadata=RUNTIME)
+
+    metric = GATE_SCHEDULING
+    episode_columns: ClassVar[tuple[str, ...]] = (
+        "scheduler",
+        "episode",
+        "circuit",
+        "gates",
+        "makespan",
+        "bound",
+    )
+    task_columns: ClassVar[tuple[str, ...]] = (
+        "scheduler",
+        "episode",
+        "gate",
+        "name",
+        "q1",
+        "q2",
+        "cycles",
+        "start",
+    )
+
+    def __post_init__(self) -> None:
+        if self.rulebook not in RULEBOOKS:
+            raise InputError(f"env.rulebook: expected one of {', '.join(RULEBOOKS)}, got {self.rulebook!r}")
+        try:
+            self.properties = MachineProperties.from_file(self.machine)
+        except InputError as error:
+            raise InputError(f"env.machine: {error}") from error
+        self.tables = MachineTables.of(self.properties)
+        self.rules = CommutationRulebook()
+        if self.rulebook == "cnot":
+            self.rules.add_rule(cnot_commutation)
+        self._fixed: list[GateEpisode] | None = None
+        if isinstance(self.circuits, FixedCircuits):
+            found = self.circuits.load(self.properties).items()
+            self._fixed = [GateEpisode(name, self.problem(circuit)) for name, circuit in found]
+            self.longest = max(len(episode) for episode in self._fixed)
+        elif isinstance(self.circuits, RandomCircuits):
+            self.circuits.check(self.properties)
+            self.longest = self.circuits.max_gates
+
+    @property
+    def machines_hash(self) -> str:
+        """Content hash of the machine."""
+        text = json.dumps(self.properties.to_mapping(), sort_keys=True)
+        return "sha256:" + sha256(text.encode()).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """Which circuits, see `DecisionProblem.label`."""
+        return self.circuits.label
+
+    @property
+    def fixed_episodes(self) -> int | None:
+        """How many circuits there are, or None where they are drawn at random."""
+        return None if self._fixed is None else len(self._fixed)
+
+    @property
+    def notes(self) -> list[str]:
+        """Say how many circuits a list has."""
+        return (
+            []
+            if self._fixed is None
+            else [f"env.circuits has {len(self._fixed)} circuits: each is an episode"]
+        )
+
+    def pictured(self, seed: int) -> dict[str, Any]:
+        """Return the first episode's circuit on its machine, see `DecisionProblem.pictured`."""
+        return {"problem": self.episode(seed, 0).problem}
+
+    def check_evaluation(self, episodes: int) -> None:
+        """Do nothing: a list of fewer circuits is evaluated as a whole."""
+
+    def check_training(self, fleet_seed: int | None = None) -> None:
+        """Raise `InputError` if evaluation leaves no circuit to train on; there are no fleets."""
+        if self._fixed is not None and self.held_out >= len(self._fixed):
+            raise InputError(
+                f"eval.episodes={self.held_out} takes all {len(self._fixed)} circuits of env.circuits and "
+                "leaves none to train on: lower eval.episodes"
+            )
+
+    def problem(self, circuit: Any) -> Problem:
+        """Return a circuit, checked, on this machine with these rules.
+
+        Args:
+            circuit: Gates in execution order, or a Qiskit circuit, see `checked_circuit`.
+        """
+        return Problem.of(self.tables, checked_circuit(circuit, self.tables), self.rules)
+
+    def episode(self, seed: int, k: int) -> GateEpisode:
+        """Return evaluation episode ``k`` of a seed, see `DecisionProblem.episode`."""
+        if self._fixed is not None:
+            return self._fixed[k]
+        rng = np.random.default_rng([seed, EVALUATION_STREAM, k])
+        return GateEpisode(f"{type(self.circuits).__name__.lower()}_{k}", self._draw(rng))
+
+    def draw(self, rng: np.random.Generator, episodes: int) -> list[Problem]:
+        """Draw training episodes.
+
+        Args:
+            rng: Source of randomness.
+            episodes: How many.
+        """
+        if self._fixed is not None:
+            chosen = rng.integers(self.held_out, len(self._fixed), size=episodes)
+            return [self._fixed[k].problem for k in chosen]
+        return [self._draw(rng) for _ in range(episodes)]
+
+    def _draw(self, rng: np.random.Generator) -> Problem:
+        assert isinstance(self.circuits, RandomCircuits)
+        return self.problem(self.circuits.draw(rng, self.properties))
+
+    def make_vector_env(self, num_envs: int, fleet_seed: int | None = None) -> Any:
+        """Return a vector environment of training episodes, see `DecisionProblem.make_vector_env`."""
+        raise InputError(f"env=gate_scheduling: no algorithm trains on it yet ({num_envs} environments)")
+
+    def play(self, scheduler: Scheduler, episode: GateEpisode, rng: np.random.Generator) -> Played:
+        """Let a scheduler decide cycle by cycle, see `DecisionProblem.play`.
+
+        A scheduler answers with the index of a gate that may be placed now, or with the number of gates to
+        let a cycle pass.
+        """
+        problem, name = episode.problem, type(scheduler).__name__
+        dispatch = Dispatch(problem)
+        scheduler.start(episode, rng)
+        while not dispatch.done:
+            gate = scheduler.select(dispatch)
+            if gate != len(problem):
+                if gate not in dispatch.choices:
+                    raise InputError(
+                        f"scheduler: {name} placed gate {gate} of {episode.name} in cycle {dispatch.cycle}, "
+                        "where the machine cannot start it"
+                    )
+                dispatch.place(gate)
+            elif dispatch.running:
+                dispatch.advance()
+            else:
+                raise InputError(f"scheduler: {name} waits for nothing in {episode.name}, for ever")
+        starts = forward_starts(problem, dispatch.starts)
+        circuit = enumerate(zip(problem.circuit, problem.cycles, starts, strict=True))
+        return Played(
+            (
+                episode.name,
+                len(problem),
+                dispatch.makespan,
+                max(int(scheduler.bound), max(problem.tails, default=0)),
+            ),
+            [(i, gate.name, gate.q1, gate.q2, cycles, start) for i, (gate, cycles, start) in circuit],
+        )

@@ -1,0 +1,42 @@
+"""Circuits from OpenQASM files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from qexp.errors import InputError
+from qexp.gates.circuits.circuits import FixedCircuits
+from qexp.gates.gate import Circuit
+from qexp.gates.machine import MachineProperties
+from qexp.option import option
+
+
+@option("env/circuits", "qasm")
+@dataclass
+class QASM(FixedCircuits):
+    """The circuit of a file, or those of a folder's .qasm files.
+
+    Attributes:
+        path: A file, or a folder.
+    """
+
+    path: str
+
+    @property
+    def label(self) -> str:
+        """Return the file's or folder's name."""
+        return Path(self.path).stem
+
+    def load(self, machine: MachineProperties) -> dict[str, Circuit]:
+        """Read the circuits, see `FixedCircuits.load`."""
+        from qexp.gates.qiskit_sources import in_gates_of, read_qasm
+
+        path = Path(self.path)
+        files = sorted(path.glob("*.qasm")) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"env.circuits.path: {path} has no .qasm files")
+        try:
+            return {file.stem: in_gates_of(machine, read_qasm(file)) for file in files}
+        except InputError as error:
+            raise InputError(f"env.circuits.path: {error}") from error

@@ -1,0 +1,22 @@
+"""Every gate as late as possible, from the end of the circuit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qexp.gates.list_scheduling import alap
+from qexp.gates.problem import Problem
+from qexp.option import option
+from qexp.scheduler.planning import PlanningScheduler
+
+
+@option("scheduler")
+@dataclass
+class ALAP(PlanningScheduler):
+    """Starts every gate as late as possible; of several, the last of the circuit."""
+
+    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
+        """Return the list schedule, see `PlanningScheduler.plan`."""
+        return alap(problem)
