@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from qexp.errors import InputError
+from qexp.gates.episode import GateEpisode
 from qexp.option import RUNTIME, option
 from qexp.policy.bundle import load_policy
+from qexp.scheduler.planning import planned
 from qexp.scheduler.scheduler import Scheduler
 
 
@@ -16,8 +21,8 @@ from qexp.scheduler.scheduler import Scheduler
 class PolicyScheduler(Scheduler):
     """Decides as a trained policy says, in the environment that the policy was trained in.
 
-    Policies of all environments have ``environment``, ``algorithm`` and ``act``, which takes and returns what
-    `Scheduler.select` does.
+    A policy for placements answers one decision at a time, ``act(task, nodes)``; one for gates plans a circuit
+    at once, ``starts(problem)``.
 
     Attributes:
         path: Folder of a policy bundle, or of the run that trained it. None while a policy is still to be
@@ -26,6 +31,7 @@ class PolicyScheduler(Scheduler):
 
     path: str | None = None
     policy: Any = field(default=None, init=False, repr=False, metadata=RUNTIME)
+    _starts: Sequence[int] | None = field(default=None, init=False, repr=False, metadata=RUNTIME)
 
     algorithm: ClassVar[str | None] = None  # None: any
 
@@ -39,13 +45,23 @@ class PolicyScheduler(Scheduler):
                     f"not {self.algorithm}"
                 )
 
+    def start(self, episode: Any, rng: np.random.Generator) -> None:
+        """Let the policy schedule a circuit; tasks it sees one by one, see `Scheduler.start`."""
+        self._starts = self._trained.starts(episode.problem) if isinstance(episode, GateEpisode) else None
+
     def select(self, *state: Any, **named: Any) -> int:
         """Return what the policy scores highest, see `Scheduler.select`."""
+        if self._starts is not None:
+            return planned(self._starts, *state, **named)
+        return int(self._trained.act(*state, **named))
+
+    @property
+    def _trained(self) -> Any:
         if self.policy is None:
             raise InputError(
                 "scheduler=policy needs scheduler.path: the folder of a policy bundle or of its run"
             )
-        return int(self.policy.act(*state, **named))
+        return self.policy
 
 
 class A2CPolicyScheduler(PolicyScheduler):
