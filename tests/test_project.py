@@ -40,7 +40,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 # Heavy or foreign packages and the only places that may know them (path prefixes below qexp/).
 CATALOGUE_BUILD = ("workload/build", "workload/compilation.py")
-IBM = ("backend/ibm.py", "backend/calibration.py", "deploy/ibm.py")
+IBM = ("backend/ibm.py", "backend/calibration.py", "deploy/ibm")
 HOMES = {
     "ray": ("algo/", "plugins/hydra_plugins/qexp_ray_launcher/_tasks.py"),
     "mlflow": ("tracking/",),

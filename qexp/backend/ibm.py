@@ -95,7 +95,7 @@ def _live(backend: IBMBackend, notes: list[str]) -> dict[str, Any]:
 
 def _is_of_one_machine(error: Exception) -> bool:
     """Whether the service answers, but has nothing on this machine: with the others it may be different."""
-    return 404 in _statuses(_chain(error))
+    return 404 in statuses(error)
 
 
 def live_backends(service: QiskitRuntimeService, notes: list[str]) -> list[IBMBackend]:
@@ -126,7 +126,7 @@ def connect() -> QiskitRuntimeService:
     return _client().QiskitRuntimeService()
 
 
-def ask(question: Callable[[], T], seconds: float) -> T:
+def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout") -> T:
     """Ask the service something, and wait for the answer only so long.
 
     The client waits for an answer without end, so the question is put in a thread that is left behind. It is
@@ -135,6 +135,7 @@ def ask(question: Callable[[], T], seconds: float) -> T:
     Args:
         question: What to call.
         seconds: The longest wait.
+        setting: What the user sets it with.
 
     Raises:
         InputError: No account, a refused one, no connection, no answer in time, or an answer that makes no
@@ -149,14 +150,14 @@ def ask(question: Callable[[], T], seconds: float) -> T:
         except Exception as error:  # noqa: BLE001 carried over to the caller's thread
             errors.append(error)
 
-    with _quiet():
+    with quiet():
         thread = threading.Thread(target=put, daemon=True)
         thread.start()
         thread.join(seconds)
     if errors:
         raise _in_words(errors[0]) from None
     if not answers:
-        raise InputError(f"IBM Quantum: no answer within {seconds:g} s; --timeout sets how long to wait")
+        raise InputError(f"IBM Quantum: no answer within {seconds:g} s; {setting} sets how long to wait")
     return answers[0]
 
 
@@ -201,7 +202,7 @@ def _handled_by(handler: H) -> Iterator[H]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the client's and its libraries' warnings and tracebacks off the console and out of logs."""
     _client()  # attaches its own handlers when first imported
     root, nothing = logging.getLogger(), logging.NullHandler()
@@ -219,36 +220,46 @@ def _in_words(error: Exception) -> InputError:
     """Say what went wrong in words of our own: those of the client may quote the account."""
     if isinstance(error, InputError):
         return error
-    chain = _chain(error)
-    kinds = {kind.__name__ for link in chain for kind in type(link).__mro__}
-    return InputError(f"IBM Quantum: {_reason(kinds, _statuses(chain), type(error).__name__)}")
+    return InputError(f"IBM Quantum: {reason(error)}")
 
 
-def _chain(error: Exception) -> list[Exception]:
+def chain(error: Exception) -> list[Exception]:
     """Return an error and what led to it."""
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) and isinstance(cause, Exception):
-        chain.append(cause)
-    return chain
+    links = [error]
+    while (cause := links[-1].__cause__ or links[-1].__context__) and isinstance(cause, Exception):
+        links.append(cause)
+    return links
 
 
-def _statuses(chain: list[Exception]) -> set[int]:
-    """Return the HTTP statuses that errors carry; 500 stands for those that the client gave up on."""
-    found = {getattr(error, "status_code", None) for error in chain}
-    found |= {getattr(getattr(error, "response", None), "status_code", None) for error in chain}
-    found |= {500 for error in chain if type(error).__name__ == "RetryError"}
-    return {status for status in found if status and status > 0}
+def statuses(error: Exception) -> set[int]:
+    """Return the HTTP statuses that an error carries; 500 stands for those that the client gave up on."""
+    links = chain(error)
+    found = {getattr(link, "status_code", None) for link in links}
+    found |= {getattr(getattr(link, "response", None), "status_code", None) for link in links}
+    found |= {500 for link in links if type(link).__name__ == "RetryError"}
+    return {status for status in found if isinstance(status, int) and status > 0}
 
 
-def _reason(kinds: set[str], statuses: set[int], name: str) -> str:
+def refused(error: Exception) -> bool:
+    """Return whether it is the account that an error is about."""
+    return bool(statuses(error) & {400, 401, 403}) or "IBMNotAuthorizedError" in _kinds(error)
+
+
+def _kinds(error: Exception) -> set[str]:
+    return {kind.__name__ for link in chain(error) for kind in type(link).__mro__}
+
+
+def reason(error: Exception) -> str:
+    """Return what an error of the client comes down to, in words of our own."""
+    kinds = _kinds(error)
     if "AccountNotFoundError" in kinds:
         return (
             "no account: set QISKIT_IBM_TOKEN and QISKIT_IBM_INSTANCE, or save one with the client "
             "(QiskitRuntimeService.save_account)"
         )
-    if statuses & {400, 401, 403} or "IBMNotAuthorizedError" in kinds:
+    if refused(error):
         return "the account was refused: its token is not valid, or not for this instance"
-    if busy := sorted(status for status in statuses if status >= 429):
+    if busy := sorted(status for status in statuses(error) if status >= 429):
         return f"the service answers with status {busy[0]}; try again later"
     if "RequestException" in kinds:
         return "no connection; are the network and any proxy up?"
@@ -256,4 +267,4 @@ def _reason(kinds: set[str], statuses: set[int], name: str) -> str:
         return "the account has no access to the instance it names (QISKIT_IBM_INSTANCE or the saved one)"
     if "AccountsError" in kinds:
         return "the account is not valid: its channel, token, URL or instance cannot be right"
-    return f"the client stopped with {name}"
+    return f"the client stopped with {type(error).__name__}"

@@ -1,0 +1,42 @@
+"""The machines that an IBM Quantum account sees at this moment."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from qexp.backend.fleet import Fleet, FleetSource, QNode
+from qexp.option import option
+
+log = logging.getLogger(__name__)
+
+
+@option("backend", "ibm")
+@dataclass(frozen=True)
+class LiveFleet(FleetSource):
+    """What the user's account sees, read anew by each run; a snapshot file makes it repeatable.
+
+    Attributes:
+        timeout: The longest wait for the service, seconds.
+    """
+
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 120.0
+
+    def load(self) -> Fleet:
+        """Read the machines.
+
+        Raises:
+            InputError: No account, a refused one, no connection, no answer in time, or no machine.
+        """
+        from qexp.backend.ibm import ask, live_nodes
+
+        notes: list[str] = []
+        taken = datetime.now(UTC).replace(microsecond=0)
+        nodes = ask(lambda: live_nodes(notes), self.timeout, "backend.timeout")
+        for note in notes:
+            log.warning("%s", note)
+        return Fleet("ibm", tuple(QNode.model_validate(node) for node in nodes), taken)
