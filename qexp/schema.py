@@ -27,6 +27,7 @@ from qexp.option import REGISTRY, settable
 OPTION_MODULES = (
     "qexp.backend.fleet",
     "qexp.backend.synthetic",
+    "qexp.backend.live_fleet",
     "qexp.workload.catalogue",
     "qexp.workload.csv_file",
     "qexp.workload.arrivals.uniform",
@@ -62,6 +63,7 @@ OPTION_MODULES = (
     "qexp.algo.config",
     "qexp.deploy.none",
     "qexp.deploy.simulator",
+    "qexp.deploy.ibm",
     "qexp.tracking",
 )
 

@@ -47,7 +47,9 @@ class IBM(Deployment):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.clock == "compressed":
-            raise InputError("deploy.clock=compressed with deploy=ibm: real machines cannot be hurried; real or immediate")
+            raise InputError(
+                "deploy.clock=compressed: real machines cannot be hurried; choose real or immediate"
+            )
         if self.mode not in MODES:
             raise InputError(f"deploy.mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
 
@@ -68,8 +70,15 @@ class IBM(Deployment):
 
     def executor(self, scenario: Scenario) -> Executor:
         """Connect to IBM Quantum, see `Deployment.executor`."""
+        from qexp.deploy.circuits import circuit_of, known
         from qexp.deploy.ibm_executor import IBMQuantumExecutor
 
+        names = scenario.circuits.names
+        if strange := [name for name in names if not known(name)]:
+            raise InputError(
+                f"deploy=ibm: only circuits of the catalogue can be run, and {strange[0]} is none"
+            )
+        circuit_of(names[0])  # what it needs is installed, or this says so before anything is sent
         return IBMQuantumExecutor.connect(
             scenario.fleet.names,
             batch=self.mode == "batch",

@@ -157,7 +157,7 @@ def decode(text: str) -> dict[str, int]:
     try:
         raw = json.loads(text)
         kind = "executor" if isinstance(raw, dict) and "schema_version" in raw else "sampler"
-        result = reduce(
+        result: Any = reduce(
             lambda value, decoder: decoder.decode(value) if decoder.is_applicable(value) else value,
             DEFAULT_DECODERS[kind],
             text,
@@ -168,8 +168,10 @@ def decode(text: str) -> dict[str, int]:
         # The answer may have the registers in any order; the circuit said which is its own.
         names = names if isinstance(names, list) and sorted(names) == sorted(pub.data) else list(pub.data)
         counts = pub.join_data(names).get_counts()
-    except Exception as error:
-        raise UndecodableError(f"IBM Quantum: the result cannot be decoded ({type(error).__name__})") from None
+    except Exception as error:  # noqa: BLE001 whatever nonsense makes the decoders raise
+        raise UndecodableError(
+            f"IBM Quantum: the result cannot be decoded ({type(error).__name__})"
+        ) from None
     if not counts:
         raise UndecodableError("IBM Quantum: the result is empty")
     return {str(outcome): int(count) for outcome, count in counts.items()}

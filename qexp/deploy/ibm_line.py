@@ -54,7 +54,9 @@ class Sent:
         """Id of the job, None if the answer is not that one was accepted, or is not to be read."""
         if self.response is None or not 200 <= self.response.status_code < 300:
             return None
-        with suppress(ValueError, RequestException, RuntimeError):  # not JSON; cut off; cut off and read twice
+        with suppress(
+            ValueError, RequestException, RuntimeError
+        ):  # not JSON; cut off; cut off and read twice
             answer = self.response.json()
             if isinstance(answer, dict) and isinstance(answer.get("id"), str) and answer["id"]:
                 return str(answer["id"])
@@ -87,7 +89,7 @@ class Access(AuthBase):
         """
         try:
             token = self._tokens.get_token()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 the client's SDK raises all kinds
             # Else the next request would wait for this one to end, for up to a minute.
             self._tokens.request_time = 0
             token = self._tokens.access_token
@@ -103,7 +105,9 @@ class Access(AuthBase):
 
 def _no_token(error: Exception) -> AccountError | UnreachableError:
     if statuses(error) & {400, 401, 403}:
-        return AccountError("IBM Quantum: the account gets no access token: its API key is not (any longer) valid")
+        return AccountError(
+            "IBM Quantum: the account gets no access token: its API key is not (any longer) valid"
+        )
     return UnreachableError("IBM Quantum: no access token to be had now; the account may be all right")
 
 
@@ -121,7 +125,7 @@ class Line(BaseAdapter):
     def __init__(self, access: Access, timeout: float) -> None:
         super().__init__()
         self.access, self.timeout = access, timeout
-        self.sent: Sent | None = None
+        self._sent: Sent | None = None
         self._once = HTTPAdapter(max_retries=0)
         self._again = HTTPAdapter(
             max_retries=Retry(
@@ -135,7 +139,16 @@ class Line(BaseAdapter):
             )
         )
 
-    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:  # type: ignore[override]
+    def expect(self) -> None:
+        """Let one submission pass; another before this is called again is a repetition, and is stopped."""
+        self._sent = None
+
+    @property
+    def sent(self) -> Sent | None:
+        """What became of the submission; None if none was tried."""
+        return self._sent
+
+    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
         """Send a request, see `requests.adapters.BaseAdapter.send`."""
         options["timeout"] = self.timeout
         if request.method == "POST" and urlsplit(str(request.url)).path.endswith("/jobs"):
@@ -149,15 +162,15 @@ class Line(BaseAdapter):
         return response
 
     def _submit(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
-        if self.sent is not None:
+        if self._sent is not None:
             raise RequestException("sent already")  # a redirection, for instance
-        self.sent = Sent()
+        self._sent = Sent()
         try:
-            self.sent.response = self._once.send(request, *args, **options)
+            self._sent.response = self._once.send(request, *args, **options)
         except RequestException as error:
-            self.sent.left = not _never_connected(error)
+            self._sent.left = not _never_connected(error)
             raise
-        return self.sent.response
+        return self._sent.response
 
     def close(self) -> None:
         """Close all connections."""
@@ -179,8 +192,10 @@ def take_over(client: RuntimeClient, timeout: float) -> Line:
         timeout: Of each request, seconds.
     """
     session = client._session  # noqa: SLF001 the client has no other way in
-    if isinstance(session.auth, Access):
-        return next(adapter for adapter in session.adapters.values() if isinstance(adapter, Line))
+    for adapter in session.adapters.values():
+        if isinstance(adapter, Line):
+            adapter.timeout = timeout
+            return adapter
     session.auth = Access(session.auth, timeout)
     line = Line(session.auth, timeout)
     for prefix in list(session.adapters):

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from qiskit_ibm_runtime import Batch
+from qiskit_ibm_runtime.executor_sampler import Sampler
+
 from qexp.backend.ibm import chain, quiet, statuses
 from qexp.deploy.circuits import compiled
 from qexp.deploy.executor import (
@@ -20,11 +23,12 @@ from qexp.deploy.executor import (
     UnsureError,
 )
 from qexp.deploy.ibm_line import Line, Sent, retry_after, take_over
+from qexp.deploy.ibm_questions import in_words, kinds
 from qexp.errors import InputError
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
-    from qiskit_ibm_runtime import Batch, IBMBackend
+    from qiskit_ibm_runtime import IBMBackend
 
 PACE = 12.0
 """Seconds between submissions where the service says that there are too many and not how many: it documents a
@@ -33,6 +37,26 @@ PAUSE = 5.0
 """Seconds before an order is tried again that did not leave."""
 UNCLEAR = {408, 425}
 """Refusals that leave open whether the request was dealt with."""
+
+
+class Errands(Batch):  # type: ignore[misc]
+    """A batch, or the lack of one (``create_new=False``), each of whose jobs is one request.
+
+    The client itself looks up the machine, its status and the plan's usage before each job, and stumbles over
+    a queue length that is null. A campaign knows all three, and what to do about a reading that is missing.
+    """
+
+    def _run(self, program_id: str, inputs: dict[str, Any], options: dict[str, Any], **_: Any) -> Any:
+        return self._backend._api_client.program_run(  # noqa: SLF001 no other way in
+            program_id=program_id,
+            backend_name=self.backend(),
+            params=inputs,
+            image=options["image"],
+            log_level=options["log_level"],
+            session_id=self._session_id,
+            job_tags=options["job_tags"],
+            max_execution_time=options["max_execution_time"],
+        )
 
 
 class Desk:
@@ -49,8 +73,7 @@ class Desk:
         self._lines: dict[str, Line] = {}
         for name, backend in backends.items():
             self._lines[name] = take_over(backend._api_client, timeout)  # noqa: SLF001
-            _ask_nothing_first(backend)
-        self._batches: dict[str, Batch] = {}
+        self._batches: dict[str, Errands] = {}
         self._used: set[str] = set()  # machines whose batch has taken a job
         self._not_before = -math.inf
         self._renewed = False
@@ -71,7 +94,7 @@ class Desk:
         if (pause := self._not_before - time.monotonic()) > 0:
             raise LaterError("IBM Quantum asked to wait with further jobs", pause)
         line, problem = self._lines[order.node], None
-        line.sent = None
+        line.expect()
         with quiet():
             try:
                 self._send(order)
@@ -87,8 +110,6 @@ class Desk:
         raise self._refusal(order, sent, line)
 
     def _send(self, order: Order) -> None:
-        from qiskit_ibm_runtime.executor_sampler import Sampler
-
         backend = self._backends[order.node]
         circuit = _with_registers(compiled(order.circuit, backend))
         sampler = Sampler(mode=self._mode(order.node))
@@ -97,13 +118,11 @@ class Desk:
             sampler.options.max_execution_time = max(1, math.ceil(order.max_seconds))
         sampler.run([circuit], shots=order.shots)
 
-    def _mode(self, node: str) -> Any:
+    def _mode(self, node: str) -> Errands:
         if not self._batch:
-            return self._backends[node]
+            return Errands(self._backends[node], create_new=False)
         if node not in self._batches:
-            from qiskit_ibm_runtime import Batch
-
-            self._batches[node] = Batch(backend=self._backends[node])
+            self._batches[node] = Errands(self._backends[node])
             self._used.discard(node)
         return self._batches[node]
 
@@ -130,19 +149,6 @@ class Desk:
                 return LaterError("IBM Quantum: the batch was closed; the next order opens another", 0.0)
             return RefusedError(f"IBM Quantum refused the order (status {status})")
         return UnsureError(f"IBM Quantum answered the order with status {status}; it may have been accepted")
-
-
-def _ask_nothing_first(backend: IBMBackend) -> None:
-    """Keep the client from asking for the plan's usage and the machine's status before each job.
-
-    The campaign asks for both itself, and knows what to do about a reading that is missing.
-    """
-    from qiskit_ibm_runtime.models import BackendStatus
-
-    known = {"operational": True, "status_msg": "active", "pending_jobs": 0}
-    status = BackendStatus(backend_name=backend.name, backend_version="", **known)
-    backend.status = lambda: status
-    backend.service._check_instance_usage = lambda: None  # noqa: SLF001
 
 
 def _with_registers(circuit: QuantumCircuit) -> QuantumCircuit:
@@ -174,23 +180,4 @@ def _pause(error: Exception) -> float:
 
 def _from_outside(error: Exception) -> bool:
     """Whether it is the network or the service that an error comes from."""
-    kinds = {kind.__name__ for link in chain(error) for kind in type(link).__mro__}
-    return bool(kinds & {"RequestException", "ApiError", "ExecutorError", "JSONDecodeError"})
-
-
-def in_words(error: Exception) -> ExecutorError:
-    """Return what an error of the client comes down to, in words of our own."""
-    for link in chain(error):
-        if isinstance(link, AccountError | UnreachableError):
-            return type(link)(str(link))
-    found = statuses(error)
-    kinds = {kind.__name__ for link in chain(error) for kind in type(link).__mro__}
-    if found & {401, 403} or "IBMNotAuthorizedError" in kinds:
-        return AccountError("IBM Quantum: the account was refused: its token is not valid (for this instance)")
-    if found:
-        return UnreachableError(f"IBM Quantum answers with status {max(found)}")
-    if "Timeout" in kinds:
-        return UnreachableError("IBM Quantum: no answer in deploy.timeout seconds")
-    if kinds & {"RequestException", "ConnectionError"}:
-        return UnreachableError("IBM Quantum: no connection")
-    return UnreachableError(f"IBM Quantum: an answer that makes no sense ({type(error).__name__})")
+    return bool(kinds(error) & {"RequestException", "ApiError", "ExecutorError", "JSONDecodeError"})
