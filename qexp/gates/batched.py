@@ -1,18 +1,18 @@
 """Many schedules in the making at once, each taken from one decision that matters to the next.
 
-The rules are those of `qexp.gates.dispatch`, on arrays with a row per circuit. What no schedule can lose by is
-done without asking:
+The rules are those of `qexp.gates.dispatch`, on arrays with a row per circuit. What no schedule can lose by
+is done without asking:
 
-- A gate that may start and has no rival starts. Rivals are gates not yet placed that may come before or after
-  it but not at once, and, unless its kind was started in this cycle, those that must start together with it or
-  apart.
+- A gate that may start and has no rival starts. Rivals are gates not yet placed that may come before or
+  after it but not at once, and, unless its kind was started in this cycle, those that must start together
+  with it or apart.
 - Where no gate may start, cycles pass until one may. Where one may, and no other waits for time alone, it
   starts.
 - Waiting is a decision only while a gate waits for nothing but time. It lasts until the first such gate may
   start: what could have started in between could as well have started before.
 
-To start sooner, as above, leaves all other gates of a schedule as they are, provided that ordered gates have a
-common qubit, as with the default rules. A shortest schedule is then always among those that decisions reach.
+To start sooner, as above, leaves all other gates of a schedule as they are, provided that ordered gates have
+a common qubit, as with the default rules. A shortest schedule is then among those that decisions reach.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class BatchedDispatch:
         one = np.take_along_axis(free_at, circuits.q1[rows], axis=1)
         other = np.take_along_axis(free_at, circuits.q2[rows], axis=1)
         kind = np.take_along_axis(self.until[rows], circuits.code[rows], axis=1)
-        return np.maximum(np.maximum(one, other), kind)
+        return np.asarray(np.maximum(np.maximum(one, other), kind))
 
     def place(self, rows: Ints, gates: Ints) -> None:
         """Start a legal gate in each of some schedules, in the current cycle."""
@@ -168,7 +168,7 @@ class BatchedDispatch:
             rows = rows[places | waits]
 
     def earliest(self) -> Whole:
-        """Return the cycle before which each gate cannot start, `FAR` once it is placed, ``[size, width]``."""
+        """Return the cycle before which no gate can start, `FAR` once it is placed, ``[size, width]``."""
         release = np.where(self.unplaced, np.maximum(self.release(), self.cycle[:, None]), 2 * NEVER)
         earliest = (release[:, :, None] + self.circuits.lag).max(axis=1)
         return np.where(self.unplaced, earliest, FAR).astype(np.int32)

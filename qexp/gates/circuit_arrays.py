@@ -36,8 +36,8 @@ class CircuitArrays:
         tail: Cycles from the start of each gate to the end of the longest chain of gates that wait for it.
         rest: Cycles from the start of each gate to the end of all that waits for it, at least: a chain, or
             what one qubit has to do.
-        waits: Whether the gate of the row waits for that of the column, ``[circuits, width, width]``, like all
-            that follow.
+        waits: Whether the gate of the row waits for that of the column, ``[circuits, width, width]``, like
+            all that follow.
         lag: Cycles from the start of the gate of the row to that of the column, at least, by the longest
             chain of gates that wait for each other; 0 to itself, `NEVER` where there is no chain.
         contends: Whether the two may come in any order, but not at once: they have a common qubit, or the
@@ -66,7 +66,8 @@ class CircuitArrays:
         index, code, q1, q2, tail = (np.zeros(shape, dtype=np.int32) for _ in range(5))
         waits = np.zeros((*shape, width), dtype=bool)
         for row, problem in enumerate(problems):
-            order = sorted(range(len(problem)), key=lambda gate, tails=problem.tails: (-tails[gate], -gate))
+            # Equals stay as they are, the last one first.
+            order = sorted(range(len(problem) - 1, -1, -1), key=problem.tails.__getitem__, reverse=True)
             place = {gate: i for i, gate in enumerate(order)}
             index[row, : len(order)] = order
             lists = (problem.codes, problem.q1, problem.q2, problem.tails)
