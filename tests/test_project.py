@@ -58,7 +58,7 @@ HOMES = {
     "ortools": ("gates/cp_sat.py",),
 }
 POLICY_MAY_IMPORT = {"numpy", "torch", "safetensors", "qexp"}
-POLICY_ROOMS = {"policy", "errors", "state"}
+POLICY_ROOMS = {"policy", "errors", "gates", "state"}
 
 
 def name(path: Path) -> str:

@@ -18,113 +18,172 @@ from qexp.policy.features import LIMIT
 from qexp.policy.gate_features import CONTEXT_FEATURES, GATE_FEATURES, Decisions, gate_decisions
 from qexp.state import Bools, Floats, Ints
 
+Observation = dict[str, np.ndarray]
 Draw = Callable[[np.random.Generator, int], Sequence[Problem]]
 PATIENCE = 1000
-"""Draws without one circuit that needs a decision, after which no more are made."""
+"""Rounds of drawing circuits, in none of which each needs a decision, after which no more is drawn."""
 
 
 class GateVectorEnv(VectorEnv[Any, Any, Any]):
-    """``num_envs`` circuits under construction, stepped by one call.
+    """``num_envs`` circuits whose gates are scheduled, stepped by one call.
 
-    An action is the row of a candidate, which starts, or the last row, which lets time pass. What needs no
-    decision happens by itself, see `qexp.gates.batched`; a circuit that needs none at all is replaced by
-    the next.
+    Observation, with c = ``candidates``; features are in `qexp.policy.gate_features`
+        ===========  ===============  =======  ==================================================
+        key          shape            dtype    content
+        ===========  ===============  =======  ==================================================
+        task         (9,)             float32  what is left to do
+        nodes        (c + 1, 18)      float32  gates that wait for no other gate; last, waiting
+        action_mask  (c + 1,)         int8     1 for what may be chosen
+        present      (c + 1,)         int8     0 for padding
+        ===========  ===============  =======  ==================================================
 
-    The reward is minus the rise of the least number of cycles that the schedule can take. An episode's sum is
-    that number at its first decision minus the makespan: potential-based shaping (Ng, Harada and Russell,
-    "Policy invariance under reward transformations", ICML 1999) of minus the makespan, paid at the end.
+    Action: ``Discrete(c + 1)``
+        Start that gate now or, with the last action, let time pass. What needs no decision happens by itself,
+        see `qexp.gates.batched`; a circuit that needs none at all is replaced by the next.
 
-    Autoreset is Gymnasium's NEXT_STEP. The step that ends an episode reports its ``makespan`` and its
-    ``excess``, the makespan over the least number of cycles that was known at the beginning, in ``infos``.
+    Reward
+        Minus the rise of the cycles that the schedule is known to take at least, in mean durations of the
+        circuit's gates. An episode's sum is what was known at its first decision minus the makespan: minus
+        the makespan, paid at the end, but for potential-based shaping (Ng, Harada and Russell, "Policy
+        invariance under reward transformations", ICML 1999).
+
+    End
+        ``terminated`` when every gate is placed, ``truncated`` after ``max_steps``. Autoreset is Gymnasium's
+        NEXT_STEP. The step that ends an episode reports in ``infos`` its ``makespan``, and its ``stretch``:
+        the makespan over the cycles that were known at the first decision.
 
     Args:
         machine: What runs the circuits.
-        draw: Returns so many circuits on it.
+        draw: Returns so many problems on it.
         num_envs: How many are scheduled at once.
         max_gates: Gates of the longest circuit.
-        candidates: Gates that are shown, at most.
+        candidates: Gates shown at most, see `gate_decisions`.
+        max_steps: Steps after which an episode is cut off, or None.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 - Gymnasium's API
 
     def __init__(
-        self, machine: MachineTables, draw: Draw, num_envs: int = 1, *, max_gates: int, candidates: int
+        self,
+        machine: MachineTables,
+        draw: Draw,
+        num_envs: int = 1,
+        *,
+        max_gates: int,
+        candidates: int,
+        max_steps: int | None = None,
     ) -> None:
+        rows = candidates + 1
         self.num_envs = num_envs
         self.candidates = candidates
         self.single_observation_space = Dict(
             {
                 "task": Box(-LIMIT, LIMIT, (len(CONTEXT_FEATURES),)),
-                "nodes": Box(-LIMIT, LIMIT, (candidates + 1, len(GATE_FEATURES))),
-                "action_mask": MultiBinary(candidates + 1),
-                "present": MultiBinary(candidates + 1),
+                "nodes": Box(-LIMIT, LIMIT, (rows, len(GATE_FEATURES))),
+                "action_mask": MultiBinary(rows),
+                "present": MultiBinary(rows),
             }
         )
-        self.single_action_space = Discrete(candidates + 1)
+        self.single_action_space = Discrete(rows)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.dispatch = BatchedDispatch(machine, num_envs, max_gates)
         self._draw = draw
+        self._max_steps = max_steps
         self._over = np.zeros(num_envs, dtype=bool)
-        self._floor = np.zeros(num_envs, dtype=np.int32)
+        self._steps = np.zeros(num_envs, dtype=np.int64)
+        self._first_bound = np.zeros(num_envs, dtype=np.int32)
         self._shown: Decisions
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start all circuits anew; without a seed the stream of circuits goes on."""
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin with new circuits; without a seed the stream of circuits goes on."""
         if isinstance(seed, list):
             seed = seed[0]
         super().reset(seed=seed, options=options)
         self._begin(np.arange(self.num_envs))
         observation = self._observe()
-        self._floor = self._shown.bound.copy()
+        self._first_bound = self._shown.bound.copy()
         return observation, {}
 
-    def step(self, actions: Ints) -> tuple[dict[str, Any], Floats, Bools, Bools, dict[str, Any]]:
-        """Decide for every circuit; replace those that ended with the step before."""
-        actions = np.asarray(actions)
-        shown, dispatch = self._shown, self.dispatch
-        active = ~self._over
-        waits = active & (actions == self.candidates)
-        places = np.flatnonzero(active & ~waits)
-        rows = np.arange(self.num_envs)
-        if not shown.mask[rows, actions][active].all():
+    def step(self, actions: Ints) -> tuple[Observation, Floats, Bools, Bools, dict[str, Any]]:
+        """Decide for every circuit; replace those that ended with the step before.
+
+        Raises:
+            ValueError: An action is not allowed.
+        """
+        actions, shown, dispatch = np.asarray(actions), self._shown, self.dispatch
+        active, ended = np.flatnonzero(~self._over), np.flatnonzero(self._over)
+        if not shown.mask[active, actions[active]].all():
             raise ValueError("an action that its mask does not allow")
+        waits = actions[active] == self.candidates
+        places = active[~waits]
         dispatch.place(places, shown.gates[places, actions[places]])
-        dispatch.wait(np.flatnonzero(waits))
-        dispatch.settle(np.flatnonzero(active))
-        over = active & dispatch.done
-        fresh = np.flatnonzero(self._over)
-        if len(fresh):
-            self._begin(fresh)
+        dispatch.wait(active[waits])
+        dispatch.settle(active)
+        self._steps[active] += 1
+        terminated = dispatch.done & ~self._over
+        truncated = np.zeros_like(terminated)
+        if self._max_steps is not None:
+            truncated = (self._steps >= self._max_steps) & ~self._over & ~terminated
+        self._begin(ended)
         observation = self._observe()
-        reward = np.where(active, (shown.bound - self._shown.bound) / shown.unit, 0.0)
+        rise = (self._shown.bound - shown.bound) / shown.unit
+        rise[ended] = 0.0
+        self._first_bound[ended] = self._shown.bound[ended]
         infos: dict[str, Any] = {}
-        if over.any():
+        if terminated.any():
             infos = {
-                "makespan": np.where(over, dispatch.makespan, 0),
-                "_makespan": over,
-                "excess": np.where(over, dispatch.makespan / np.maximum(self._floor, 1), 0.0),
-                "_excess": over,
+                "makespan": np.where(terminated, dispatch.makespan, 0),
+                "_makespan": terminated,
+                "stretch": np.where(terminated, dispatch.makespan / np.maximum(self._first_bound, 1), 0.0),
+                "_stretch": terminated,
             }
-        self._floor[fresh] = self._shown.bound[fresh]
-        self._over = over.copy()
-        return observation, reward, over, np.zeros_like(over), infos
+        self._over = terminated | truncated
+        return observation, -rise, terminated, truncated, infos
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the schedules under way and the stream of circuits go on from."""
+        return {
+            "rng": self.np_random.bit_generator.state,
+            "dispatch": self.dispatch.get_state(),
+            "over": self._over.copy(),
+            "steps": self._steps.copy(),
+            "first_bound": self._first_bound.copy(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` of an environment of the same problem and size returned.
+
+        Raises:
+            ValueError: The size differs.
+        """
+        self.dispatch.set_state(state["dispatch"])
+        self._over, self._steps = state["over"].copy(), state["steps"].copy()
+        self._first_bound = state["first_bound"].copy()
+        rng = np.random.default_rng(0)
+        rng.bit_generator.state = state["rng"]
+        self.np_random = rng
+        self._observe()
 
     def _begin(self, rows: Ints) -> None:
+        self._over[rows] = False
+        self._steps[rows] = 0
         for _ in range(PATIENCE):
-            self.dispatch.begin(rows, self._draw(self.np_random, len(rows)))
-            rows = rows[self.dispatch.done[rows]]
             if len(rows) == 0:
                 return
-        raise InputError(f"env: none of {PATIENCE} circuits needs a decision: there is nothing to learn")
+            self.dispatch.begin(rows, self._draw(self.np_random, len(rows)))
+            rows = rows[self.dispatch.done[rows]]
+        raise InputError(
+            f"env: {PATIENCE} circuits in a row need no decision on this machine: nothing can be learned"
+        )
 
-    def _observe(self) -> dict[str, Any]:
-        self._shown = gate_decisions(self.dispatch, self.candidates)
+    def _observe(self) -> Observation:
+        shown = self._shown = gate_decisions(self.dispatch, self.candidates)
         return {
-            "task": self._shown.context,
-            "nodes": self._shown.nodes,
-            "action_mask": self._shown.mask.astype(np.int8),
-            "present": self._shown.present.astype(np.int8),
+            "task": shown.context,
+            "nodes": shown.nodes,
+            "action_mask": shown.mask.astype(np.int8),
+            "present": shown.present.astype(np.int8),
         }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from qexp.errors import InputError
 from qexp.gates.gate import Gate
 from qexp.state import Bools
 
@@ -135,6 +136,24 @@ class CommutationRulebook:
     def __repr__(self) -> str:
         names = ", ".join(getattr(rule, "__name__", repr(rule)) for rule in self._rules)
         return f"{type(self).__name__}(rules=[{names}])"
+
+
+RULEBOOKS = ("cnot", "default")
+"""Names of rulebooks, for files and command lines."""
+
+
+def named_rulebook(name: str) -> CommutationRulebook:
+    """Return a rulebook by its name: ``default``, or ``cnot`` for those rules and `cnot_commutation`.
+
+    Raises:
+        InputError: There is no such rulebook.
+    """
+    if name not in RULEBOOKS:
+        raise InputError(f"unknown rulebook {name!r}; choose one of {', '.join(RULEBOOKS)}")
+    rulebook = CommutationRulebook()
+    if name == "cnot":
+        rulebook.add_rule(cnot_commutation)
+    return rulebook
 
 
 def set_bits(bits: int) -> list[int]:

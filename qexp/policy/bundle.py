@@ -2,6 +2,7 @@
 
 Loading one reads no pickle, checks the weights' hash and recomputes golden outputs. The forward pass runs
 on NumPy alone, the fastest way to make single decisions; `Policy.network` gives the same weights to Torch.
+What differs between environments is the policy's class.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -21,97 +21,17 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from qexp.errors import InputError
-from qexp.policy.features import (
-    LIMIT,
-    LINEAR_SCALE,
-    LOG_SCALE,
-    NODE_FEATURES,
-    TASK_FEATURES,
-    placement_features,
-)
 from qexp.policy.forward import Weights, forward
-from qexp.state import Bools, Floats, Ints, NodeState, TaskState
-
-if TYPE_CHECKING:
-    from qexp.policy.network import PlacementNetwork
+from qexp.policy.gate_policy import GatePolicy
+from qexp.policy.placement_policy import PlacementPolicy
+from qexp.policy.policy import Policy
 
 FORMAT = "qexp-policy/1"
 WEIGHTS_FILE = "policy.safetensors"
 DESCRIPTION_FILE = "policy.json"
 GOLDEN_TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True)
-class Policy:
-    """A trained placement policy.
-
-    Attributes:
-        environment: Where it decides.
-        weights: Parameters by their name in `PlacementNetwork`.
-        description: Content of the bundle's JSON file.
-    """
-
-    environment: ClassVar[str] = "placement"
-
-    weights: dict[str, np.ndarray]
-    description: dict[str, Any]
-
-    @property
-    def algorithm(self) -> str:
-        """Name of the algorithm that trained the policy: ``a2c`` or ``dqn``."""
-        return str(self.description["algorithm"])
-
-    def scores(self, task: np.ndarray, nodes: np.ndarray, mask: np.ndarray | None = None) -> Floats:
-        """Score nodes; higher is better.
-
-        Args:
-            task: Task features, ``[..., task_features]``.
-            nodes: Node features, ``[..., nodes, node_features]``.
-            mask: Allowed nodes, ``[..., nodes]``, as the policy was trained with; None means all. What is
-                not allowed is scored too, but counts nothing for the others.
-
-        Returns:
-            Logits (A2C) or action values up to a constant per decision (DQN), ``[..., nodes]``.
-        """
-        return forward(self.weights, self.description["architecture"], task, nodes, mask)
-
-    def decide(self, task: np.ndarray, nodes: np.ndarray, mask: np.ndarray) -> Ints:
-        """Choose a node for each of a batch of observations.
-
-        Args:
-            task: Task features, ``[batch, task_features]``.
-            nodes: Node features, ``[batch, nodes, node_features]``.
-            mask: Allowed nodes, ``[batch, nodes]``.
-
-        Returns:
-            Node indices, ``[batch]``.
-        """
-        mask = np.asarray(mask, dtype=bool)
-        scores = np.where(mask, self.scores(task, nodes, mask), -np.inf)
-        return np.asarray(scores.argmax(axis=-1), dtype=np.int64)
-
-    def act(self, task: TaskState, nodes: NodeState) -> int:
-        """Choose a node for one task: the best-scored one on which the circuit fits.
-
-        Args:
-            task: The task's state, unbatched.
-            nodes: The nodes' states, unbatched.
-        """
-        features = placement_features(task, nodes)
-        fits: Bools = task.mask & np.isfinite(task.service)
-        return int(np.where(fits, self.scores(*features, task.mask), -np.inf).argmax())
-
-    def network(self) -> PlacementNetwork:
-        """Return the same policy as a Torch module (imports torch)."""
-        import torch
-
-        from qexp.policy.network import Architecture, PlacementNetwork
-
-        network = PlacementNetwork(Architecture(**self.description["architecture"]))
-        network.load_state_dict(
-            {name: torch.from_numpy(value.copy()) for name, value in self.weights.items()}
-        )
-        return network.eval()
+POLICIES: dict[str, type[Policy]] = {cls.environment: cls for cls in (PlacementPolicy, GatePolicy)}
+"""Policies by the environment that they decide in."""
 
 
 def save_policy(path: str | Path, weights: Weights, metadata: Mapping[str, Any]) -> Path:
@@ -120,7 +40,8 @@ def save_policy(path: str | Path, weights: Weights, metadata: Mapping[str, Any])
     Args:
         path: Folder to create; an existing bundle there is replaced.
         weights: Parameters by their name in `PlacementNetwork`.
-        metadata: At least ``algorithm`` and ``architecture``; everything in it is stored.
+        metadata: At least ``algorithm`` and ``architecture``, and ``environment`` if it is not ``placement``;
+            everything in it is stored.
 
     Returns:
         The folder.
@@ -132,16 +53,18 @@ def save_policy(path: str | Path, weights: Weights, metadata: Mapping[str, Any])
     path = Path(path)
     weights = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights.items()}
     payload = save_tensors(weights)
+    kind = _class_of(path, metadata)
     try:
-        golden = forward(weights, metadata["architecture"], *_golden_input())
+        golden = forward(weights, metadata["architecture"], *_golden_input(kind))
     except (LookupError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not saved: the weights do not fit the network: {error!r}") from error
     if not np.isfinite(golden).all():
         raise InputError(f"{path}: not saved: the policy's scores are not finite, its training diverged")
     description = {
         "format": FORMAT,
+        "environment": kind.environment,
         **metadata,
-        "features": _features(),
+        "features": kind.features,
         "weights_sha256": hashlib.sha256(payload).hexdigest(),
         "golden": golden.tolist(),
     }
@@ -188,14 +111,15 @@ def load_policy(path: str | Path) -> Policy:
         raise InputError(
             f"scheduler.path: {folder / WEIGHTS_FILE} does not match the hash in {DESCRIPTION_FILE}"
         )
-    if description.get("features") != _features():
+    kind = _class_of(folder, description)
+    if description.get("features") != kind.features:
         raise InputError(
             f"scheduler.path: {folder} was made for other features than this version of qexp computes"
         )
     try:
-        policy = Policy(load_tensors(payload), description)
+        policy = kind(load_tensors(payload), description)
         golden = description["golden"]
-        drift = np.abs(policy.scores(*_golden_input()) - np.asarray(golden)).max()
+        drift = np.abs(policy.scores(*_golden_input(kind)) - np.asarray(golden)).max()
     except (SafetensorError, LookupError, ValueError, TypeError) as error:
         raise InputError(
             f"scheduler.path: {folder} does not hold the weights it describes: {error!r}"
@@ -207,15 +131,17 @@ def load_policy(path: str | Path) -> Policy:
     return policy
 
 
-def _features() -> dict[str, Any]:
-    return {
-        "task": list(TASK_FEATURES),
-        "nodes": list(NODE_FEATURES),
-        "scales": {"linear": LINEAR_SCALE, "log": LOG_SCALE, "limit": LIMIT},
-    }
+def _class_of(path: Path, description: Mapping[str, Any]) -> type[Policy]:
+    """Return the class of a policy; bundles written before there were several do not name it."""
+    environment = str(description.get("environment", PlacementPolicy.environment))
+    if environment not in POLICIES:
+        raise InputError(
+            f"scheduler.path: {path} is for env={environment}, which this version of qexp does not know"
+        )
+    return POLICIES[environment]
 
 
-def _golden_input() -> tuple[np.ndarray, np.ndarray]:
+def _golden_input(kind: type[Policy]) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    task = rng.normal(size=(4, len(TASK_FEATURES))).astype(np.float32)
-    return task, rng.normal(size=(4, 6, len(NODE_FEATURES))).astype(np.float32)
+    task = rng.normal(size=(4, len(kind.features["task"]))).astype(np.float32)
+    return task, rng.normal(size=(4, 6, len(kind.features["nodes"]))).astype(np.float32)

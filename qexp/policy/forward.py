@@ -24,6 +24,7 @@ def forward(
     task: np.ndarray,
     nodes: np.ndarray,
     mask: np.ndarray | None = None,
+    present: np.ndarray | None = None,
 ) -> Floats:
     """Compute `PlacementNetwork`'s scores on NumPy; see there for shapes.
 
@@ -35,7 +36,13 @@ def forward(
 
     embedded = np.maximum(linear("embed_node", nodes) + linear("embed_task", task)[..., None, :], 0.0)
     embedded = np.maximum(linear("embed_2", embedded), 0.0)
-    pooled = np.concatenate([embedded.mean(axis=-2), embedded.max(axis=-2)], axis=-1)
+    if present is None:
+        mean = embedded.mean(axis=-2)
+    else:
+        there = present[..., None].astype(np.float32)
+        embedded *= there
+        mean = embedded.sum(axis=-2) / there.sum(axis=-2)
+    pooled = np.concatenate([mean, embedded.max(axis=-2)], axis=-1)
     hidden = np.maximum(linear("score_node", embedded) + linear("score_pool", pooled)[..., None, :], 0.0)
     scores = linear("score_out", hidden)
     prior = architecture["prior"] * nodes[..., architecture["prior_feature"]]

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qexp.cloud.simulated import SimulatedCloud
-from qexp.policy.bundle import Policy
 from qexp.policy.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
 from qexp.policy.forward import forward
 from qexp.policy.network import Architecture, PlacementNetwork
+from qexp.policy.placement_policy import PlacementPolicy
 from qexp.scheduler.mct import MCT
 
 seeds = st.integers(0, 2**31)
@@ -150,7 +150,7 @@ def test_an_untrained_network_is_its_prior():
 @pytest.mark.parametrize("dueling", [False, True])
 def test_an_untrained_network_decides_as_mct(qce25, dueling):
     network = PlacementNetwork(Architecture(hidden=8, dueling=dueling))
-    policy = Policy(weights_of(network), {"architecture": network.architecture.as_dict()})
+    policy = PlacementPolicy(weights_of(network), {"architecture": network.architecture.as_dict()})
     mct, rng, decisions = MCT(), np.random.default_rng(0), 0
     for k in range(20):
         cloud = SimulatedCloud(qce25.fleet, qce25.episode(0, k))

@@ -1,0 +1,90 @@
+"""A trained policy: weights, what is known of them, and how they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from qexp.policy.forward import forward
+from qexp.state import Floats, Ints
+
+if TYPE_CHECKING:
+    from qexp.policy.network import PlacementNetwork
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What all trained policies have in common; one class for each environment follows.
+
+    Attributes:
+        environment: Where it decides, as the option of the group ``env`` is called.
+        features: What its network reads, as bundles describe it: names of the ``task`` features and of those
+            of ``nodes``, and the scales.
+        weights: Parameters by their name in `PlacementNetwork`.
+        description: Content of the bundle's JSON file.
+    """
+
+    environment: ClassVar[str]
+    features: ClassVar[Mapping[str, Any]]
+
+    weights: dict[str, np.ndarray]
+    description: dict[str, Any]
+
+    @property
+    def algorithm(self) -> str:
+        """Name of the algorithm that trained the policy: ``a2c`` or ``dqn``."""
+        return str(self.description["algorithm"])
+
+    def scores(
+        self,
+        task: np.ndarray,
+        nodes: np.ndarray,
+        mask: np.ndarray | None = None,
+        present: np.ndarray | None = None,
+    ) -> Floats:
+        """Score nodes; higher is better.
+
+        Args:
+            task: Task features, ``[..., task_features]``.
+            nodes: Node features, ``[..., nodes, node_features]``.
+            mask: Allowed nodes, ``[..., nodes]``, as the policy was trained with; None means all. What is
+                not allowed is scored too, but counts nothing for the others.
+            present: False for padding, ``[..., nodes]``; None where there is none.
+
+        Returns:
+            Logits (A2C) or action values up to a constant per decision (DQN), ``[..., nodes]``.
+        """
+        return forward(self.weights, self.description["architecture"], task, nodes, mask, present)
+
+    def decide(
+        self, task: np.ndarray, nodes: np.ndarray, mask: np.ndarray, present: np.ndarray | None = None
+    ) -> Ints:
+        """Choose a node for each of a batch of observations.
+
+        Args:
+            task: Task features, ``[batch, task_features]``.
+            nodes: Node features, ``[batch, nodes, node_features]``.
+            mask: Allowed nodes, ``[batch, nodes]``.
+            present: False for padding, ``[batch, nodes]``; None where there is none.
+
+        Returns:
+            Node indices, ``[batch]``.
+        """
+        mask = np.asarray(mask, dtype=bool)
+        scores = np.where(mask, self.scores(task, nodes, mask, present), -np.inf)
+        return np.asarray(scores.argmax(axis=-1), dtype=np.int64)
+
+    def network(self) -> PlacementNetwork:
+        """Return the same policy as a Torch module (imports torch)."""
+        import torch
+
+        from qexp.policy.network import Architecture, PlacementNetwork
+
+        network = PlacementNetwork(Architecture(**self.description["architecture"]))
+        network.load_state_dict(
+            {name: torch.from_numpy(value.copy()) for name, value in self.weights.items()}
+        )
+        return network.eval()
