@@ -203,10 +203,11 @@ class Scenario(DecisionProblem):
     def make_vector_env(self, num_envs: int, fleet_seed: int | None = None) -> Any:
         """Return a `PlacementVectorEnv`, see `DecisionProblem.make_vector_env`."""
         from qexp.env.placement_vector import PlacementVectorEnv  # these two take scenarios
-        from qexp.env.random_fleets import random_fleets
+        from qexp.env.random_fleets import RandomFleetVectorEnv
 
-        fleets = () if fleet_seed is None else random_fleets(self, fleet_seed)
-        return PlacementVectorEnv(self, num_envs, fleets)
+        if fleet_seed is None:
+            return PlacementVectorEnv(self, num_envs)
+        return RandomFleetVectorEnv(self, num_envs, fleet_seed)
 
     def play(self, scheduler: Scheduler, episode: Episode, rng: np.random.Generator) -> Played:
         """Play one episode on the event-driven engine, see `DecisionProblem.play`."""

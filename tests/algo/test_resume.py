@@ -13,7 +13,7 @@ from toys import DelayedCosts
 from qexp.algo.checkpoint import drop_memories, newest_checkpoint
 from qexp.algo.config import A2C, DQN
 from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.random_fleets import random_fleets
+from qexp.env.random_fleets import RandomFleetVectorEnv
 
 BATCH = 25 * 16
 ON_A2C = {**SMALL_A2C, "num_envs": 16, "rollout_length": 25}
@@ -64,8 +64,9 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(name, qce25, tmp_
     config = CONFIGS[name]
 
     def make(num_envs):
-        fleets = random_fleets(qce25, 0, 20) if config.fleet_randomisation else ()
-        return PlacementVectorEnv(qce25, num_envs, fleets)
+        if config.fleet_randomisation:
+            return RandomFleetVectorEnv(qce25, num_envs, 0, count=20)
+        return PlacementVectorEnv(qce25, num_envs)
 
     whole = run(config, tmp_path / "whole", make=make)
     folder = tmp_path / "parts"

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from qexp.backend.fleet import load_fleet
 from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.random_fleets import random_fleets
+from qexp.env.random_fleets import RandomFleetVectorEnv, random_fleets
 from qexp.env.reward.weighted import Weighted
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.evaluate import evaluate
+from qexp.scheduler.mct import MCT
 
 B = 40
 
@@ -117,10 +119,35 @@ def test_the_next_episode_is_on_another_fleet(qce25, fleets):
     assert (seen["present"] != first).any(axis=1).mean() > 0.5
 
 
+def test_rewards_are_scaled_by_what_mct_earns_on_each_fleet(qce25, fleets):
+    env, plain = RandomFleetVectorEnv(qce25, B, 0, 60), PlacementVectorEnv(qce25, B, fleets)
+
+    def of_mct(scenario):
+        measured = evaluate(scenario, {"mct": MCT()}, episodes=20, seed=0).episodes
+        return measured["total_completion_time"].mean()
+
+    expected = [of_mct(qce25) / of_mct(each) for each in fleets[:8]]
+    assert max(expected) > 2 * min(expected)
+    assert env.reward_scales[:8] == pytest.approx(expected, rel=0.5)  # other episodes, as few
+    scales, steps = env.reward_scales, []
+    seen, _ = env.reset(seed=3)
+    assert np.array_equal(seen["nodes"], plain.reset(seed=3)[0]["nodes"])
+    rng = np.random.default_rng(3)
+    for _ in range(2):  # two episodes one after the other, and the resets between them
+        qce25.draw(rng, B)
+        of = rng.integers(60, size=B)
+        for _ in range(26):
+            actions = seen["action_mask"].argmax(axis=1)
+            seen, rewards, *_ = env.step(actions)
+            _, paid, *_ = plain.step(actions)
+            assert np.array_equal(rewards, paid * scales[of])
+            steps.append(rewards)
+    assert (np.array(steps) < 0).sum() == 2 * 25 * B
+
+
 @pytest.mark.parametrize("mask", [True, False])
-def test_it_goes_on_from_a_state(qce25, fleets, mask):
-    scenario, chosen = replace(qce25, mask=mask), [replace(each, mask=mask) for each in fleets]
-    source, target = (PlacementVectorEnv(scenario, B, chosen) for _ in range(2))
+def test_it_goes_on_from_a_state(qce25, mask):
+    source, target = (RandomFleetVectorEnv(replace(qce25, mask=mask), B, 0, 30) for _ in range(2))
     rng = np.random.default_rng(0)
     seen, _ = source.reset(seed=1)
     target.reset(seed=2)
