@@ -113,7 +113,7 @@ def machine_of(listed: Mapping[str, Any]) -> Machine | None:
         return None
     working = online.lower() in {"online", "active", "available"}
     word = _word(word) or _word(online)
-    word = "active" if working and word in {"available", "online"} else word
+    word = "active" if working and word.lower() in {"available", "online"} else word
     return Machine(
         str(listed.get("name")),
         working and word.lower() not in IDLE_WORDS,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import contextmanager
 from functools import cache
 
 import pytest
-from ibm_stand_in import Device, Fault, StandIn, stand_in
+from ibm_stand_in import CRN, TOKEN, Device, Fault, StandIn, stand_in
 from ibm_stand_in.jobs import Queues
 
 from qexp.deploy.executor import Job, Order
 from qexp.deploy.ibm_executor import IBMQuantumExecutor
 
 EAGER = {"poll_interval": 0.01, "status_interval": 0.0, "timeout": 20.0}
+SECRETS = {"errors": [{"code": 1, "message": f"{TOKEN} {CRN}"}]}
+"""An answer that repeats the account; nothing of it may be seen anywhere."""
 NODES = ("ibm_fez", "ibm_torino")
 
 
@@ -67,4 +70,13 @@ def sent(server: StandIn, line: str = "POST /jobs") -> int:
     return server.requests.count(line)
 
 
-__all__ = ["NODES", "Fault", "account", "another", "executor", "finish", "order", "sent"]
+def told(error: pytest.ExceptionInfo) -> str:
+    """What an error says: one line, and nothing of the account, its traceback included."""
+    text = "".join(traceback.format_exception(error.value))
+    assert TOKEN not in text
+    assert "stand-in-instance" not in text
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+__all__ = ["NODES", "SECRETS", "Fault", "account", "another", "executor", "finish", "order", "sent", "told"]

@@ -197,8 +197,9 @@ class Queues:
         return True
 
     def remove(self, job: Job) -> None:
-        """Forget a job that is over."""
+        """Forget a job, as if it had never been."""
         del self.jobs[job.id]
+        self._waiting[job.backend] = [other for other in self._waiting[job.backend] if other is not job]
         for tag in job.tags:
             self._by_tag[tag].remove(job)
 

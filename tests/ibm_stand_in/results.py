@@ -103,12 +103,12 @@ def _measured(circuit: QuantumCircuit, shots: int, device: Device, seed: int) ->
 
 def _compact(circuit: QuantumCircuit) -> tuple[QuantumCircuit, list[int]]:
     """The same circuit without idle qubits, and which it keeps."""
-    from qiskit import QuantumCircuit
+    from qiskit import QuantumCircuit, QuantumRegister
 
     index = {qubit: number for number, qubit in enumerate(circuit.qubits)}
     used = sorted({index[qubit] for item in circuit.data if item.name != "barrier" for qubit in item.qubits})
     assert len(used) <= 9, "too wide to run here with its noise"
-    small = QuantumCircuit(len(used), *circuit.cregs)
+    small = QuantumCircuit(QuantumRegister(len(used)), *circuit.cregs)
     for item in circuit.data:
         qubits = [used.index(index[qubit]) for qubit in item.qubits if index[qubit] in used]
         if item.name != "barrier":

@@ -48,7 +48,7 @@ class StandIn:
         faults: What goes wrong; the first that strikes does.
         noisy: Whether results come from Aer with the machine's errors (up to 9 qubits in use).
         page: Jobs on one page of a list at most.
-        omit: Fields that are left out of descriptions of jobs.
+        omit: Fields that are left out of descriptions and lists of jobs.
         token_seconds: How long an access token says it is good for.
         limit_seconds: What the plan allows.
         consumed_seconds: What others used up already.
@@ -76,7 +76,6 @@ class StandIn:
         self.rng = random.Random(self.seed)  # noqa: S311 not for secrets
         self._sessions: dict[str, dict[str, Any]] = {}
         self._tokens: set[str] = set()
-        self._results: dict[str, bytes] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -134,8 +133,11 @@ class StandIn:
                         request = Request(parse_qs(query), json.loads(body) if body else {})
                     except ValueError:
                         return error(400, "not JSON")
-                    return handler(self, request, *found.groups())
-        return error(404, f"no {line}")
+                    reply = handler(self, request, *found.groups())
+                    break
+            else:
+                return error(404, f"no {line}")
+        return reply if isinstance(reply, Reply) else reply()  # what takes time, others need not wait for
 
     def _advance(self) -> None:
         self.queues.closed = {
@@ -222,12 +224,13 @@ class StandIn:
         limit = min(int(request.one("limit") or self.page), self.page)
         offset = int(request.one("offset") or 0)
         page = [self._described(job) for job in jobs[offset : offset + limit]]
-        return Reply(200, {"jobs": page, "count": len(jobs), "limit": limit, "offset": offset})
+        whole = {"jobs": page, "count": len(jobs), "limit": limit, "offset": offset}
+        return Reply(200, {key: value for key, value in whole.items() if key not in self.omit})
 
     def _described(self, job: Job) -> dict[str, Any]:
         return {key: value for key, value in job.described().items() if key not in self.omit}
 
-    def _job(self, request: Request, name: str, what: str | None) -> Reply:
+    def _job(self, request: Request, name: str, what: str | None) -> Reply | Callable[[], Reply]:
         job = self.queues.jobs.get(name)
         if job is None:
             return error(404, "no such job")
@@ -240,12 +243,11 @@ class StandIn:
         params = {} if request.one("exclude_params") == "true" else {"params": job.params}
         return Reply(200, self._described(job) | params)
 
-    def _result(self, job: Job) -> Reply:
+    def _result(self, job: Job) -> Reply | Callable[[], Reply]:
         if job.status != "Completed":
             return error(404, "there is no result")
-        if job.id not in self._results:
-            self._results[job.id] = encoded(job, self._device(job.backend) if self.noisy else None)
-        return Reply(200, self._results[job.id])
+        device = self._device(job.backend) if self.noisy else None
+        return lambda: Reply(200, encoded(job, device))
 
     def _change(self, request: Request, name: str, what: str | None) -> Reply:
         job = self.queues.jobs.get(name)
@@ -277,7 +279,7 @@ class StandIn:
 
 
 _OF_ACCOUNT = (r"(?:GET|POST) /v3", f"GET /{PLAN}")
-_ROUTES: list[tuple[str, Callable[..., Reply]]] = [
+_ROUTES: list[tuple[str, Callable[..., Any]]] = [
     (r"(?:GET|POST) /v3/resources/search", StandIn._search),
     (rf"GET /{PLAN}", StandIn._plan),
     (r"GET /backends", StandIn._backends),
