@@ -64,6 +64,7 @@ OPTION_MODULES = (
     "qexp.deploy.none",
     "qexp.deploy.simulator",
     "qexp.deploy.ibm",
+    "qexp.deploy.local",
     "qexp.tracking",
 )
 

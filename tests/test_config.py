@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,8 @@ def test_yaml_values_are_the_dataclass_defaults(group: str, name: str):
     for key, field in fields.items():
         declared = default(field)
         if str(values[key]).startswith("${"):  # follows another key, which has its own default
-            values[key] = validate(composed(f"{group}={name}", *NEEDED.get((group, name), [])))[group][key]
+            node = validate(composed(f"{group}={name}", *NEEDED.get((group, name), [])))
+            values[key] = reduce(dict.__getitem__, group.split("/"), node)[key]
         if declared is dataclasses.MISSING:  # the file decides, or the user must
             assert values[key] is not None
         else:
@@ -152,6 +154,20 @@ def test_nothing_is_missing_from_the_default_config():
 def test_the_evaluation_seed_follows_the_seed_until_it_is_fixed():
     assert validate(composed("seed=7"))["eval"]["seed"] == 7
     assert validate(composed("seed=7", "eval.seed=3"))["eval"]["seed"] == 3
+
+
+def test_what_is_sampled_on_this_computer_is_narrow_unless_one_says_otherwise():
+    def widest(*overrides: str) -> int:
+        return validate(composed(*overrides))["env"]["workload"]["max_width"]
+
+    assert widest() == 27
+    assert widest("env/workload=mqt50") == 50
+    assert widest("deploy=local") == widest("deploy=local", "env/workload=mqt50") == 8
+    assert widest("deploy=local", "deploy.max_width=6") == 6
+    assert widest("deploy=local", "env.workload.max_width=10") == 10
+    assert widest("deploy=simulator") == 27
+    csv = validate(composed("deploy=local", "env/workload=csv", "env.workload.path=mine.csv"))
+    assert "max_width" not in csv["env"]["workload"]
 
 
 def test_a_fleet_of_ones_own_is_the_option_file():

@@ -55,10 +55,11 @@ def prepare(deployment: Deployment, scenario: Scenario, console: Console, execut
         executor: What it runs on, in a word.
 
     Raises:
-        InputError: Its limits are too small for it, or its workload.
+        InputError: Its limits are too small for it, or its workload, or it cannot be run.
     """
     names = list(dict.fromkeys(deployment.schedulers))
     plan = segments(scenario, deployment, names)
+    deployment.check(scenario, sorted({name for segment in plan for name in segment.episode.names}))
     estimate, guard = Estimate.of(plan), deployment.guard
     if guard.max_jobs is not None and estimate.jobs > guard.max_jobs:
         raise InputError(

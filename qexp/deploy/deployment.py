@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -74,6 +75,14 @@ class Deployment(ABC):
     def confirmed(self) -> bool:
         """Whether anything may be submitted."""
         return True
+
+    def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:  # noqa: B027 most run anything
+        """Raise `InputError` if the campaign cannot be run: before anything takes time.
+
+        Args:
+            scenario: The placement problem.
+            circuits: What will be run, by name.
+        """
 
     @abstractmethod
     def executor(self, scenario: Scenario) -> Executor:

@@ -1,0 +1,88 @@
+"""``deploy=local``: circuits run on this computer, on noisy simulators in the machines' stead."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from qexp.backend.ibm import missing_extra
+from qexp.backend.machines import MACHINES
+from qexp.deploy.circuits import known
+from qexp.deploy.deployment import Deployment
+from qexp.deploy.local_executor import LocalExecutor
+from qexp.deploy.local_queue import MachineTime
+from qexp.env.scenario import Scenario
+from qexp.errors import InputError
+from qexp.option import option
+
+WIDEST = 12
+"""Qubits of the widest circuits that are sampled: minutes each, and sixteen times longer for two more."""
+
+
+@option("deploy", "local")
+@dataclass
+class Local(Deployment):
+    """Circuits are compiled and sampled with the noise of each machine's snapshot.
+
+    Attributes:
+        overhead: Seconds that a machine takes for a job besides its repetitions.
+        jitter: Standard deviation of the logarithm of a job's time on the machine; its mean stays.
+        max_width: What ``env.workload.max_width`` is unless it is set, qubits.
+        workers: Processes that sample; one more compiles.
+    """
+
+    overhead: Annotated[float, Field(ge=0)] = 2.0
+    jitter: Annotated[float, Field(ge=0)] = 0.1
+    max_width: Annotated[int, Field(ge=1, le=WIDEST)] = 8
+    workers: Annotated[int, Field(ge=1, le=256)] = 2
+
+    def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:
+        """Raise `InputError` unless every circuit can be sampled and every machine has a stand-in."""
+        _check_installed()
+        for node in scenario.fleet.nodes:
+            if node.catalogue_machine not in MACHINES:
+                raise InputError(
+                    f"deploy=local: nothing stands in for node {node.name!r}: set its 'machine' to one of "
+                    + ", ".join(MACHINES)
+                )
+        for name in circuits:
+            if not known(name):
+                raise InputError(
+                    f"deploy=local: the circuit catalogue has no {name!r}, which the workload asks for; "
+                    "use env/workload=qce or mqt50"
+                )
+            if int(name.rpartition("_")[2]) > WIDEST:
+                raise InputError(
+                    f"env.workload.max_width: {name} is too wide to be sampled here; deploy=local takes "
+                    f"circuits of up to {WIDEST} qubits"
+                )
+
+    def executor(self, scenario: Scenario) -> LocalExecutor:
+        """Return stand-ins for the fleet's machines."""
+        return LocalExecutor(
+            {node.name: node.catalogue_machine for node in scenario.fleet.nodes},
+            MachineTime(self.overhead, self.jitter, self.seed),
+            speed=None if self.clock == "real" else self.speed,
+            compiling=_processes(1),
+            sampling=_processes(self.workers),
+        )
+
+
+def _processes(count: int) -> ProcessPoolExecutor:
+    from qexp.deploy.noise import enter_process
+
+    # Spawned: forking a process that runs threads can deadlock.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=enter_process)
+
+
+def _check_installed() -> None:
+    try:
+        from qexp.deploy import noise  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "deploy") from error
