@@ -20,7 +20,8 @@ STOCK_ENVS = (64, 256)
 
 def measure(effort: Effort) -> list[Figure]:
     """Train with each library in turns."""
-    scenario, config = Scenario(load_fleet("qce5")), A2C()
+    scenario = Scenario(load_fleet("qce5"))
+    config = A2C(rollout_length=scenario.tasks)
     architecture = Architecture(hidden=config.hidden, prior=config.prior)
     with ray_session():
         ours = Training(build(config, architecture, lambda n: PlacementVectorEnv(scenario, n), seed=0))

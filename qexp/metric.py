@@ -55,7 +55,7 @@ GATE_SCHEDULING = Metric(
     unit="cycles",
     reference="critical_path",
     ideal="cp_sat",
-    decisions="gates placed and cycles waited",
+    decisions="decisions about gates",
     details="gates.csv",
     ratio="over_optimum",
 )

@@ -236,10 +236,11 @@ def _train(
         training = train(
             config,
             make_vector_env=partial(scenario.make_vector_env, fleet_seed=fleet_seed),
+            decisions=scenario.decisions,
             seed=identity.seed,
             folder=folder,
             on_iteration=on_iteration,
-            bundle_metadata=identity.of_policy,
+            bundle_metadata=identity.of_policy | scenario.of_policy,
             ray_address=ray_address,
             resume_from=checkpoint,
         )

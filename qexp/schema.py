@@ -135,7 +135,6 @@ def validate(config: DictConfig) -> dict[str, Any]:
         InputError: Naming every key that is wrong.
     """
     load_options()  # a process that only runs a sweep's jobs never composes, and never registers
-    _check_trainable(config)
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise InputError("; ".join(f"{key}: needs a value: set {key}" for key in missing))
     plain = OmegaConf.to_container(config, resolve=True)
@@ -211,15 +210,6 @@ def config_hash(resolved: Mapping[str, Any]) -> str:
     relevant = {key: value for key, value in resolved.items() if key not in NO_RESULT}
     relevant["deploy"] = {key: value for key, value in resolved["deploy"].items() if key not in LIMITS}
     return "sha256:" + sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
-
-
-def _check_trainable(config: DictConfig) -> None:
-    """Refuse algorithms without a network for the environment: their settings refer to keys it lacks."""
-    if option_of(config, "env") != "placement" and option_of(config, "algo") != "none":
-        raise InputError(
-            f"algo={option_of(config, 'algo')} with env={option_of(config, 'env')}: "
-            "no algorithm trains on it yet; set algo=none"
-        )
 
 
 def _contradictions(resolved: Mapping[str, Any]) -> Iterator[str]:

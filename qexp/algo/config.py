@@ -30,7 +30,7 @@ class Training:
     env_steps: Annotated[int | None, Field(ge=1)]
     seconds: Annotated[float | None, Field(gt=0.0)]
     num_envs: Count
-    rollout_length: Count
+    rollout_length: Count | None
     num_env_runners: Annotated[int, Field(ge=0)]
     lr: Positive
     lr_final: NonNegative
@@ -54,7 +54,7 @@ class A2C(Training):
     env_steps: Annotated[int | None, Field(ge=1)] = 6_000_000
     seconds: Annotated[float | None, Field(gt=0.0)] = None
     num_envs: Count = 192
-    rollout_length: Count = 25
+    rollout_length: Count | None = None
     min_iterations: Count = 300
     num_env_runners: Annotated[int, Field(ge=0)] = 0
     lr: Positive = 4e-3
@@ -77,7 +77,7 @@ class A2C(Training):
         if self.env_steps is None:
             return self.num_envs
         runners = max(1, self.num_env_runners)
-        affordable = self.env_steps // (self.min_iterations * self.rollout_length * runners)
+        affordable = self.env_steps // (self.min_iterations * (self.rollout_length or 1) * runners)
         return min(self.num_envs, max(1, affordable))
 
 
@@ -89,7 +89,7 @@ class DQN(Training):
     env_steps: Annotated[int | None, Field(ge=1)] = 1_000_000
     seconds: Annotated[float | None, Field(gt=0.0)] = None
     num_envs: Count = 64
-    rollout_length: Count = 8
+    rollout_length: Count | None = 8
     num_env_runners: Annotated[int, Field(ge=0)] = 0
     lr: Positive = 2e-3
     lr_final: NonNegative = 0.0
@@ -123,7 +123,8 @@ class DQN(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        needed = 2 * self.num_envs * (self.num_env_runners or 1) * (self.rollout_length + self.n_step + 1)
+        steps = (self.rollout_length or 1) + self.n_step + 1
+        needed = 2 * self.num_envs * (self.num_env_runners or 1) * steps
         if self.buffer_size < needed:
             raise InputError(
                 f"algo.buffer_size={self.buffer_size}: must be at least {needed} with these algo.num_envs, "

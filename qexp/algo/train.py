@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from qexp.algo.lockstep_algorithm import lockstep
 from qexp.algo.modules import ActorCriticModule, QModule
 from qexp.algo.session import ray_session
 from qexp.algo.state import Progress, restore_state, save_state
+from qexp.policy.features import PRIOR_FEATURE
 from qexp.policy.network import Architecture
 from qexp.runfolder import CHECKPOINTS
 
@@ -54,6 +55,7 @@ def train(
     config: Training,
     *,
     make_vector_env: Callable[[int], VectorEnv[Any, Any, Any]],
+    decisions: int | None = None,
     seed: int,
     folder: Path,
     on_iteration: Callable[[Mapping[str, float]], None],
@@ -69,7 +71,9 @@ def train(
     Args:
         config: The algorithm's settings.
         make_vector_env: Creates a vector environment of so many episodes, with observations ``task``,
-            ``nodes`` and ``action_mask`` and automatic reset on the next step.
+            ``nodes`` and ``action_mask`` and automatic reset on the next step. Its metadata may say which
+            ``prior_feature`` the network's prior reads; by default that of placements.
+        decisions: Rollout length of a config that leaves it open: decisions of an episode.
         seed: Seed of everything random.
         folder: Run folder; checkpoints go to ``folder / "checkpoints"``.
         on_iteration: Called after every iteration with its metrics.
@@ -84,6 +88,8 @@ def train(
     Raises:
         InputError: Both limits of the config are null.
     """
+    if config.rollout_length is None:
+        config = replace(config, rollout_length=decisions)
     budget = Budget(config.env_steps, config.seconds)
     progress = Progress() if resume_from is None else Progress.of(resume_from)
     if resume_from is not None and budget.spent(progress.env_steps, progress.seconds):
@@ -140,6 +146,7 @@ def _architecture(config: Training, make_vector_env: Callable[[int], Any]) -> Ar
             prior=config.prior,
             task_features=space["task"].shape[-1],
             node_features=space["nodes"].shape[-1],
+            prior_feature=env.metadata.get("prior_feature", PRIOR_FEATURE),
             **_outputs(config),
         )
     finally:
@@ -157,6 +164,11 @@ def _outputs(config: Training) -> dict[str, Any]:
 
 def rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> Any:
     """Return RLlib's config of a training run, without its environment registered."""
+    length = config.rollout_length
+    if length is None:
+        raise ValueError(
+            "algo.rollout_length is left open, and nobody says how many decisions an episode has"
+        )
     if isinstance(config, A2C):
         rllib: Any = A2CAlgorithmConfig()
         rllib.lambda_ = config.gae_lambda
@@ -167,7 +179,7 @@ def rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> A
         module: type = ActorCriticModule
         sigma0 = None
         # The tick that every environment spends on its reset comes on top of the episode's.
-        ticks, iteration_steps = config.rollout_length + 1, 0
+        ticks, iteration_steps = length + 1, 0
         num_envs = config.episodes_at_once
     elif isinstance(config, DQN):
         rllib = DQNAlgorithmConfig()
@@ -186,7 +198,7 @@ def rllib_config(config: Training, architecture: dict[str, Any], seed: int) -> A
         rllib.target_network_update_freq = config.target_update
         module = QModule
         sigma0 = config.sigma0 if config.noisy else None
-        ticks, iteration_steps = config.rollout_length, config.steps_per_iteration
+        ticks, iteration_steps = length, config.steps_per_iteration
         num_envs = config.num_envs
     else:
         raise TypeError(f"no algorithm learns from a {type(config).__name__}")

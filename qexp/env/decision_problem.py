@@ -61,6 +61,16 @@ class DecisionProblem(ABC):
         """How many episodes there are, or None where they are drawn at random."""
 
     @property
+    @abstractmethod
+    def decisions(self) -> int:
+        """How many decisions a learner makes in an episode, give or take."""
+
+    @property
+    @abstractmethod
+    def of_policy(self) -> dict[str, Any]:
+        """What a policy that is trained here has to say of it: its ``environment``, and what that needs."""
+
+    @property
     def notes(self) -> list[str]:
         """What a user may not expect of these settings, in lines for the console."""
         return []

@@ -24,14 +24,15 @@ from qexp.gates.dispatch import Dispatch
 from qexp.gates.episode import GateEpisode
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
-from qexp.gates.rulebook import CommutationRulebook, cnot_commutation
+from qexp.gates.rulebook import RULEBOOKS, named_rulebook
 from qexp.gates.schedule import forward_starts
 from qexp.gates.tables import MachineTables
 from qexp.metric import GATE_SCHEDULING
 from qexp.option import RUNTIME, option
 from qexp.scheduler.scheduler import Scheduler
 
-RULEBOOKS = ("cnot", "default")
+CANDIDATES_PER_QUBIT = 2
+"""Gates that a learner is shown at most. Few states of random circuits have more that wait for no other."""
 NO_FLEET = Fleet("none", ())
 
 
@@ -89,9 +90,7 @@ class GateScheduling(DecisionProblem):
         except InputError as error:
             raise InputError(f"env.machine: {error}") from error
         self.tables = MachineTables.of(self.properties)
-        self.rules = CommutationRulebook()
-        if self.rulebook == "cnot":
-            self.rules.add_rule(cnot_commutation)
+        self.rules = named_rulebook(self.rulebook)
         self._fixed: list[GateEpisode] | None = None
         if isinstance(self.circuits, FixedCircuits):
             found = self.circuits.load(self.properties).items()
@@ -116,6 +115,16 @@ class GateScheduling(DecisionProblem):
     def fixed_episodes(self) -> int | None:
         """How many circuits there are, or None where they are drawn at random."""
         return None if self._fixed is None else len(self._fixed)
+
+    @property
+    def decisions(self) -> int:
+        """Decisions about a long circuit: of workshop circuits, 0.6 for each gate."""
+        return max(1, round(0.6 * self.longest))
+
+    @property
+    def of_policy(self) -> dict[str, Any]:
+        """Return the environment's name, and which gates commute, see `DecisionProblem.of_policy`."""
+        return {"environment": "gate_scheduling", "rulebook": self.rulebook}
 
     @property
     def notes(self) -> list[str]:
@@ -173,8 +182,17 @@ class GateScheduling(DecisionProblem):
         return self.problem(self.circuits.draw(rng, self.properties))
 
     def make_vector_env(self, num_envs: int, fleet_seed: int | None = None) -> Any:
-        """Return a vector environment of training episodes, see `DecisionProblem.make_vector_env`."""
-        raise InputError(f"env=gate_scheduling: no algorithm trains on it yet ({num_envs} environments)")
+        """Return a `GateVectorEnv`, see `DecisionProblem.make_vector_env`; there are no fleets."""
+        from qexp.env.gate_vector import GateVectorEnv  # an evaluation needs no Gymnasium
+
+        return GateVectorEnv(
+            self.tables,
+            self.draw,
+            num_envs,
+            max_gates=self.longest,
+            candidates=CANDIDATES_PER_QUBIT * self.tables.n_qubits,
+            max_steps=self.max_steps,
+        )
 
     def play(self, scheduler: Scheduler, episode: GateEpisode, rng: np.random.Generator) -> Played:
         """Let a scheduler decide cycle by cycle, see `DecisionProblem.play`.

@@ -15,7 +15,7 @@ from qexp.gates.batched import BatchedDispatch
 from qexp.gates.problem import Problem
 from qexp.gates.tables import MachineTables
 from qexp.policy.features import LIMIT
-from qexp.policy.gate_features import CONTEXT_FEATURES, GATE_FEATURES, Decisions, gate_decisions
+from qexp.policy.gate_features import CONTEXT_FEATURES, GATE_FEATURES, GATE_PRIOR, Decisions, gate_decisions
 from qexp.state import Bools, Floats, Ints
 
 Observation = dict[str, np.ndarray]
@@ -61,7 +61,11 @@ class GateVectorEnv(VectorEnv[Any, Any, Any]):
         max_steps: Steps after which an episode is cut off, or None.
     """
 
-    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 - Gymnasium's API
+    metadata = {  # noqa: RUF012 - Gymnasium's API
+        "render_modes": [],
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+        "prior_feature": GATE_PRIOR,
+    }
 
     def __init__(
         self,

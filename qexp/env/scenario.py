@@ -102,6 +102,16 @@ class Scenario(DecisionProblem):
         return f"{self.tasks}tasks"
 
     @property
+    def decisions(self) -> int:
+        """A decision for each task, see `DecisionProblem.decisions`."""
+        return self.tasks
+
+    @property
+    def of_policy(self) -> dict[str, Any]:
+        """Return the environment's name: policies place on any fleet."""
+        return {"environment": "placement"}
+
+    @property
     def notes(self) -> list[str]:
         """Say so where episodes are shorter than asked for."""
         if self.longest >= self.tasks:

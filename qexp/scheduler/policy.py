@@ -21,8 +21,8 @@ from qexp.scheduler.scheduler import Scheduler
 class PolicyScheduler(Scheduler):
     """Decides as a trained policy says, in the environment that the policy was trained in.
 
-    A policy for placements answers one decision at a time, ``act(task, nodes)``; one for gates plans a circuit
-    at once, ``starts(problem)``.
+    A policy for placements answers one decision at a time, ``act(task, nodes)``; one for gates plans a
+    circuit at once, ``starts(problem)``.
 
     Attributes:
         path: Folder of a policy bundle, or of the run that trained it. None while a policy is still to be

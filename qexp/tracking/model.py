@@ -99,7 +99,8 @@ class _ServedPolicy:
 
     def predict(self, model_input: Arrays, params: Mapping[str, Any] | None = None) -> npt.NDArray[np.int64]:
         """Return the index of the chosen node for each observation, shape [B]."""
-        return self._policy.decide(model_input["task"], model_input["nodes"], model_input["action_mask"])
+        task, nodes, mask = (model_input[key] for key in ("task", "nodes", "action_mask"))
+        return self._policy.decide(task, nodes, mask, model_input.get("present"))
 
 
 def _load_pyfunc(path: str) -> _ServedPolicy:
@@ -118,6 +119,8 @@ def _signature(example: Arrays) -> ModelSignature:
         TensorSpec(nodes.dtype, (-1, -1, nodes.shape[-1]), "nodes"),
         TensorSpec(mask.dtype, (-1, -1), "action_mask"),
     ]
+    if "present" in example:  # where nodes are padded
+        inputs.append(TensorSpec(example["present"].dtype, (-1, -1), "present"))
     return ModelSignature(inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(np.int64), (-1,))]))
 
 

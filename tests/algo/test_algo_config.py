@@ -35,4 +35,4 @@ def test_a_replay_that_cannot_hold_its_rollouts_is_refused_by_its_key():
     ("env_steps", "episodes"), [(6_000_000, 192), (100_000, 13), (1_000, 1), (1, 1), (None, 192)]
 )
 def test_a_small_budget_steps_fewer_episodes_at_once(env_steps, episodes):
-    assert A2C(env_steps=env_steps, seconds=9.0).episodes_at_once == episodes
+    assert A2C(env_steps=env_steps, seconds=9.0, rollout_length=25).episodes_at_once == episodes
