@@ -1,0 +1,86 @@
+"""A campaign as its run folder tells it: its journal, and the problem and schedulers of its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qexp.backend.fleet import FleetSource
+from qexp.build import make
+from qexp.deploy.journal import FILE, Journal
+from qexp.env.scenario import Scenario
+from qexp.errors import InputError
+from qexp.option import REGISTRY
+from qexp.scheduler.policy import PolicyScheduler
+from qexp.scheduler.scheduler import Scheduler
+from qexp.schema import option_of, validate
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a gap report is made of.
+
+    Attributes:
+        journal: The campaign's.
+        scenario: The placement problem.
+        schedulers: Those of the campaign, and the run's baselines, by name.
+    """
+
+    journal: Journal
+    scenario: Scenario
+    schedulers: dict[str, Scheduler]
+
+
+@contextmanager
+def open_campaign(folder: Path) -> Iterator[Recorded]:
+    """Read a run folder; the journal is closed in the end.
+
+    Args:
+        folder: With a journal and a config.yaml.
+
+    Raises:
+        InputError: It is no such folder, or its configuration cannot be used (any more).
+    """
+    for name in (FILE, "config.yaml"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} is not the folder of a campaign: it has no {name}")
+    resolved = _config(folder / "config.yaml")
+    fleet = make(resolved["backend"], FleetSource).load()
+    scenario = make(resolved["env"], Scenario, fleet=fleet)
+    with Journal(folder / FILE) as journal:
+        names = [task.scheduler for task in journal.tasks()]
+        known = dict.fromkeys([*names, *resolved["eval"]["baselines"]])
+        schedulers = {name: _scheduler(name, resolved, folder) for name in known}
+        yield Recorded(
+            journal, scenario, {name: made for name, made in schedulers.items() if made is not None}
+        )
+
+
+def _config(path: Path) -> Mapping[str, Any]:
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    if not isinstance(config, DictConfig):
+        raise InputError(f"{path} is not a configuration")
+    return validate(config)
+
+
+def _scheduler(name: str, resolved: Mapping[str, Any], folder: Path) -> Scheduler | None:
+    """Return the scheduler that a run knows by a name, or None if there is none (any more)."""
+    algo = option_of(resolved, "algo")
+    if algo != "none" and name in {algo, "policy"}:
+        policy = folder / "policy"
+        return PolicyScheduler(path=str(policy)) if policy.is_dir() else None
+    if name == option_of(resolved, "scheduler"):
+        return make(resolved["scheduler"], Scheduler)
+    cls = None if name == "policy" else REGISTRY["scheduler"].get(name)
+    made = cls() if cls is not None else None
+    return made if isinstance(made, Scheduler) else None

@@ -1,0 +1,103 @@
+"""The load that was there beside our own jobs, as the campaign met it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qexp.deploy.gap.records import Record, column
+from qexp.scheduler.scheduler import Scheduler
+from qexp.state import Floats, NodeState, TaskState, wait_times
+from qexp.workload.episode import Episode
+
+ASSUMPTION = (
+    "Price taker: the load of others on a machine is what it was in the same block, whatever we place there."
+)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Foreign load as it was recorded, taken to be there whatever we do.
+
+    Attributes:
+        waits: Mean wait that our own jobs do not explain, seconds, by block and machine; never below 0.
+        machines: The same over all blocks, by machine.
+        everywhere: The same over all tasks, for machines that never had one.
+        delay: Mean time from arrival to acceptance, seconds.
+    """
+
+    waits: dict[tuple[int, str], float]
+    machines: dict[str, float]
+    everywhere: float
+    delay: float
+
+    @classmethod
+    def of(cls, rows: Sequence[Record], foreign: Mapping[int, float]) -> Load:
+        """Return the load that a campaign met.
+
+        Args:
+            rows: All records.
+            foreign: Foreign wait by task, from `qexp.deploy.gap.decomposition.decompose`.
+        """
+        by_block: dict[tuple[int, str], list[float]] = {}
+        by_machine: dict[str, list[float]] = {}
+        for row in rows:
+            if row.id in foreign and row.node is not None:
+                by_block.setdefault((row.block, row.node), []).append(foreign[row.id])
+                by_machine.setdefault(row.node, []).append(foreign[row.id])
+        return cls(
+            {key: _mean(values) for key, values in by_block.items()},
+            {key: _mean(values) for key, values in by_machine.items()},
+            _mean(list(foreign.values())),
+            mean_delay(rows),
+        )
+
+    def seconds(self, block: int, names: Sequence[str]) -> Floats:
+        """Return the foreign wait on each node in a block, seconds, shape ``[nodes]``."""
+        return np.array(
+            [self.waits.get((block, name), self.machines.get(name, self.everywhere)) for name in names]
+        )
+
+
+def mean_delay(rows: Sequence[Record]) -> float:
+    """Return the mean time from arrival to acceptance of the counted tasks, seconds; 0 without any."""
+    delays = column([row for row in rows if row.split], "delay")
+    delays = delays[~np.isnan(delays)]
+    return float(delays.mean()) if len(delays) else 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    # Rounding in a sum of hours leaves some 1e-12 s where there was nothing.
+    mean = float(np.mean(values)) if values else 0.0
+    return mean if mean > 1e-6 else 0.0
+
+
+@dataclass
+class Informed(Scheduler):
+    """A scheduler that is told what it was told in the campaign: predicted times, and all that is queued.
+
+    Attributes:
+        inner: The scheduler.
+        load: Foreign wait on each node, seconds, shape ``[nodes]``.
+        service: Predicted execution times, in order of arrival, seconds, ``[tasks, nodes]``.
+    """
+
+    inner: Scheduler
+    load: Floats
+    service: Floats
+    _asked: int = 0
+
+    def start(self, episode: Episode, rng: np.random.Generator) -> None:
+        """Get ready, see `Scheduler.start`."""
+        self._asked = 0
+        self.inner.start(episode, rng)
+
+    def select(self, task: TaskState, nodes: NodeState) -> int:
+        """Return the inner scheduler's choice, see `Scheduler.select`."""
+        free_at = np.where(self.load > 0, task.now + wait_times(task, nodes) + self.load, nodes.free_at)
+        # Nobody is refused, so tasks ask once each, in order of arrival.
+        told = replace(task, service=self.service[self._asked])
+        self._asked += 1
+        return self.inner.select(told, replace(nodes, free_at=free_at))

@@ -1,0 +1,58 @@
+"""What a reader of a gap report must know beside its figures, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from qexp.deploy.gap.records import Record, left_out
+from qexp.deploy.gap.schedulers import FEWEST_BLOCKS, FEWEST_RANKED, SchedulerGap
+from qexp.scheduler.scheduler import Scheduler
+
+
+def of_tasks(rows: Sequence[Record]) -> Iterator[str]:
+    """Yield which tasks are in no figure, or not in all."""
+    counted = [row for row in rows if row.counted]
+    if lost := len(rows) - len(counted):
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out(rows).items())
+        yield f"{lost} of {len(rows)} tasks are in no figure: {reasons}."
+    if not counted:
+        yield "No task was completed: there is nothing to compare."
+        return
+    if unsplit := sum(not row.split for row in counted):
+        yield (
+            f"Of {unsplit} of {len(counted)} completed tasks it is not known when they ran: their gap is in "
+            "the part 'unknown', and they are in no figure of waiting or execution."
+        )
+    if unseen := sum(not row.seen for row in counted):
+        yield (
+            f"{unseen} of {len(counted)} completed tasks have no fidelity to hold against ESP: no counts, "
+            "or no ideal distribution that tells signal from noise."
+        )
+
+
+def of_schedulers(
+    rows: Sequence[Record], gaps: Sequence[SchedulerGap], schedulers: Mapping[str, Scheduler]
+) -> Iterator[str]:
+    """Yield what stands in the way of comparing schedulers.
+
+    Args:
+        rows: All records.
+        gaps: The schedulers' figures.
+        schedulers: Who could be simulated.
+    """
+    ran = list(dict.fromkeys(row.scheduler for row in rows if row.counted))
+    if not ran:
+        return
+    if idle := [name for name in dict.fromkeys(row.scheduler for row in rows) if name not in ran]:
+        yield f"Completed no task, and left out of the comparison: {', '.join(idle)}."
+    if absent := [name for name in ran if name not in schedulers]:
+        yield f"Cannot be simulated, as no such scheduler is known: {', '.join(absent)}."
+    if not gaps:
+        yield "No task was completed by all schedulers: they cannot be compared."
+        return
+    if len(ran) == 1:
+        yield f"{ran[0]} ran alone: there is no order of schedulers to agree on."
+    elif len(ran) < FEWEST_RANKED:
+        yield f"Only {len(ran)} schedulers ran: so few agree in their order easily by chance."
+    if len(ran) > 1 and gaps[0].blocks < FEWEST_BLOCKS:
+        yield f"Fewer than {FEWEST_BLOCKS} blocks: differences between schedulers have no intervals."
