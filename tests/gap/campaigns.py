@@ -21,10 +21,12 @@ def as_predicted(task: Task, _: np.random.Generator) -> float:
     return task.predicted_service
 
 
-def write(path: Path, tasks: list[Task], begins: Mapping[int, float] = {0: 0.0}, **meta: object) -> Journal:
+def write(
+    path: Path, tasks: list[Task], begins: Mapping[int, float] | None = None, **meta: object
+) -> Journal:
     """Write a journal of tasks whose fields are all set."""
     journal = Journal.create(path, tasks, meta)
-    for segment, begin in begins.items():
+    for segment, begin in ({0: 0.0} if begins is None else begins).items():
         journal.begin_segment(segment, begin)
         ends = [task.finished for task in tasks if task.segment == segment and task.finished is not None]
         journal.end_segment(segment, max(ends, default=begin))
@@ -63,8 +65,8 @@ def campaign(
     for block in range(blocks):
         episode = scenario.episode(seed, block)
         for name in rng.permutation(list(schedulers)).tolist():
-            segment = begins.setdefault(len(begins), clock) and len(begins) - 1
-            segment = len(begins) - 1
+            segment = len(begins)
+            begins[segment] = clock
             stream = np.random.default_rng([seed, block, zlib.crc32(name.encode())])
             free: dict[str, float] = {}
             mine = []

@@ -67,7 +67,7 @@ def _config(path: Path) -> Mapping[str, Any]:
     try:
         config = OmegaConf.load(path)
     except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(config, DictConfig):
         raise InputError(f"{path} is not a configuration")
     return validate(config)

@@ -103,8 +103,14 @@ def records(journal: Journal, fidelity: Fidelity) -> list[Record]:
         journal: The campaign's.
         fidelity: See `Fidelity`.
     """
-    begins = {segment: begin for segment, (begin, _) in journal.segments().items()}
-    return [_record(task, begins.get(task.segment), fidelity) for task in journal.tasks()]
+    tasks = journal.tasks()
+    begins: dict[int, float] = {}
+    for task in tasks:  # where a segment's begin was not written down, its first arrival tells it
+        if task.arrival is not None:
+            begin = task.arrival - task.offset
+            begins[task.segment] = min(begins.get(task.segment, begin), begin)
+    begins |= {segment: begin for segment, (begin, _) in journal.segments().items()}
+    return [_record(task, begins.get(task.segment), fidelity) for task in tasks]
 
 
 def _record(task: Task, begin: float | None, fidelity: Fidelity) -> Record:

@@ -59,10 +59,10 @@ def _line(parameters: Parameters, x: Floats) -> Floats:
 
 
 AS_PREDICTED = Family("as_predicted", "predicted", (0.0, 1.0), None, _line)
-FACTOR = Family("factor", "predicted", (0.0, 1.0), lambda x, y, w: line(x, y, w, overhead=False), _line)
-AFFINE = Family("affine", "predicted", (0.0, 1.0), lambda x, y, w: line(x, y, w, overhead=True), _line)
+FACTOR = Family("factor", "predicted", (0.0, 1.0), lambda x, y, w: line(x, y, w, overhead=False), _line, True)
+AFFINE = Family("affine", "predicted", (0.0, 1.0), lambda x, y, w: line(x, y, w, overhead=True), _line, True)
 CIRCUIT_TIME = Family(
-    "circuit_time", "circuit_time", None, lambda x, y, w: line(x, y, w, overhead=True), _line
+    "circuit_time", "circuit_time", None, lambda x, y, w: line(x, y, w, overhead=True), _line, True
 )
 
 FAMILIES = (AS_PREDICTED, FACTOR, AFFINE, CIRCUIT_TIME)

@@ -59,16 +59,16 @@ def decomposition(gap: Gap) -> Sheet:
     groups: dict[str, list[Decomposition]] = {}
     for segment in gap.segments:
         groups.setdefault(segment.scheduler, []).append(segment)
+    groups = dict(sorted(groups.items(), key=lambda item: _per_task(item[1], "measured")))
     if len(groups) > 1:
         groups["all"] = gap.segments
     rows = []
     for name, segments in groups.items():
-        tasks = sum(segment.tasks for segment in segments)
         keys = ("simulated", *PARTS[:-1], *QUEUE_PARTS, "unknown", "measured")
-        means = [sum(getattr(segment, key) for segment in segments) / tasks for key in keys]
+        means = [_per_task(segments, key) for key in keys]
         signs = ["", *["+"] * (len(keys) - 2), ""]
         cells = [number(value, sign) for value, sign in zip(means, signs, strict=True)]
-        rows.append([name, str(tasks), *cells])
+        rows.append([name, str(sum(segment.tasks for segment in segments)), *cells])
     return Sheet(
         "Where the gap of the completion time comes from",
         "Seconds per task. Simulated (from an empty cloud, with the recorded placements) + delay + execution "
@@ -201,7 +201,8 @@ def calibration(found: Calibration) -> Sheet:
         ]
     return Sheet(
         "Calibration, fitted to the first half",
-        "Chosen by held-out error within the first half: "
+        "Chosen by held-out error within the first half, in percent of the mean (mean absolute error + "
+        "absolute mean error): "
         + "; ".join(_chosen(what, model) for what, model in models)
         + f". Mean delay of acceptance: {number(found.delay)} s.",
         ("model", "form", "jobs", "overhead or scale", "factor or exponent"),
@@ -276,6 +277,10 @@ def counterfactual(gap: Gap) -> Sheet:
     )
 
 
+def _per_task(segments: Sequence[Decomposition], key: str) -> float:
+    return float(sum(getattr(segment, key) for segment in segments)) / sum(s.tasks for s in segments)
+
+
 def _extent(rows: Sequence[SchedulerGap]) -> str:
     return f"{rows[0].tasks} tasks in {rows[0].blocks} blocks" if rows else "no tasks"
 
@@ -287,7 +292,7 @@ def _change(value: float | None, measured: float | None) -> str:
 def _chosen(what: str, model: Model) -> str:
     if model.error is None or model.error_as_predicted is None:
         return f"{what} left as predicted, for want of tasks"
-    return f"{what} {model.error:.1%} of the mean, as predicted {model.error_as_predicted:.1%}"
+    return f"{what} {model.error:.1%}, as predicted {model.error_as_predicted:.1%}"
 
 
 def _parameters(model: Model, curve: tuple[float, float]) -> tuple[str, str]:

@@ -37,6 +37,7 @@ class Family:
         neutral: Parameters of the curve that changes nothing, or None if there is none.
         fit: From x, y and weights, each of shape ``[jobs]``, to parameters; None: always the neutral one.
         curve: From parameters and x to the values that are foreseen.
+        grows: Whether the variance is taken to grow with the mean.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Family:
     neutral: Parameters | None
     fit: Callable[[Floats, Floats, Floats], Parameters] | None
     curve: Callable[[Parameters, Floats], Floats]
+    grows: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class Model:
         fleet: The fleet's curve.
         machines: Each machine's own, in the fleet's order.
         jobs: How many jobs of each machine it was fitted to.
-        error: Its held-out error in cross-validation: mean absolute error over the mean; None without one.
+        error: Its held-out error in cross-validation, as a share of the mean: mean absolute error, which
+            single jobs are foreseen with, + absolute mean error, which sums have; None without one.
         error_as_predicted: The same without any fit.
     """
 
@@ -130,24 +133,32 @@ def fit(family: Family, jobs: Jobs, machines: int, prior: float) -> Model:
     if family.fit is None:
         assert family.neutral is not None
         return Model(family, prior, family.neutral, (family.neutral,) * machines, tuple(counts.tolist()))
-    x, everyone = jobs.x[family.reads], np.ones(len(jobs))
-    fleet = family.fit(x, jobs.y, everyone)
-    curves = [
-        fleet
-        if np.isinf(prior) or not counts[machine]
-        else family.fit(x, jobs.y, (jobs.machine == machine) + prior / len(jobs) * everyone)
-        for machine in range(machines)
-    ]
-    return Model(family, prior, fleet, tuple(curves), tuple(counts.tolist()))
+    x, fit_curve = jobs.x[family.reads], family.fit
+    fleet = fit_curve(x, jobs.y, np.ones(len(jobs)))
+    foreseen = family.curve(fleet, x)
+
+    def own(machine: int) -> Parameters:
+        mine = jobs.machine == machine
+        if np.isinf(prior) or not mine.any():
+            return fleet
+        others = np.full(len(jobs), prior / len(jobs))
+        if family.grows:
+            # A long job tells more of the curve than a short one: the fleet's long ones must not drown these.
+            typical = max(float(jobs.y[mine].mean()), 1e-9)
+            others *= typical / np.maximum(foreseen, typical)
+        return fit_curve(x, jobs.y, mine + others)
+
+    return Model(family, prior, fleet, tuple(map(own, range(machines))), tuple(counts.tolist()))
 
 
 def _held_out(family: Family, jobs: Jobs, machines: int, prior: float) -> float:
-    """Return the mean absolute error of jobs that were left out of the fit, over their mean."""
+    """Return how wrong a model is on jobs that were left out of its fit, see `Model.error`."""
     folds = np.arange(len(jobs)) % FOLDS
     errors = np.empty(len(jobs))
     for fold in range(FOLDS):
         out = folds == fold
         model, left = fit(family, jobs.at(~out), machines, prior), jobs.at(out)
-        errors[out] = np.abs(left.y - model.of(left.machine, left.x[family.reads]))
+        errors[out] = left.y - model.of(left.machine, left.x[family.reads])
+    wrong = float(np.abs(errors).mean() + np.abs(errors.mean()))
     mean = float(np.abs(jobs.y).mean())
-    return float(errors.mean() / mean) if mean > 0 else float(errors.mean())
+    return wrong / mean if mean > 0 else wrong

@@ -1,0 +1,146 @@
+"""Schedulers compared in simulation and in measurement, and the campaign replayed."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from campaigns import campaign, toy_fidelity
+
+from qexp.deploy.gap.gap import measure
+from qexp.deploy.gap.load import Load
+from qexp.deploy.gap.schedulers import WAYS, SchedulerGap, ranks
+from qexp.deploy.journal import State
+from qexp.scheduler.clairvoyant import Clairvoyant
+from qexp.scheduler.met import MET
+from qexp.scheduler.random import Random
+from qexp.scheduler.round_robin import RoundRobin
+
+
+@pytest.fixture
+def gap_of(qce25, schedulers, tmp_path):
+    """The gap of a made-up campaign."""
+
+    def make(chosen=schedulers, others=(), scenario=qce25, **truth):
+        with campaign(tmp_path / "journal.db", scenario, chosen, **truth) as journal:
+            return measure(journal, scenario, dict(chosen) | dict(others), toy_fidelity)
+
+    return make
+
+
+def test_a_campaign_of_the_simulator_itself_has_no_gap(gap_of):
+    gap = gap_of(others={"met": MET(), "clairvoyant": Clairvoyant()}, blocks=3)
+    for segment in gap.segments:
+        for part in ("gap", "delay", "execution", "queue", "unknown", "queue_foreign", "queue_execution"):
+            assert getattr(segment, part) == pytest.approx(0.0, abs=1e-9)
+    for machine in gap.machines:
+        assert machine.bias == pytest.approx(0.0, abs=1e-9)
+        assert machine.factor in (None, pytest.approx(1.0))
+    ran = [row for row in gap.schedulers if row.ran]
+    assert {row.scheduler for row in ran} == {"mct", "greedy", "random"}
+    for row in ran:
+        for way in WAYS:
+            assert getattr(row, way) == pytest.approx(row.measured)
+        assert row.simulated_difference == pytest.approx(row.difference, abs=1e-9)
+    assert all((rank.kendall, rank.spearman, rank.same_best) == (1.0, 1.0, True) for rank in gap.ranks)
+    assert [row.measured for row in gap.schedulers if not row.ran] == [None, None]
+    by_name = {row.scheduler: row for row in gap.schedulers}
+    assert by_name["clairvoyant"].replayed < by_name["mct"].replayed < by_name["met"].replayed
+
+
+def test_foreign_load_and_delay_are_in_the_replay(gap_of):
+    """Where choices do not depend on queues, the replay with recorded load is the measurement."""
+    chosen = {"random": Random(), "round_robin": RoundRobin()}
+    gap = gap_of(chosen, {"met": MET()}, foreign=lambda *_: 4.0, delay=lambda *_: 1.5)
+    for row in gap.schedulers:
+        if row.ran:
+            assert row.simulated < row.measured - 5
+    total = sum(row.measured for row in gap.schedulers if row.ran)
+    assert sum(row.replayed for row in gap.schedulers if row.ran) == pytest.approx(total)
+    met = next(row for row in gap.schedulers if row.scheduler == "met")
+    assert met.replayed > met.simulated + 5
+
+
+def test_calibrated_replay_is_nearer_to_the_measurement(rough):
+    ran = [row for row in rough.schedulers if row.ran]
+    before = np.array([abs(row.simulated - row.measured) for row in ran])
+    after = np.array([abs(row.replayed_calibrated - row.measured) for row in ran])
+    assert (after < before).all()
+
+
+def test_what_only_one_scheduler_completed_is_compared_with_nobody(gap_of):
+    def then(task, _):
+        if task.scheduler == "mct" and task.position % 2:
+            task.state = State.FAILED
+
+    gap = gap_of(then=then, blocks=2)
+    assert {row.tasks for row in gap.schedulers} == {25}  # the even ones of 50
+    assert gap.counted == 125
+
+
+def test_a_scheduler_that_completed_nothing_is_named(gap_of):
+    def then(task, _):
+        if task.scheduler == "greedy":
+            task.state = State.CANCELLED
+
+    gap = gap_of(then=then)
+    assert {row.scheduler for row in gap.schedulers if row.ran} == {"mct", "random"}
+    assert any("Completed no task" in note and "greedy" in note for note in gap.notes)
+    assert any("50 cancelled" in note for note in gap.notes)
+
+
+def test_one_scheduler_has_no_order(gap_of, schedulers):
+    gap = gap_of({"mct": schedulers["mct"]}, blocks=1)
+    assert gap.ranks == []
+    assert gap.hold_out.split == "tasks"
+    assert any("ran alone" in note for note in gap.notes)
+
+
+def test_an_unknown_scheduler_is_measured_and_not_simulated(qce25, schedulers, tmp_path):
+    with campaign(tmp_path / "journal.db", qce25, schedulers) as journal:
+        gap = measure(journal, qce25, {"mct": schedulers["mct"]}, toy_fidelity)
+    assert [row.simulated is None for row in sorted(gap.schedulers, key=lambda row: row.scheduler)] == [
+        True,
+        False,
+        True,
+    ]
+    assert all(row.measured is not None and row.recorded is not None for row in gap.schedulers)
+    assert any("no such scheduler" in note for note in gap.notes)
+    assert [rank.way for rank in gap.ranks] == ["recorded"]
+
+
+def made_up(name, measured, simulated):
+    values = dict.fromkeys(field.name for field in fields(SchedulerGap))
+    known = {"scheduler": name, "ran": True, "blocks": 1, "tasks": 9}
+    return SchedulerGap(**values | known | {"measured": measured, "simulated": simulated})
+
+
+def test_ranks_by_hand():
+    # Measured order a b c d, simulated b a c d: of six pairs one is turned round, tau = (5 - 1) / 6;
+    # rho = 1 - 6 * (1 + 1) / (4 * 15).
+    gaps = [made_up(*row) for row in [("a", 1, 6), ("b", 2, 5), ("c", 3, 7), ("d", 4, 8)]]
+    [found] = ranks(gaps)
+    assert (found.way, found.schedulers, found.same_best) == ("simulated", 4, False)
+    assert found.kendall == pytest.approx(4 / 6)
+    assert found.spearman == pytest.approx(0.8)
+
+
+def test_ties_have_no_order():
+    [found] = ranks([made_up("a", 1.0, 3.0), made_up("b", 2.0, 3.0)])
+    assert (found.kendall, found.spearman) == (None, None)
+    assert ranks([made_up("a", 1.0, 3.0)]) == []
+
+
+def test_load_of_a_machine_without_jobs_is_that_of_all():
+    load = Load({(0, "a"): 5.0}, {"a": 3.0, "b": 1.0}, 2.0, 0.0)
+    assert load.seconds(0, ["a", "b", "c"]).tolist() == [5.0, 1.0, 2.0]
+    assert load.seconds(1, ["a", "b", "c"]).tolist() == [3.0, 1.0, 2.0]
+
+
+def test_intervals_need_blocks(gap_of, rough):
+    for row in gap_of(blocks=2).schedulers:
+        assert row.difference_low is None
+    for row in rough.schedulers:
+        if row.ran:
+            assert row.difference_low <= row.difference <= row.difference_high
