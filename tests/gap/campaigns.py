@@ -10,7 +10,6 @@ import numpy as np
 
 from qexp.deploy.journal import Journal, State, Task
 from qexp.env.scenario import Scenario
-from qexp.evaluate import play
 from qexp.scheduler.scheduler import Scheduler
 
 Truth = Callable[[Task, np.random.Generator], float]
@@ -70,9 +69,8 @@ def campaign(
             stream = np.random.default_rng([seed, block, zlib.crc32(name.encode())])
             free: dict[str, float] = {}
             mine = []
-            for index, circuit, width, shots, node, arrival, _, _, _, wait, service, *_, esp in play(
-                scenario, schedulers[name], episode, stream
-            ):
+            log = scenario.play(schedulers[name], episode, stream).tasks
+            for index, circuit, width, shots, node, arrival, _, _, _, wait, service, *_, esp in log:
                 task = Task(
                     id=len(tasks) + len(mine),
                     segment=segment,

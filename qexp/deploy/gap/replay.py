@@ -10,9 +10,9 @@ import numpy as np
 
 from qexp.deploy.gap.load import Informed
 from qexp.deploy.gap.records import Record, column, nodes_of
+from qexp.env.placement_log import TASK_COLUMNS
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.evaluate import TASK_COLUMNS, play
 from qexp.scheduler.scheduler import Scheduler
 from qexp.state import Floats, Ints, NodeState, TaskState
 from qexp.workload.episode import Episode
@@ -49,7 +49,7 @@ def waits(scenario: Scenario, rows: Sequence[Record], service: Floats, placed: F
     table[np.arange(count), nodes] = np.maximum(service, 0.0)[order]
     nothing = np.zeros(count, dtype=np.int64)
     episode = Episode([""] * count, placed[order], nothing, nothing, 1, table, np.zeros_like(table))
-    log = play(scenario, _Recorded(iter(nodes.tolist())), episode, np.random.default_rng(0))
+    log = scenario.play(_Recorded(iter(nodes.tolist())), episode, np.random.default_rng(0)).tasks
     found = np.zeros(count)
     found[order] = np.array([row[TASK_COLUMNS.index("wait") - 2] for row in log], dtype=float)
     return found
@@ -153,7 +153,7 @@ def decide(
     rows = np.array(circuits_of(scenario, tasks), dtype=np.int64)
     episode = replace(scenario.assemble(rows, column(tasks, "offset")), service=service[rows])
     rng = np.random.default_rng([seed, tasks[0].block, zlib.crc32(name.encode())])
-    log = play(scenario, Informed(scheduler, load, told[rows]), episode, rng)
+    log = scenario.play(Informed(scheduler, load, told[rows]), episode, rng).tasks
     columns = dict(zip(TASK_COLUMNS[2:], zip(*log, strict=True), strict=True))
     index = {node: position for position, node in enumerate(scenario.fleet.names)}
     nodes = np.array([index[str(node)] for node in columns["node"]], dtype=np.int64)
