@@ -21,6 +21,7 @@ Usage: qexp [group=option] [key=value] ...      (or: python -m qexp ...)
   qexp algo=a2c env.tasks=25               train a policy, export it, compare it
   qexp scheduler=policy scheduler.path=outputs/.../policy
                                            evaluate a trained policy
+  qexp env=gate_scheduling                 schedule the gates of circuits instead
   qexp -m scheduler=mct,weighted seed=1,2  one run for each combination
   qexp experiment=compare                  a preset
   qexp resume=outputs/...                  go on with a training run that was cut off

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from hashlib import sha256
+from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -128,12 +129,13 @@ class GateScheduling(DecisionProblem):
 
     @property
     def notes(self) -> list[str]:
-        """Say how many circuits a list has."""
-        return (
-            []
-            if self._fixed is None
-            else [f"env.circuits has {len(self._fixed)} circuits: each is an episode"]
-        )
+        """Say how many circuits a list has, and what is missing without OR-Tools."""
+        notes = []
+        if self._fixed is not None:
+            notes.append(f"env.circuits has {len(self._fixed)} circuits: each is an episode")
+        if find_spec("ortools") is None:
+            notes.append("no optimum to compare with: cp_sat needs pip install 'qexp[exact]'")
+        return notes
 
     def pictured(self, seed: int) -> dict[str, Any]:
         """Return the first episode's circuit on its machine, see `DecisionProblem.pictured`."""

@@ -208,7 +208,7 @@ def render(rows: Sequence[LeaderboardRow], learned: str | None = None, metric: M
         header_style="bold",
     )
     table.add_column("scheduler", no_wrap=True)
-    columns = _columns(metric)
+    columns = _columns(metric, relative=rows[0].ratio is not None)
     for title, _ in columns:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
@@ -220,12 +220,12 @@ def render(rows: Sequence[LeaderboardRow], learned: str | None = None, metric: M
 Cell = Callable[[LeaderboardRow], str]
 
 
-def _columns(metric: Metric) -> list[tuple[str, Cell]]:
+def _columns(metric: Metric, *, relative: bool) -> list[tuple[str, Cell]]:
     """Return what stands beside a scheduler's name: headings, and what fills the cells below."""
     base = metric.reference
     mean = (f"mean\n{metric.unit}", lambda row: _number(row.mean))
     interval_of_change = ("interval\n%", _change_range)
-    if metric.ratio is not None:
+    if relative:
         return [
             mean,
             ("over\noptimum", _ratio),
@@ -238,10 +238,10 @@ def _columns(metric: Metric) -> list[tuple[str, Cell]]:
         mean,
         (f"interval\n{metric.unit}", lambda row: _range(row.ci_low, row.ci_high)),
         (f"IQM\n{metric.unit}", lambda row: _number(row.iqm)),
-        (f"vs {base}\n%", lambda row: _number(row.change_pct, "+")),
+        (f"vs {base}\n%".replace("_", "\n", 1), lambda row: _number(row.change_pct, "+")),
         interval_of_change,
         ("wins", lambda row: _share(row.win_rate)),
-        (metric.counted_title, lambda row: _number(row.counted)),
+        *([] if metric.counted is None else [(metric.counted_title, lambda row: _number(row.counted))]),
         ("gap\nclosed", lambda row: _share(row.gap_closed)),
     ]
 
