@@ -12,7 +12,6 @@ import numpy as np
 from qexp.env.decision_problem import DecisionProblem
 from qexp.evaluations import Evaluations, Rows
 from qexp.metric import Metric
-from qexp.report.statistics import ratio
 from qexp.scheduler.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ class Evaluation:
     Attributes:
         metric: What schedulers are compared by.
         episodes: One row per scheduler and episode, columns `DecisionProblem.episode_columns`; where the
-            metric has a ratio, that is a further column, and `optimum_proved` says whether what it divides by
-            is.
+            metric has a ratio, that and `optimum_proved` are further columns, see `with_ratio`.
         tasks: One row per scheduler, episode and task (of a circuit: gate), columns
             `DecisionProblem.task_columns`.
     """
@@ -82,14 +80,18 @@ def evaluate(
 
 
 def with_ratio(episodes: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """Add the metric over the ideal's on the same episode, and whether the ideal is proved to be one."""
-    ideal = episodes[episodes["scheduler"] == metric.ideal].set_index("episode")
-    if metric.ratio is None or ideal.empty:
+    """Add the metric over the optimum of the same episode, and whether that optimum is proved.
+
+    Where the ideal scheduler did not come to a proof, the best of all schedulers takes the optimum's place,
+    and `optimum_proved` is false. Without the ideal nothing is added.
+    """
+    if metric.ratio is None or metric.ideal not in set(episodes["scheduler"]):
         return episodes
-    ratios = ratio(episodes[metric.column], episodes["episode"].map(ideal[metric.column]))
-    proved = episodes["episode"].map(ideal[metric.column] <= ideal["bound"])
-    extended = episodes.assign(optimum_proved=proved)
-    extended.insert(len(episodes.columns), metric.ratio, ratios)
+    by_episode = episodes.groupby("episode")
+    best, bound = by_episode[metric.column].transform("min"), by_episode["bound"].transform("max")
+    extended = episodes.assign(optimum_proved=best <= bound)
+    # An empty circuit takes no time, with whatever scheduler.
+    extended.insert(len(episodes.columns), metric.ratio, (episodes[metric.column] / best).fillna(1.0))
     return extended
 
 

@@ -20,7 +20,7 @@ class Metric:
         details: The file with a row for each task of an episode, of a circuit each gate.
         counted: Another column of episodes.csv, whose mean is shown, or None.
         counted_title: Heading of that mean.
-        ratio: Column of the figure over the ideal's, where that is what it should be read as, or None.
+        ratio: Column of the figure over the optimum, where that is what it should be read as, or None.
     """
 
     environment: str

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qexp.metric import PLACEMENT, Metric
-from qexp.report.statistics import TIE_TOLERANCE, interval, iqm, ratio
+from qexp.report.statistics import TIE_TOLERANCE, interval, iqm
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -39,7 +39,8 @@ class Sample:
         clairvoyant: The ideal scheduler's, or None.
         trained: Whether the run trained the contender.
         metric: What is measured.
-        proved: Whether the ideal is proved to be one, by episode, or None.
+        ratios: The figures over the optimum of each episode, ``[episodes]``, or None.
+        proved: Whether that optimum is proved, ``[episodes]``, or None.
     """
 
     section: str
@@ -49,6 +50,7 @@ class Sample:
     clairvoyant: Floats | None = None
     trained: bool = False
     metric: Metric = PLACEMENT
+    ratios: Floats | None = None
     proved: npt.NDArray[np.bool_] | None = None
 
 
@@ -76,10 +78,10 @@ class Contender:
         of_runs_pct: Each run's own change against the reference, percent.
         trained: Whether its runs trained it.
         metric: What is measured.
-        ratio: Mean of the figure over the ideal's, where the metric has that ratio.
+        ratio: Mean of the figure over the optimum, where the metric has that ratio.
         ratio_low: Lower end of its 95 % interval.
         ratio_high: Upper end.
-        proved: Share of episodes in which the ideal is proved to be one.
+        proved: Share of episodes whose optimum is proved.
     """
 
     section: str
@@ -159,7 +161,7 @@ def _contender(runs: list[Sample], rng: np.random.Generator) -> Contender:
     if reference is not None and clairvoyant is not None and reference.mean() > clairvoyant.mean():
         gap = float((reference.mean() - times.mean()) / (reference.mean() - clairvoyant.mean()))
     metric = runs[0].metric
-    ratios = None if metric.ratio is None or clairvoyant is None else ratio(times, clairvoyant)
+    ratios = _stack([run.ratios for run in runs])
     ends = _intervals(times, reference, ratios, rng)
     return Contender(
         section=runs[0].section,

@@ -36,12 +36,12 @@ class LeaderboardRow:
         counted: Mean of the metric's counted column, where it has one.
         gap_closed: (reference - this) / (reference - ideal) of the means: 0 is the reference, 1 the ideal;
             None if either was not run or the ideal is no better than the reference.
-        ratio: Mean over episodes of the metric over the ideal's, where the metric has that ratio.
+        ratio: Mean over episodes of the metric over the optimum, where the metric has that ratio.
         ratio_ci_low: Lower end of its 95 % interval.
         ratio_ci_high: Upper end.
-        optimal: Share of episodes in which this is no worse than the ideal.
-        proved: Share of episodes in which the ideal is proved to be one: below 1, ratios are to the best
-            that was found.
+        optimal: Share of episodes in which this reaches the optimum.
+        proved: Share of episodes whose optimum is proved; in the others the best that any scheduler found
+            takes its place.
     """
 
     scheduler: str
@@ -136,7 +136,7 @@ def leaderboard(episodes: pd.DataFrame, metric: Metric = PLACEMENT, *, seed: int
 def _with_ratios(
     rows: list[LeaderboardRow], episodes: pd.DataFrame, column: str, seed: int
 ) -> list[LeaderboardRow]:
-    """Add each scheduler's ratio to the ideal, in the rows' order."""
+    """Add each scheduler's ratio to the optimum, in the rows' order."""
     ratios = episodes.pivot(index="episode", columns="scheduler", values=column)  # noqa: PD010 - see `paired`
     table = ratios[[row.scheduler for row in rows]].to_numpy(dtype=np.float64)
     proved = float(episodes["optimum_proved"].mean())
@@ -230,7 +230,7 @@ def _columns(metric: Metric, *, relative: bool) -> list[tuple[str, Cell]]:
             mean,
             ("over\noptimum", _ratio),
             ("interval", lambda row: _range(row.ratio_ci_low, row.ratio_ci_high, digits=3)),
-            ("opti-\nmal", lambda row: _share(row.optimal)),
+            ("opti-\nmal", lambda row: _share(row.optimal) + _mark(row)),
             (f"vs\n{base} %".replace("_", "\n", 1), lambda row: _number(row.change_pct, "+")),
             interval_of_change,
         ]
@@ -255,7 +255,7 @@ def _caption(row: LeaderboardRow, metric: Metric) -> str:
     if row.proved is None or row.proved == 1:
         return text
     unproved = round((1 - row.proved) * row.episodes)
-    return f"{text}\n* not proved: in {unproved} episodes over the best schedule found, not over the optimum"
+    return f"{text}\n* not proved: in {unproved} episodes the best schedule found takes the optimum's place"
 
 
 def verdict(
@@ -319,6 +319,9 @@ def _share(value: float | None) -> str:
 
 
 def _ratio(row: LeaderboardRow) -> str:
-    """Return makespan / optimum, marked where the optimum is not proved."""
-    mark = "*" if row.proved is not None and row.proved < 1 else ""
-    return _number(row.ratio, digits=3) + mark
+    return _number(row.ratio, digits=3) + _mark(row)
+
+
+def _mark(row: LeaderboardRow) -> str:
+    """Return what stands behind figures of which an optimum that is not proved is part."""
+    return "*" if row.proved is not None and row.proved < 1 else ""

@@ -124,9 +124,3 @@ def win_rate(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     ours, theirs = np.asarray(values, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     ties = np.isclose(ours, theirs, rtol=TIE_TOLERANCE, atol=0.0)
     return float(np.mean(np.where(ties, 0.5, ours < theirs)))
-
-
-def ratio(values: npt.ArrayLike, ideal: npt.ArrayLike) -> Floats:
-    """Values over the ideal's on the same episodes, elementwise; 1 where both are zero."""
-    ours, best = np.asarray(values, dtype=np.float64), np.asarray(ideal, dtype=np.float64)
-    return np.divide(ours, best, out=np.ones_like(ours), where=best != 0)

@@ -13,7 +13,7 @@ import yaml
 
 from qexp.errors import InputError
 from qexp.metric import METRICS, PLACEMENT, Metric
-from qexp.report.contenders import Contender, Sample, contenders
+from qexp.report.contenders import Contender, Floats, Sample, contenders
 from qexp.runfolder import COMPLETED, RESULT_FILE
 
 if TYPE_CHECKING:
@@ -181,6 +181,16 @@ class Sweep:
         return figures
 
 
+def _by_scheduler(episodes: pd.DataFrame, column: str | None) -> dict[str, Floats]:
+    """Return a column of each scheduler's episodes; nothing where there is no such column."""
+    if column not in episodes:
+        return {}
+    return {
+        str(name): rows.sort_values("episode")[column].to_numpy(dtype=np.float64)
+        for name, rows in episodes.groupby("scheduler", sort=False)
+    }
+
+
 def _figures(metric: Metric) -> list[str]:
     """Return the columns of a leaderboard that a sweep's table shows of each job's own scheduler."""
     base = f"vs_{metric.reference}"
@@ -211,10 +221,8 @@ def _samples(jobs: list[Job]) -> list[Sample]:
         if job.status != COMPLETED:
             continue
         episodes = pd.read_csv(job.folder / "episodes.csv")
-        times = {
-            str(name): rows.sort_values("episode")[job.metric.column].to_numpy(dtype=np.float64)
-            for name, rows in episodes.groupby("scheduler", sort=False)
-        }
+        times = _by_scheduler(episodes, job.metric.column)
+        ratios = _by_scheduler(episodes, job.metric.ratio)
         proved = None
         if "optimum_proved" in episodes:
             proved = episodes.groupby("episode")["optimum_proved"].first().to_numpy(dtype=np.bool_)
@@ -228,7 +236,9 @@ def _samples(jobs: list[Job]) -> list[Sample]:
             name = " ".join([chosen, *_parts(ours, nested=True)]) if own else scheduler
             key = (section, name, job.eval_seed, job.seed if trained else None)
             reference, ideal = times.get(job.metric.reference), times.get(job.metric.ideal)
-            sample = Sample(section, name, its, reference, ideal, trained, job.metric, proved)
+            sample = Sample(
+                section, name, its, reference, ideal, trained, job.metric, ratios.get(scheduler), proved
+            )
             samples.setdefault(key, sample)
     return list(samples.values())
 

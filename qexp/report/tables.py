@@ -83,7 +83,7 @@ def leaderboard(rows: Sequence[Contender]) -> Group:
         )
     caption = f"95 % intervals, stratified bootstrap over runs and episodes, {RESAMPLES:,} draws"
     if any(row.proved is not None and row.proved < 1 for row in rows):
-        caption += "\n* not proved: in some episodes over the best schedule found, not over the optimum"
+        caption += "\n* not proved: in some episodes the best schedule found takes the optimum's place"
     return Group(*sections.values(), Text(caption, style="italic"))
 
 
@@ -97,7 +97,7 @@ def _leaderboard(section: str, metric: Metric) -> Table:
         *([f"IQM\n{unit}", f"interval\n{unit}"] if metric.ratio is None else ["over\noptimum", "interval"]),
         f"vs {base}\n%",
         "interval\n%",
-        f"better\nthan {base}",
+        f"better\nthan {base}" if metric.ratio is None else "better",
         "gap\nclosed",
     ]
     for title in titles:

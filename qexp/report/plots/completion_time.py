@@ -47,19 +47,26 @@ def plot(
         rows = np.arange(figures.shape[1])
         axes.scatter(means, rows, marker="D", s=42, color="white", edgecolors=INK, linewidths=1.4, zorder=4)
         axes.set_yticks(rows, [str(name) for name in figures.columns])
-        mean = "mean" if relative else f"mean ({metric.unit})"
-        _column(axes, 1.10, mean, [f"{value:.{3 if relative else 0}f}" for value in means])
-        if base is not None:
-            changes = [f"{100 * (value / base - 1):+z.1f}" for value in means]
-            _column(axes, 1.25, f"vs {metric.reference} (%)", changes)
+        if relative:
+            _column(axes, 1.10, "mean", [f"{value:.3f}" for value in means])
+        else:
+            _column(axes, 1.10, f"mean ({metric.unit})", [f"{value:.0f}" for value in means])
+            if base is not None:
+                changes = [f"{100 * (value / base - 1):+z.1f}" for value in means]
+                _column(axes, 1.25, f"vs {metric.reference} (%)", changes)
         axes.grid(visible=False, axis="y")
-        if not relative:
-            axes.set_xlim(left=0)
+        # Room for the dots of those that reach the optimum.
+        axes.set_xlim(left=1 - 0.03 * (axes.get_xlim()[1] - 1) if relative else 0)
         axes.set_ylim(-0.6, len(rows) - 0.4)
-        title = metric.title.capitalize()
-        axes.set_title(f"{title}{' over the optimum' if relative else ''}, {len(figures)} paired episodes")
-        unit = "over the shortest one found" if relative else f"of an episode ({metric.unit})"
-        axes.set_xlabel(f"{metric.title} {unit}; diamond: mean, box: quartiles, whiskers: 5 to 95 %")
+        title = f"{metric.title.capitalize()}{' over the optimum' if relative else ''}"
+        axes.set_title(f"{title}, {len(figures)} paired episodes{_unproved(episodes) if relative else ''}")
+        of = "over the optimum" if relative else f"of an episode ({metric.unit})"
+        axes.set_xlabel(f"{metric.title} {of}; diamond: mean, box: quartiles, whiskers: 5 to 95 %")
+
+
+def _unproved(episodes: pd.DataFrame) -> str:
+    unproved = int((~episodes.groupby("episode")["optimum_proved"].first()).sum())
+    return f"; in {unproved} not proved: the best found" if unproved else ""
 
 
 def _box(axes: Axes, row: int, values: npt.NDArray[np.float64], shade: str) -> None:
