@@ -69,7 +69,7 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
         training_config = make(resolved["algo"], Training)
         scenario.check_training(resolved["seed"] if training_config.fleet_randomisation else None)
     for note in scenario.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     schedulers = _schedulers(resolved, algo)
     learned = algo if algo != "none" else next((name for name in schedulers if name == "policy"), None)
     identity = Identity.of(resolved, scenario.machines_hash)

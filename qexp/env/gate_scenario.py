@@ -25,7 +25,7 @@ from qexp.gates.dispatch import Dispatch
 from qexp.gates.episode import GateEpisode
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
-from qexp.gates.rulebook import RULEBOOKS, named_rulebook
+from qexp.gates.rulebook import named_rulebook
 from qexp.gates.schedule import forward_starts
 from qexp.gates.tables import MachineTables
 from qexp.metric import GATE_SCHEDULING
@@ -84,14 +84,15 @@ class GateScheduling(DecisionProblem):
     )
 
     def __post_init__(self) -> None:
-        if self.rulebook not in RULEBOOKS:
-            raise InputError(f"env.rulebook: expected one of {', '.join(RULEBOOKS)}, got {self.rulebook!r}")
+        try:
+            self.rules = named_rulebook(self.rulebook)
+        except InputError as error:
+            raise InputError(f"env.rulebook: {error}") from error
         try:
             self.properties = MachineProperties.from_file(self.machine)
         except InputError as error:
             raise InputError(f"env.machine: {error}") from error
         self.tables = MachineTables.of(self.properties)
-        self.rules = named_rulebook(self.rulebook)
         self._fixed: list[GateEpisode] | None = None
         if isinstance(self.circuits, FixedCircuits):
             found = self.circuits.load(self.properties).items()

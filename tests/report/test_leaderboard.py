@@ -1,10 +1,11 @@
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from qexp.metric import PLACEMENT
+from qexp.metric import GATE_SCHEDULING, PLACEMENT
 from qexp.report.leaderboard import leaderboard, metrics, render, verdict
 
 
@@ -142,3 +143,49 @@ def test_verdicts():
     assert "alone" in judge("a2c", a2c=mct, clairvoyant=better)
     with pytest.raises(ValueError, match="dqn"):
         judge("dqn", mct=mct)
+
+
+def schedules(**makespans: list[float]) -> pd.DataFrame:
+    """Gate schedules whose optimum is that of cp_sat, in episode 0 not proved."""
+    rows = [
+        {"scheduler": name, "episode": k, "makespan": value, "over_optimum": value / makespans["cp_sat"][k]}
+        | {"optimum_proved": k > 0}
+        for name, values in makespans.items()
+        for k, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_ratios_to_the_optimum_by_hand():
+    episodes = schedules(
+        critical_path=[20.0, 30.0, 11.0, 10.0],
+        policy=[10.0, 33.0, 10.0, 10.0],
+        cp_sat=[10.0, 30.0, 10.0, 10.0],
+    )
+    rows = by_name(leaderboard(episodes, GATE_SCHEDULING))
+    assert rows["policy"].ratio == pytest.approx((1 + 1.1 + 1 + 1) / 4)
+    assert rows["policy"].optimal == rows["policy"].proved == 0.75
+    assert rows["policy"].change_pct == pytest.approx(100 * (63 / 71 - 1))
+    assert rows["critical_path"].ratio == pytest.approx((2 + 1 + 1.1 + 1) / 4)
+    assert 1 <= rows["policy"].ratio_ci_low < rows["policy"].ratio < rows["policy"].ratio_ci_high
+    assert (rows["cp_sat"].ratio_ci_low, rows["cp_sat"].ratio_ci_high) == (1, 1)
+    flat = metrics(list(rows.values()), GATE_SCHEDULING)
+    assert flat["eval/policy/over_optimum"] == rows["policy"].ratio
+    assert flat["eval/policy/optimum_proved_share"] == 0.75
+    assert not [name for name in flat if "reschedules" in name or "mct" in name]
+    sentence = verdict(list(rows.values()), episodes, "policy", GATE_SCHEDULING)
+    assert sentence.startswith(
+        "policy cannot be told from the best heuristic, critical_path: -11.3 % makespan"
+    )
+
+
+def test_the_interval_of_a_ratio_covers_it_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        ratios = rng.choice([1.0, 1.1, 1.3], p=[0.5, 0.3, 0.2], size=60)
+        row = by_name(
+            leaderboard(schedules(cp_sat=[10.0] * 60, asap=(10 * ratios).tolist()), GATE_SCHEDULING)
+        )["asap"]
+        hits += row.ratio_ci_low <= 1.09 <= row.ratio_ci_high
+    assert hits >= 178  # 95 % of 200, less four standard deviations
