@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -126,7 +127,7 @@ def connect() -> QiskitRuntimeService:
     return _client().QiskitRuntimeService()
 
 
-def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout") -> T:
+def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout", tries: int = 1) -> T:
     """Ask the service something, and wait for the answer only so long.
 
     The client waits for an answer without end, so the question is put in a thread that is left behind. It is
@@ -136,6 +137,7 @@ def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout") -
         question: What to call.
         seconds: The longest wait.
         setting: What the user sets it with.
+        tries: How often to ask, where the service is away or says nothing sensible.
 
     Raises:
         InputError: No account, a refused one, no connection, no answer in time, or an answer that makes no
@@ -145,10 +147,17 @@ def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout") -
     errors: list[Exception] = []
 
     def put() -> None:
-        try:
-            answers.append(question())
-        except Exception as error:  # noqa: BLE001 carried over to the caller's thread
-            errors.append(error)
+        for left in reversed(range(tries)):
+            try:
+                answer = question()
+            except Exception as error:  # noqa: BLE001 carried over to the caller's thread
+                if not left or isinstance(error, InputError) or _will_not_help(error):
+                    errors.append(error)
+                    return
+                time.sleep(1.0)
+            else:
+                answers.append(answer)
+                return
 
     with quiet():
         thread = threading.Thread(target=put, daemon=True)
@@ -243,6 +252,12 @@ def statuses(error: Exception) -> set[int]:
 def refused(error: Exception) -> bool:
     """Return whether it is the account that an error is about."""
     return bool(statuses(error) & {400, 401, 403}) or "IBMNotAuthorizedError" in _kinds(error)
+
+
+def _will_not_help(error: Exception) -> bool:
+    """Whether it is no use to ask again."""
+    of_account = {"AccountNotFoundError", "IBMInputValueError"}
+    return refused(error) or bool(of_account & _kinds(error))
 
 
 def _kinds(error: Exception) -> set[str]:

@@ -100,9 +100,10 @@ class IBMQuantumExecutor(Executor):
             service = connect()
             for client in service._get_api_clients().values():  # noqa: SLF001 the client has no other way in
                 take_over(client, timeout)
+                client.list_backends()  # says what is wrong; the service below only has no machines then
             return {str(backend.name): backend for backend in live_backends(service, [])}
 
-        seen = ask(found, max(CONNECTING, 4 * timeout), "deploy.timeout")
+        seen = ask(found, max(CONNECTING, 4 * timeout), "deploy.timeout", tries=3)
         backends = {name: backend for name, backend in seen.items() if name in wanted}
         if not backends:
             raise InputError(

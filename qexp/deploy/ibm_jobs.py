@@ -170,18 +170,20 @@ class Jobs:
         try:
             metrics = mapping(put(partial(client.job_metadata, job.id), missing={}))
         except UnreachableError:
+            metrics = None
+        times = section(metrics, "timestamps")
+        finished = self._at(times.get("finished"))
+        if metrics is None or (finished is None and job.state is JobState.DONE):
             self._unmeasured[job.id] += 1
             if self._unmeasured[job.id] < TRIES:
                 return replace(job, state=JobState.RUNNING, error=None)
-            metrics = {}
-        times = section(metrics, "timestamps")
         created = self._at(times.get("created"))
         return replace(
             job,
             created=job.created if created is None else created,
             running=self._at(times.get("running")),
-            finished=self._at(times.get("finished")),
-            quantum_seconds=charged(metrics),
+            finished=finished,
+            quantum_seconds=charged(metrics or {}),
         )
 
     def _at(self, text: object) -> float | None:

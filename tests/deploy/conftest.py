@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from ibm_account import account, another, executor
 
 
 @pytest.fixture(scope="module")
 def connection():
     """A stand-in with an executor on it."""
+    from ibm_account import account, executor  # loads the client, which tests of other executors do without
+
     with account() as server, executor() as first:
         yield server, first
 
@@ -21,6 +22,9 @@ def server(connection):
     server.queues.hidden, server.queues.fates, server.noisy = 0.0, {}, False
     for device in server.devices:
         device.pending, device.operational, device.status, device.reading = 0, True, "active", "true"
+    with server.lock:
+        for job in server.queues.jobs.values():
+            server.queues.cancel(job)
     server.requests.clear()
     return server
 
@@ -34,6 +38,8 @@ def first(connection):
 @pytest.fixture
 def ibm(server, first):
     """An executor that knows of nothing yet."""
+    from ibm_account import another
+
     with another(first) as one:
         yield one
 

@@ -1,0 +1,103 @@
+"""``deploy=ibm`` and ``backend=ibm``: what they refuse, and what they connect to."""
+
+from __future__ import annotations
+
+import traceback
+from types import SimpleNamespace
+
+import pytest
+from ibm_account import NODES, account, executor
+from ibm_stand_in import CRN, TOKEN, Fault, Reply
+
+from qexp.backend.fleet import load_fleet
+from qexp.backend.live_fleet import LiveFleet
+from qexp.deploy.guard import Guard
+from qexp.deploy.ibm import IBM
+from qexp.deploy.ibm_executor import IBMQuantumExecutor
+from qexp.env.scenario import Scenario
+from qexp.errors import InputError
+
+
+def line(error: pytest.ExceptionInfo) -> str:
+    """What an error says: one line, and nothing of the account, its traceback included."""
+    text = "".join(traceback.format_exception(error.value))
+    assert TOKEN not in text
+    assert "stand-in-instance" not in text
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"clock": "compressed"}, "deploy.clock=compressed: real machines cannot be hurried"),
+        ({"clock": "slow"}, "deploy.clock: expected one of"),
+        ({"mode": "session"}, "deploy.mode: expected one of job, batch, got 'session'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_line(settings, words):
+    with pytest.raises(InputError, match=words):
+        IBM(**settings)
+
+
+def test_nothing_is_submitted_and_limits_hold_unless_said_otherwise():
+    default = IBM()
+    assert not default.confirmed
+    assert default.guard == Guard(100, 300.0)
+    assert default.max_execution_seconds == 60.0
+    assert IBM(confirm=True).confirmed
+
+
+def test_the_live_fleet_is_what_the_account_sees():
+    with account() as server:
+        server.devices[0].pending = 9
+        fleet = LiveFleet().load()
+        assert fleet.names == list(NODES)
+        assert [node.live.pending_jobs for node in fleet.nodes] == [9, 0]
+        shipped = {node.name: node for node in load_fleet("heron").nodes}
+        assert [node.calibration for node in fleet.nodes] == [
+            shipped[name].calibration for name in ("fez", "torino")
+        ]
+        with IBM(timeout=20.0).executor(Scenario(fleet)) as ibm:
+            assert [machine.name for machine in ibm.machines()] == list(NODES)
+
+
+def test_a_fleet_that_the_account_does_not_see_is_refused():
+    with account(), pytest.raises(InputError) as error:
+        IBM(timeout=20.0).executor(Scenario(load_fleet("qce5")))
+    assert "the account sees none of the fleet's machines (hanoi, " in line(error)
+    assert "it sees ibm_fez, ibm_torino: backend=ibm takes those" in line(error)
+
+
+def test_circuits_that_nobody_can_draw_are_refused():
+    scenario = SimpleNamespace(circuits=SimpleNamespace(names=["ghz_3", "mine_4"]))
+    with pytest.raises(InputError, match="only circuits of the catalogue can be run, and mine_4 is none"):
+        IBM().executor(scenario)
+
+
+@pytest.mark.parametrize("request_", ["POST /identity/token", "POST /v3/resources/search", "GET /backends"])
+def test_a_service_that_stumbles_once_is_connected_to(request_):
+    with account() as server:
+        server.faults = [Fault(request_, body={"errors": [{"message": TOKEN}]})]
+        executor().close()
+        assert server.faults[0].struck == 1
+
+
+REFUSED = {
+    "no account": ({}, "no account"),
+    "a wrong key": ({"POST /identity/token": Reply(400, {"m": TOKEN})}, "the account was refused"),
+    "a service that is away": ({"POST /v3/resources/search": Reply(503, {"m": CRN})}, "status 503"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("ask", [lambda: IBMQuantumExecutor.connect(NODES), lambda: LiveFleet().load()])
+def test_no_connection_is_one_line(case, ask, monkeypatch, tmp_path):
+    with account() as server:
+        server.instead, words = REFUSED[case]
+        if case == "no account":
+            monkeypatch.setenv("HOME", str(tmp_path))
+            monkeypatch.delenv("QISKIT_IBM_TOKEN")
+        with pytest.raises(InputError) as error:
+            ask()
+    assert words in line(error)
