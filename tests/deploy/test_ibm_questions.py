@@ -59,6 +59,18 @@ def test_an_expired_access_token_is_nothing_that_anybody_notices(server, ibm, ta
     assert server.queues.jobs[job].final
 
 
+def test_access_tokens_are_renewed_in_time(server, ibm, tag):
+    ibm.submit(order(tag))
+    server.token_seconds = 1
+    server.revoke()
+    server.requests.clear()
+    for _ in range(5):
+        assert [job.tag for job in ibm.find(tag)] == [tag]
+        time.sleep(0.5)
+    server.token_seconds = 3600
+    assert 2 <= sent(server, "POST /identity/token") <= 6
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_account_is_told_apart_from_silence(status, server, ibm, tag):
     job = ibm.submit(order(tag))

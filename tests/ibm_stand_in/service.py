@@ -49,7 +49,7 @@ class StandIn:
         noisy: Whether results come from Aer with the machine's errors (up to 9 qubits in use).
         page: Jobs on one page of a list at most.
         omit: Fields that are left out of descriptions and lists of jobs.
-        token_seconds: How long an access token says it is good for.
+        token_seconds: How long an access token is good for.
         limit_seconds: What the plan allows.
         consumed_seconds: What others used up already.
         seed: Of the faults' chances.
@@ -75,7 +75,7 @@ class StandIn:
         self.lock = threading.RLock()
         self.rng = random.Random(self.seed)  # noqa: S311 not for secrets
         self._sessions: dict[str, dict[str, Any]] = {}
-        self._tokens: set[str] = set()
+        self._tokens: dict[str, float] = {}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -122,7 +122,8 @@ class StandIn:
                     return reply
             if line == "POST /identity/token":
                 return self._identify(body)
-            if str(headers["Authorization"]).removeprefix("Bearer ") not in self._tokens:
+            token = str(headers["Authorization"]).removeprefix("Bearer ")
+            if self._tokens.get(token, 0.0) <= time.time():
                 return error(401, "not authorised")
             self._advance()
             for pattern, handler in _ROUTES:
@@ -152,7 +153,7 @@ class StandIn:
             )
         now = int(time.time())
         token = _access_token(now, now + self.token_seconds, self.rng)
-        self._tokens.add(token)
+        self._tokens[token] = now + self.token_seconds
         lasts = {"expires_in": self.token_seconds, "expiration": now + self.token_seconds}
         return Reply(200, {"access_token": token, "refresh_token": "none", "token_type": "Bearer"} | lasts)
 
