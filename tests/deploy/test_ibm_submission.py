@@ -7,9 +7,11 @@ from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
-from ibm_account import SECRETS, Fault, account, another, executor, finish, order, sent, told
+from ibm_account import NODES, SECRETS, Fault, account, another, executor, finish, order, sent, told
 from ibm_stand_in import Reply
 
+from qexp.backend.ibm import quiet
+from qexp.deploy.circuits import compiled
 from qexp.deploy.executor import AccountError, JobState, LaterError, RefusedError, UnsureError
 
 UNSURE = {
@@ -43,6 +45,20 @@ def test_what_may_have_been_accepted_is_not_sent_again(case, server, first, tag)
         assert [job.tag for job in found] == [tag] * accepted
         for job in found:
             assert finish(ibm, job.id).state is JobState.DONE
+
+
+def test_the_client_alone_repeats_a_submission(tag):
+    """Without this, the test above would prove nothing."""
+    from qiskit_ibm_runtime import QiskitRuntimeService
+    from qiskit_ibm_runtime.executor_sampler import Sampler
+
+    with account() as server, quiet():
+        backend = QiskitRuntimeService().backend(NODES[0])
+        sampler = Sampler(mode=backend)
+        sampler.options.environment.job_tags = [tag]
+        server.faults = [Fault("POST /jobs", after=True, times=2)]
+        sampler.run([compiled("ghz_3", backend)])
+        assert server.queues.accepted[tag] == 3
 
 
 LATER = {
