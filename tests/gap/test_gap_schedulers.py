@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from campaigns import campaign, toy_fidelity
 
+from qexp.deploy.campaign import Campaign
 from qexp.deploy.gap.gap import measure
 from qexp.deploy.gap.load import Load
 from qexp.deploy.gap.schedulers import WAYS, SchedulerGap, ranks
-from qexp.deploy.journal import State
+from qexp.deploy.journal import Journal, State
+from qexp.deploy.plan import planned_tasks, segments
+from qexp.deploy.simulator import Simulator
+from qexp.option import REGISTRY
 from qexp.scheduler.clairvoyant import Clairvoyant
 from qexp.scheduler.met import MET
 from qexp.scheduler.random import Random
 from qexp.scheduler.round_robin import RoundRobin
+from qexp.schema import load_options
+
+load_options()
 
 
 @pytest.fixture
@@ -60,6 +67,29 @@ def test_foreign_load_and_delay_are_in_the_replay(gap_of):
     assert sum(row.replayed for row in gap.schedulers if row.ran) == pytest.approx(total)
     met = next(row for row in gap.schedulers if row.scheduler == "met")
     assert met.replayed > met.simulated + 5
+
+
+def test_a_campaign_whose_truth_is_learnt_is_replayed_decision_by_decision(qce25, tmp_path):
+    """Schedulers see queues through the campaign's own eyes, and these see jobs run on past their time."""
+    names = ["mct", "greedy", "least_busy", "weighted", "random"]
+    schedulers = {name: REGISTRY["scheduler"][name]() for name in names}
+    truth = replace(qce25)
+    truth.service = 2 + 3 * qce25.service
+    deployment = Simulator(tasks=50, seed=5, schedulers=names)
+    plan = segments(qce25, deployment, names)
+    meta = {"campaign": "qexp-test", "seed": deployment.seed}
+    with Journal.create(tmp_path / "journal.db", planned_tasks(plan, deployment), meta) as journal:
+        executor = deployment.executor(truth)
+        executor.start(0.0)
+        Campaign(journal, qce25, plan, schedulers, executor, deployment).run()
+        gap = measure(journal, qce25, schedulers, toy_fidelity)
+    assert gap.calibration.service.fleet == pytest.approx((2.0, 3.0))
+    for row in gap.schedulers:
+        assert row.replayed_calibrated == pytest.approx(row.measured)
+        assert row.simulated_calibrated == pytest.approx(row.measured)
+        assert row.simulated < row.measured / 2
+    mct = next(row for row in gap.schedulers if row.scheduler == "mct")
+    assert mct.replayed_informed < mct.measured
 
 
 def test_calibrated_replay_is_nearer_to_the_measurement(rough):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from qexp.deploy.gap.records import Record, column
-from qexp.scheduler.scheduler import Scheduler
-from qexp.state import Floats, NodeState, TaskState, wait_times
-from qexp.workload.episode import Episode
+from qexp.state import Floats
 
 ASSUMPTION = (
     "Price taker: the load of others on a machine is what it was in the same block, whatever we place there."
@@ -72,32 +70,3 @@ def _mean(values: Sequence[float]) -> float:
     # Rounding in a sum of hours leaves some 1e-12 s where there was nothing.
     mean = float(np.mean(values)) if values else 0.0
     return mean if mean > 1e-6 else 0.0
-
-
-@dataclass
-class Informed(Scheduler):
-    """A scheduler that is told what it was told in the campaign: predicted times, and all that is queued.
-
-    Attributes:
-        inner: The scheduler.
-        load: Foreign wait on each node, seconds, shape ``[nodes]``.
-        service: Predicted execution times, in order of arrival, seconds, ``[tasks, nodes]``.
-    """
-
-    inner: Scheduler
-    load: Floats
-    service: Floats
-    _asked: int = 0
-
-    def start(self, episode: Episode, rng: np.random.Generator) -> None:
-        """Get ready, see `Scheduler.start`."""
-        self._asked = 0
-        self.inner.start(episode, rng)
-
-    def select(self, task: TaskState, nodes: NodeState) -> int:
-        """Return the inner scheduler's choice, see `Scheduler.select`."""
-        free_at = np.where(self.load > 0, task.now + wait_times(task, nodes) + self.load, nodes.free_at)
-        # Nobody is refused, so tasks ask once each, in order of arrival.
-        told = replace(task, service=self.service[self._asked])
-        self._asked += 1
-        return self.inner.select(told, replace(nodes, free_at=free_at))

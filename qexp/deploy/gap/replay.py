@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from qexp.deploy.gap.load import Informed
 from qexp.deploy.gap.records import Record, column, nodes_of
 from qexp.env.placement_log import TASK_COLUMNS
 from qexp.env.scenario import Scenario
@@ -122,40 +120,3 @@ def circuits_of(scenario: Scenario, rows: Iterable[Record]) -> list[int]:
         return [index[row.circuit] for row in rows]
     except KeyError as error:
         raise InputError(f"journal: circuit {error.args[0]!r} is not in the workload") from None
-
-
-def decide(
-    scenario: Scenario,
-    scheduler: Scheduler,
-    name: str,
-    tasks: Sequence[Record],
-    *,
-    seed: int,
-    load: Floats,
-    service: Floats,
-    told: Floats,
-) -> tuple[Ints, Floats]:
-    """Let a scheduler place the tasks of a block itself, from an empty cloud.
-
-    Args:
-        scenario: The placement problem.
-        scheduler: Who places.
-        name: Its name, which with seed and block makes its randomness: the same as in the campaign.
-        tasks: The block's, each once, in order of arrival.
-        seed: The campaign's.
-        load: Foreign wait on each node, seconds, ``[nodes]``.
-        service: How long tasks keep machines busy, seconds, ``[circuits, nodes]``.
-        told: How long the scheduler believes that they do, seconds, ``[circuits, nodes]``.
-
-    Returns:
-        Node of each task, and its completion time in seconds, foreign wait included; shape ``[tasks]`` each.
-    """
-    rows = np.array(circuits_of(scenario, tasks), dtype=np.int64)
-    episode = replace(scenario.assemble(rows, column(tasks, "offset")), service=service[rows])
-    rng = np.random.default_rng([seed, tasks[0].block, zlib.crc32(name.encode())])
-    log = scenario.play(Informed(scheduler, load, told[rows]), episode, rng).tasks
-    columns = dict(zip(TASK_COLUMNS[2:], zip(*log, strict=True), strict=True))
-    index = {node: position for position, node in enumerate(scenario.fleet.names)}
-    nodes = np.array([index[str(node)] for node in columns["node"]], dtype=np.int64)
-    finish, arrival = (np.array(columns[key], dtype=float) for key in ("finish", "arrival"))
-    return nodes, finish - arrival + load[nodes]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qexp.deploy.gap.decide import decide
 from qexp.deploy.gap.load import Load
 from qexp.deploy.gap.records import Record
-from qexp.deploy.gap.replay import decide
 from qexp.env.scenario import Scenario
 from qexp.report.statistics import bootstrap_means, interval
 from qexp.scheduler.scheduler import Scheduler
@@ -28,6 +28,8 @@ WAYS = (
     "replayed_informed",
 )
 """Ways to foresee a mean completion time, see `SchedulerGap`."""
+RANKED = WAYS[:-1]
+"""Ways whose order of schedulers is held against the measured one; in the last they know more than then."""
 FEWEST_RANKED = 4
 """The order of fewer schedulers agrees too easily by chance: three do so perfectly once in six times."""
 FEWEST_BLOCKS = 3
@@ -137,7 +139,7 @@ def scheduler_gaps(rows: Sequence[Record], by: Simulations) -> list[SchedulerGap
         )
         for name, of_way in totals.items()
     ]
-    return sorted(found, key=lambda gap: (not gap.ran, gap.measured or gap.replayed or 0.0))
+    return sorted(found, key=lambda gap: (not gap.ran, gap.measured or gap.replayed_calibrated or 0.0))
 
 
 def _blocks(rows: Sequence[Record], ran: Sequence[str]) -> list[_Block]:
@@ -230,7 +232,7 @@ class Ranks:
     """How far a simulated order of the schedulers that ran agrees with the measured one.
 
     Attributes:
-        way: Which simulation, one of `WAYS`.
+        way: Which simulation, one of `RANKED`.
         schedulers: How many.
         kendall: Kendall's tau-b: 1 is the same order, -1 the reverse; None if it is not defined.
         spearman: Spearman's rho, likewise.
@@ -249,7 +251,7 @@ def ranks(gaps: Sequence[SchedulerGap]) -> list[Ranks]:
     from scipy.stats import kendalltau, spearmanr
 
     found = []
-    for way in WAYS:
+    for way in RANKED:
         pairs = [(gap.measured, getattr(gap, way)) for gap in gaps if gap.ran]
         known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64)
         if len(known) < 2:
