@@ -133,7 +133,7 @@ class GateScheduling(DecisionProblem):
         """Say how many circuits a list has, and what is missing without OR-Tools."""
         notes = []
         if self._fixed is not None:
-            notes.append(f"env.circuits has {len(self._fixed)} circuits: each is an episode")
+            notes.append(f"env.circuits lists {len(self._fixed)}: each is an episode")
         if find_spec("ortools") is None:
             notes.append("no optimum to compare with: cp_sat needs pip install 'qexp[exact]'")
         return notes
