@@ -29,7 +29,7 @@ def state_of(job: Mapping[str, Any]) -> tuple[JobState, str | None]:
     word = str(state.get("status") or job.get("status") or "").strip().lower()
     code = _code(state)
     if word.startswith("cancel"):
-        if "too long" in word or code == RAN_TOO_LONG:
+        if "too long" in f"{word} {state.get('reason')}".lower() or code == RAN_TOO_LONG:
             return JobState.FAILED, "the service stopped the job: it ran too long"
         return JobState.CANCELLED, None
     if word in {"completed", "done"}:
@@ -131,7 +131,7 @@ def machine_from_status(name: str, status: Mapping[str, Any]) -> Machine:
 
 def _word(value: object) -> str:
     """Return the service's word for something, if it is one: nothing else of it is ever shown."""
-    found = re.fullmatch(r"[A-Za-z][\w -]{0,29}", value.strip()) if isinstance(value, str) else None
+    found = re.fullmatch(r"[A-Za-z][A-Za-z_ -]{0,29}", value.strip()) if isinstance(value, str) else None
     return found.group() if found else ""
 
 

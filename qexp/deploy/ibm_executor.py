@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend
     from qiskit_ibm_runtime.api.client import RuntimeClient
 
-CONNECTING = 120.0
+CONNECTING = 30.0
 """The shortest limit on connecting, which takes many requests, seconds."""
 
 

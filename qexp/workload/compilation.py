@@ -6,7 +6,7 @@ Needs the `catalogue` or the `deploy` extra: Qiskit for the compiler, MQT Bench 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -87,7 +87,7 @@ class Machine:
         differ by one-qubit gates only.
         """
         target = backend.target
-        one_qubit = {(name, qubits): gate for name in ONE_QUBIT for qubits, gate in target[name].items()}
+        one_qubit = {(name, qubits): gate for name in ONE_QUBIT for qubits, gate in _measured(target, name)}
         dead = {
             qubits[0]
             for (name, qubits), gate in one_qubit.items()
@@ -95,7 +95,7 @@ class Machine:
         }
         kinds = [name for name in NATIVE_GATES if name in target.operation_names]
         native = kinds[0]
-        gates = {(native, qubits): gate for name in kinds for qubits, gate in target[name].items()}
+        gates = {(native, qubits): gate for name in kinds for qubits, gate in _measured(target, name)}
         if len(kinds) > 1:
             gates |= {(native, qubits[::-1]): gate for (_, qubits), gate in gates.items()}
         working = {
@@ -126,6 +126,19 @@ class Machine:
     def target_for(self, width: int) -> Target:
         """Return the part of the machine that a circuit of this many qubits is compiled for."""
         return self.healthy if width <= self.healthy.num_qubits else self.whole
+
+
+def _measured(target: Target, name: str) -> Iterator[tuple[tuple[int, ...], InstructionProperties]]:
+    """Yield a kind of gate by its qubits; one without a measured error counts as broken, or else as slow."""
+    known = [gate.duration for gate in target[name].values() if gate is not None]
+    slowest = max((duration for duration in known if duration is not None), default=0.0)
+    for qubits, gate in target[name].items():
+        if gate is not None and gate.duration is not None and gate.error is not None:
+            yield qubits, gate
+            continue
+        duration = slowest if gate is None or gate.duration is None else gate.duration
+        error = BROKEN if gate is None or gate.error is None else gate.error
+        yield qubits, InstructionProperties(duration=duration, error=error)
 
 
 def _target(gates: Gates, qubits: Sequence[int], dt: float) -> Target:

@@ -37,6 +37,7 @@ STATES = [
     ({"state": {"status": "Cancelled - Ran too long"}}, JobState.FAILED),
     ({"state": {"status": "Cancelled", "reason_code": 1305}}, JobState.FAILED),
     ({"state": {"status": "Cancelled", "reasonCode": "1305"}}, JobState.FAILED),
+    ({"state": {"status": "Cancelled", "reason": "Ran too long"}}, JobState.FAILED),
     ({"state": {"status": "Validating"}}, JobState.QUEUED),
     ({"state": {"status": None}, "status": "Completed"}, JobState.DONE),
     ({"state": [], "status": None}, JobState.QUEUED),

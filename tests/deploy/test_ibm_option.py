@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import traceback
+from copy import deepcopy
 from types import SimpleNamespace
 
 import pytest
-from ibm_account import NODES, account, executor
+from ibm_account import NODES, account, executor, order
 from ibm_stand_in import CRN, TOKEN, Fault, Reply
 
 from qexp.backend.fleet import load_fleet
 from qexp.backend.live_fleet import LiveFleet
+from qexp.deploy.circuits import compiled
 from qexp.deploy.guard import Guard
 from qexp.deploy.ibm import IBM
 from qexp.deploy.ibm_executor import IBMQuantumExecutor
@@ -81,6 +83,26 @@ def test_a_service_that_stumbles_once_is_connected_to(request_):
         server.faults = [Fault(request_, body={"errors": [{"message": TOKEN}]})]
         executor().close()
         assert server.faults[0].struck == 1
+
+
+def test_a_machine_with_holes_in_its_calibration_takes_orders():
+    with account() as server, executor() as before:
+        circuit = compiled("ghz_3", before._desk._backends[NODES[0]])
+        used = {circuit.find_bit(qubit).index for item in circuit.data for qubit in item.qubits}
+        properties = deepcopy(server.devices[0].properties)
+        for gate in properties["gates"]:
+            if set(gate["qubits"]) <= used:  # what was best is not known any more
+                gate["parameters"] = [] if gate["gate"] == "cz" else gate["parameters"]
+                gate["parameters"] = [value for value in gate["parameters"] if value["name"] != "gate_error"]
+        for qubit in used:
+            values = properties["qubits"][qubit]
+            properties["qubits"][qubit] = [value for value in values if value["name"] in {"T1", "frequency"}]
+        server.devices[0].properties = properties
+        with executor() as ibm:
+            circuit = compiled("ghz_3", ibm._desk._backends[NODES[0]])
+            measured = [item.qubits[0] for item in circuit.data if item.name == "measure"]
+            assert used.isdisjoint(circuit.find_bit(qubit).index for qubit in measured)
+            assert ibm.submit(order("holes"))
 
 
 REFUSED = {
