@@ -47,8 +47,8 @@ def spent(tasks: Iterable[Task]) -> tuple[int, float]:
         jobs += 1
         charged = task.quantum_seconds
         if charged is None:
-            # A job that never ran cost nothing; of any other, the estimate stands until the bill is there.
-            idle = task.state.final and task.running is None and task.finished is not None
-            charged = 0.0 if idle else task.estimated_quantum_seconds or 0.0
+            # An order that became no job cost nothing; else the estimate stands until the bill is there.
+            refused = task.state.final and task.job is None
+            charged = 0.0 if refused else task.estimated_quantum_seconds or 0.0
         seconds += charged
     return jobs, seconds

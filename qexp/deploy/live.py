@@ -12,7 +12,7 @@ import numpy as np
 
 from qexp.cloud.batched import NEVER
 from qexp.deploy.executor import Machine
-from qexp.deploy.journal import Task
+from qexp.deploy.journal import State, Task
 from qexp.env.scenario import Scenario
 from qexp.state import Bools, Floats, NodeState
 
@@ -78,8 +78,8 @@ class LiveFleet:
     @staticmethod
     def _end_of(queue: list[Task], free_at: float, others: float, now: float, began: float) -> float:
         """Return when a node will have worked off its queue."""
-        queue = sorted(queue, key=lambda task: (task.running is None, task.decided))
-        if others and not (queue and queue[0].running is not None):
+        queue = sorted(queue, key=lambda task: (task.state is not State.RUNNING, task.decided))
+        if others and not (queue and queue[0].state is State.RUNNING):
             free_at = max(free_at, now) + others
         for position, task in enumerate(queue):
             assert task.decided is not None

@@ -1,0 +1,297 @@
+"""Kills campaigns at random instants, injects faults, and counts what was sent twice or lost.
+
+``python -m benchmarks.faults [--kills 500] [--faults 1000] [--seed 0] [--out FILE]``
+
+The service is a stand-in on the loopback interface in a process of its own, which counts what it accepts; the
+client is the unmodified qiskit-ibm-runtime. A campaign's process is forked from this one, which has imported
+the client, and killed with SIGKILL. Nothing is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import machine
+from qexp.backend.fleet import Fleet, parse_fleet
+from qexp.deploy.ibm import IBM
+from qexp.deploy.journal import Journal
+from qexp.env.scenario import Scenario
+from qexp.workload.catalogue import QCE
+
+ROOT = Path(__file__).resolve().parents[1]
+DEVICES = ("lagos", "perth", "nairobi")
+TASKS = 10
+LONGEST = 120.0
+"""Seconds after which a campaign that nobody kills counts as stuck."""
+LATEST_KILL = 3.0
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "order: 503, not accepted": {"on": "POST /jobs", "status": 503},
+    "order: 500 after it was accepted": {"on": "POST /jobs", "status": 500, "after": True},
+    "order: connection reset, not accepted": {"on": "POST /jobs", "kind": "reset"},
+    "order: connection reset after it was accepted": {"on": "POST /jobs", "kind": "reset", "after": True},
+    "order: no answer, not accepted": {"on": "POST /jobs", "kind": "stall", "seconds": 1.5},
+    "order: no answer after it was accepted": {
+        "on": "POST /jobs",
+        "kind": "stall",
+        "seconds": 1.5,
+        "after": True,
+    },
+    "order: 429 with Retry-After": {"on": "POST /jobs", "status": 429, "headers": {"Retry-After": "1"}},
+    "order: answer cut short after it was accepted": {"on": "POST /jobs", "kind": "truncated", "after": True},
+    "order: answer is no JSON after it was accepted": {
+        "on": "POST /jobs",
+        "kind": "malformed",
+        "after": True,
+    },
+    "jobs: 503": {"on": r"GET /jobs(/.*)?", "status": 503},
+    "jobs: connection reset": {"on": r"GET /jobs(/.*)?", "kind": "reset"},
+    "jobs: answer is no JSON": {"on": r"GET /jobs(/.*)?", "kind": "malformed"},
+    "jobs: answer cut short": {"on": r"GET /jobs(/.*)?", "kind": "truncated", "after": True},
+    "machines: 500": {"on": "GET /backends", "status": 500},
+    "account: 401, access token expired": {"on": r"(GET|POST) /jobs", "status": 401},
+}
+"""What goes wrong on the way, by what it is called in the table."""
+FATES = ("cancelled", "undecodable", "failed")
+
+
+BESIDE = """\
+Beside these, one machine of three was in maintenance throughout each faulty campaign, and of its jobs 3 % each were
+cancelled by others, failed, or left a result that cannot be read: that is how tasks end failed or cancelled."""
+
+
+@dataclass
+class Tally:
+    """What was done, and what came of it."""
+
+    campaigns: int = 0
+    tasks: int = 0
+    kills: int = 0
+    struck: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+    twice: int = 0
+    lost: int = 0
+    stuck: int = 0
+    stopped: int = 0
+
+
+@contextmanager
+def service(**knobs: Any) -> Iterator[str]:
+    """Run the stand-in; give its URL. The client of this process is pointed at it."""
+    command = [sys.executable, str(ROOT / "tests" / "ibm_stand_in"), "--devices", *DEVICES]
+    with subprocess.Popen([*command, "--queues", json.dumps(knobs)], stdout=subprocess.PIPE, text=True) as it:
+        assert it.stdout is not None
+        told = json.loads(it.stdout.readline())
+        os.environ |= told["environment"]
+        try:
+            yield str(told["url"])
+        finally:
+            it.terminate()
+
+
+def ask(url: str, what: str, body: object = None) -> Any:
+    """Ask the stand-in, or turn a knob."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{url}/_stand_in/{what}", data=data)  # noqa: S310 http on loopback
+    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+        text = reply.read()
+    return json.loads(text) if text else None
+
+
+def fleet() -> Fleet:
+    """Return the stand-in's machines as a fleet."""
+    from qexp.backend.build import fleet_text
+    from qexp.backend.ibm import live_nodes
+
+    return parse_fleet(fleet_text("Made for a benchmark.", {"name": "stand-in"}, live_nodes([])), Path("x"))
+
+
+def deployment(seed: int) -> IBM:
+    """Return a campaign's settings: as on real machines, but for the time everything takes."""
+    return IBM(
+        tasks=TASKS,
+        clock="immediate",
+        schedulers=["mct"],
+        settle=0.6,
+        retries=3,
+        seed=seed,
+        confirm=True,
+        max_jobs=1000,
+        max_quantum_seconds=1e6,
+        poll_interval=0.05,
+        status_interval=0.3,
+        timeout=1.0,
+    )
+
+
+def fork(scenario: Scenario, folder: Path, seed: int) -> int:
+    """Start a process that begins a campaign or goes on with it; return its id."""
+    process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        from rich.console import Console
+
+        from qexp.deploy.conduct import conduct, prepare
+        from qexp.errors import InputError
+        from qexp.scheduler.mct import MCT
+
+        with (folder / "output.txt").open("a", encoding="utf-8") as out:
+            console = Console(file=out)
+            try:
+                conduct(prepare(deployment(seed), scenario, console, "ibm"), {"mct": MCT()}, folder, console)
+                status = 0
+            except InputError as error:
+                out.write(f"{error}\n")
+                status = 2
+    finally:
+        os._exit(status)
+
+
+def ended(process: int, seconds: float) -> int | None:
+    """Wait for a process so long; return its exit status, None if it goes on."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        done, status = os.waitpid(process, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    return None
+
+
+def run_campaign(
+    scenario: Scenario, seed: int, tally: Tally, rng: random.Random, kills: int, url: str
+) -> None:
+    """Run one campaign to its end, killing it up to so many times on the way, and count."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        deadline = time.monotonic() + LONGEST
+        while True:
+            process = fork(scenario, folder, seed)
+            patience = rng.uniform(0.0, LATEST_KILL) if kills > 0 else max(deadline - time.monotonic(), 10.0)
+            status = ended(process, patience)
+            if status == 0:
+                break
+            if status is None:
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+                if kills <= 0:
+                    tally.stuck += 1
+                    break
+                kills -= 1
+                tally.kills += 1
+                deadline = time.monotonic() + LONGEST
+            else:
+                # It gave up in order, as when the account is refused: its user starts it again.
+                tally.stopped += 1
+                if time.monotonic() > deadline:
+                    tally.stuck += 1
+                    break
+        count(folder, tally, ask(url, "audit")["tags"])
+
+
+def count(folder: Path, tally: Tally, accepted: Mapping[str, int]) -> None:
+    """Hold a campaign's journal against what the service accepted."""
+    tally.campaigns += 1
+    if not (folder / "journal.db").exists():
+        tally.lost += TASKS
+        return
+    with Journal(folder / "journal.db") as journal:
+        tasks, campaign = journal.tasks(), journal.meta["campaign"]
+    ours = {tag: times for tag, times in accepted.items() if tag.startswith(f"{campaign}-")}
+    tally.tasks += len(tasks)
+    tally.accepted += sum(ours.values())
+    tally.twice += sum(times - 1 for times in ours.values())
+    tally.ends.update(str(task.state) for task in tasks)
+    # A task is lost if it is not over, or if a job of its attempts is none that the journal knows of.
+    known = {f"{campaign}-{task.id}-{attempt}" for task in tasks for attempt in range(1, task.attempt + 1)}
+    tally.lost += sum(not task.state.final for task in tasks) + len(set(ours) - known)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Kill, injure, count, and print a table; the exit status says whether anything was lost."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, metavar="FILE")
+    options = parser.parse_args(arguments)
+    rng = random.Random(options.seed)  # noqa: S311 not for secrets
+    killed, faulty = Tally(), Tally()
+    with service(run_seconds=[2.0, 12.0], speed=20.0) as url:
+        scenario = Scenario(fleet(), workload=QCE(max_width=4, families=["ghz", "dj", "qft"]))
+        number = 0
+        while killed.kills < options.kills:
+            number += 1
+            run_campaign(scenario, number, killed, rng, min(8, options.kills - killed.kills), url)
+            say(f"{killed.kills} kills in {killed.campaigns} campaigns")
+    with service(run_seconds=[2.0, 12.0], speed=20.0, fates=dict.fromkeys(FATES, 0.03)) as url:
+        names = list(FAULTS)
+        while faulty.struck.total() < options.faults:
+            number += 1
+            chosen = [FAULTS[name] | {"times": None, "chance": 0.12} for name in names]
+            ask(url, "faults", chosen)
+            # A machine goes to maintenance for a while; the others go on.
+            closed = rng.choice(DEVICES)
+            ask(url, f"devices/{ask(url, 'names')[DEVICES.index(closed)]}", {"status": "maintenance"})
+            run_campaign(scenario, number, faulty, rng, 0, url)
+            ask(url, f"devices/{ask(url, 'names')[DEVICES.index(closed)]}", {"status": "active"})
+            for name, struck in zip(names, ask(url, "struck"), strict=True):
+                faulty.struck[name] += struck
+            say(f"{faulty.struck.total()} faults in {faulty.campaigns} campaigns")
+    text = page(killed, faulty)
+    print(text)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+    wrong = sum(tally.twice + tally.lost + tally.stuck for tally in (killed, faulty))
+    return int(wrong > 0)
+
+
+def say(text: str) -> None:
+    """Tell how it goes, where tables do not go."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def page(killed: Tally, faulty: Tally) -> str:
+    """Return the tables as Markdown."""
+    rows = [
+        ("campaigns", "campaigns"),
+        ("tasks", "tasks"),
+        ("kills (SIGKILL)", "kills"),
+        ("orders accepted by the service", "accepted"),
+        ("**orders accepted twice**", "twice"),
+        ("**tasks lost**", "lost"),
+        ("**campaigns stuck**", "stuck"),
+    ]
+    lines = ["# Campaigns under fire", "", "Made by `python -m benchmarks.faults`.", ""]
+    lines += [f"- {fact}" for fact in machine()]
+    lines += ["", "| | killed and resumed | faults injected |", "|---|--:|--:|"]
+    lines += [f"| {title} | {getattr(killed, key)} | {getattr(faulty, key)} |" for title, key in rows]
+    lines.append(f"| faults | {killed.struck.total()} | {faulty.struck.total()} |")
+    for state in sorted({*killed.ends, *faulty.ends}):
+        lines.append(f"| tasks that ended {state} | {killed.ends[state]} | {faulty.ends[state]} |")
+    lines += ["", "| fault | injected |", "|---|--:|"]
+    lines += [f"| {name} | {times} |" for name, times in faulty.struck.items()]
+    lines += ["", BESIDE, ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
