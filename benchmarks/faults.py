@@ -71,8 +71,9 @@ FATES = ("cancelled", "undecodable", "failed")
 
 
 BESIDE = """\
-Beside these, one machine of three was in maintenance throughout each faulty campaign, and of its jobs 3 % each were
-cancelled by others, failed, or left a result that cannot be read: that is how tasks end failed or cancelled."""
+Beside these, one machine of three was in maintenance throughout each faulty campaign, and of its jobs 3 %
+each were cancelled by others, failed, or left a result that cannot be read: that is how tasks end failed or
+cancelled."""
 
 
 @dataclass
@@ -246,14 +247,19 @@ def main(arguments: list[str] | None = None) -> int:
         names = list(FAULTS)
         while faulty.struck.total() < options.faults:
             number += 1
-            chosen = [FAULTS[name] | {"times": None, "chance": 0.12} for name in names]
+            # Questions are many and orders few.
+            chances = [0.15 if name.startswith("order") else 0.04 for name in names]
+            chosen = [
+                FAULTS[name] | {"times": None, "chance": chance}
+                for name, chance in zip(names, chances, strict=True)
+            ]
             ask(url, "faults", chosen)
             # A machine goes to maintenance for a while; the others go on.
-            closed = rng.choice(DEVICES)
-            ask(url, f"devices/{ask(url, 'names')[DEVICES.index(closed)]}", {"status": "maintenance"})
+            closed = rng.choice(ask(url, "audit")["devices"])
+            ask(url, f"devices/{closed}", {"status": "maintenance"})
             run_campaign(scenario, number, faulty, rng, 0, url)
-            ask(url, f"devices/{ask(url, 'names')[DEVICES.index(closed)]}", {"status": "active"})
-            for name, struck in zip(names, ask(url, "struck"), strict=True):
+            ask(url, f"devices/{closed}", {"status": "active"})
+            for name, struck in zip(names, ask(url, "audit")["struck"], strict=True):
                 faulty.struck[name] += struck
             say(f"{faulty.struck.total()} faults in {faulty.campaigns} campaigns")
     text = page(killed, faulty)

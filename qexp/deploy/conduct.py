@@ -115,6 +115,7 @@ def conduct(
         }
         Journal.create(path, planned_tasks(prepared.plan, deployment), meta).close()
     with Journal(path) as journal, deployment.executor(scenario) as executor:
+        _check_quota(executor, prepared, journal, console)
         executor.start(_clock(journal, executor))
         campaign = Campaign(
             journal,
@@ -135,6 +136,24 @@ def conduct(
         except (StoppedError, ExecutorError) as error:
             raise InputError(f"deploy: {error}; go on with resume={relative(folder)}") from error
         return summary(journal, campaign)
+
+
+def _check_quota(executor: Executor, prepared: Prepared, journal: Journal, console: Console) -> None:
+    """Refuse to begin what the account cannot pay for."""
+    try:
+        left = executor.quantum_seconds_left()
+    except ExecutorError as error:
+        log.warning("the account's usage is not known: %s", error)
+        return
+    if left is None:
+        return
+    least = Estimate.of(prepared.plan).least
+    console.print(f"the account has {left:.0f} s of quantum time left", highlight=False)
+    if left < least and not any(task.tag for task in journal.tasks()):
+        raise InputError(
+            f"deploy.tasks={prepared.deployment.tasks}: the campaign needs at least {least:.0f} s of quantum "
+            f"time by the estimate, and the account has {left:.0f} s left"
+        )
 
 
 def clear_journal(folder: Path) -> None:

@@ -180,6 +180,15 @@ class Executor(ABC):
             AccountError: The account is not accepted.
         """
 
+    def quantum_seconds_left(self) -> float | None:
+        """Return the quantum time that the account may still use, seconds; None if there is no limit known.
+
+        Raises:
+            UnreachableError: Nobody answers.
+            AccountError: The account is not accepted.
+        """
+        return None
+
     @abstractmethod
     def submit(self, order: Order) -> str:
         """Send one order, once: it is never repeated in here, whatever happens.

@@ -13,6 +13,7 @@ from qexp.deploy.guard import Guard
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
 from qexp.option import option
+from qexp.state import Floats
 
 MODES = ("job", "batch")
 
@@ -34,7 +35,7 @@ class IBM(Deployment):
     """
 
     clock: str = "real"
-    settle: Annotated[float, Field(ge=0)] = 60.0
+    settle: Annotated[float, Field(ge=0)] = 30.0
     mode: str = "job"
     confirm: bool = False
     max_jobs: Annotated[int, Field(ge=1)] = 100
@@ -46,12 +47,13 @@ class IBM(Deployment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.clock == "compressed":
-            raise InputError(
-                "deploy.clock=compressed: real machines cannot be hurried; choose real or immediate"
-            )
         if self.mode not in MODES:
             raise InputError(f"deploy.mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
+
+    def offsets(self, arrival: Floats) -> Floats:
+        """Return when tasks arrive: real machines cannot be hurried, but arrivals can."""
+        offsets = super().offsets(arrival)
+        return offsets / self.speed if self.clock == "compressed" else offsets
 
     @property
     def guard(self) -> Guard:

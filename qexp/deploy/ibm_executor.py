@@ -180,6 +180,11 @@ class IBMQuantumExecutor(Executor):
         allowed = [value for value in limits if value is not None]
         return Usage(sum(known), sum(allowed) if len(allowed) == len(limits) else None)
 
+    def quantum_seconds_left(self) -> float | None:
+        """Return what is left of the plan's period, see `Executor.quantum_seconds_left`."""
+        usage = self.usage()
+        return None if usage is None or usage.limit is None else max(usage.limit - usage.consumed, 0.0)
+
     # Jobs
 
     def submit(self, order: Order) -> str:

@@ -102,8 +102,13 @@ class StandIn:
             session |= {"accepting_jobs": False, "state": "closed"}
 
     def audit(self) -> dict[str, Any]:
-        """How many jobs there are, and how many were ever accepted with each tag."""
-        return {"jobs": len(self.queues.jobs), "tags": dict(self.queues.accepted)}
+        """Machines, jobs, how many were ever accepted with each tag, and how often each fault struck."""
+        return {
+            "devices": [device.name for device in self.devices],
+            "jobs": len(self.queues.jobs),
+            "tags": dict(self.queues.accepted),
+            "struck": [fault.struck for fault in self.faults],
+        }
 
     def fault(self, line: str, body: str) -> Fault | None:
         """What is to go wrong with a request, if anything."""
