@@ -28,6 +28,10 @@ DISTRIBUTIONS = ("gymnasium", "hydra-core", "mlflow", "numpy", "ray", "simpy", "
 _NAMED = {"algo", "scheduler", "env", "env.tasks", "seed", "plots", "experiment"}
 _UNNAMED = ("tracking", "eval.", "deploy", "hydra", "sweep", "resume", "ray")
 _LONGEST_NAME = 100
+CAMPAIGN_FILES = (
+    *("journal.db", "gap.json", "gap_tasks.csv", "gap_segments.csv", "gap_machines.csv"),
+    *("gap_schedulers.csv", "calibration.json", "report.html"),
+)
 FILES = ("config.yaml", RESULT_FILE, "leaderboard.csv", "episodes.csv")
 
 
@@ -206,12 +210,26 @@ def log_result(
     # An earlier run in the same folder may have left what this one did not make.
     if drawn:
         tracker.log_artifacts(result.folder / "plots", "plots")
+    if result.deployment is not None:
+        tracker.log_metrics(campaign_metrics(result.deployment))
+        for name in CAMPAIGN_FILES:
+            tracker.log_artifacts(result.folder / name, "campaign")
     if result.training is not None:
         tracker.log_artifacts(result.folder / "training.csv")
         tracker.log_artifacts(result.folder / "policy", "policy")
         observation, _ = scenario.make_vector_env(4).reset(seed=0)
         if isinstance(observation, dict):  # training with the flat layout is refused
             tracker.log_policy(result.folder / "policy", observation)
+
+
+def campaign_metrics(deployment: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return what a campaign came to as flat metrics named `deploy/...`, and the gap's as they are."""
+    figures: dict[str, float | None] = dict(deployment["gap"])
+    figures |= {f"deploy/{key}": deployment[key] for key in ("jobs", "quantum_seconds")}
+    figures |= {f"deploy/tasks/{state}": count for state, count in deployment["tasks"].items()}
+    for name, row in deployment["schedulers"].items():
+        figures |= {f"deploy/{name}/{key}": value for key, value in row.items()}
+    return figures
 
 
 def _git_commit() -> str | None:

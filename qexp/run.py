@@ -17,6 +17,7 @@ from rich.console import Console
 from qexp.algo.checkpoint import drop_memories
 from qexp.algo.config import Training
 from qexp.backend.fleet import FleetSource
+from qexp.backend.kept import fleet_of, keep
 from qexp.build import make
 from qexp.deploy.conduct import Prepared, clear_journal, conduct, prepare
 from qexp.deploy.deployment import Deployment
@@ -60,7 +61,8 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
     resolved = validate(config)
     episodes, seed = resolved["eval"]["episodes"], resolved["eval"]["seed"]
     algo = option_of(resolved, "algo")
-    fleet = make(resolved["backend"], FleetSource).load()
+    source = make(resolved["backend"], FleetSource)
+    fleet = fleet_of(source, folder.path, begun=resume)
     scenario = make(resolved["env"], DecisionProblem, fleet=fleet, held_out=episodes)
     metric = scenario.metric
     scenario.check_evaluation(episodes)
@@ -83,6 +85,7 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
     ) as tracker:
         try:
             _begin(resolved, folder, begun, identity, tracker)
+            keep(source, fleet, folder.path)
             if training_config is not None:
                 ray_address = resolved["ray"]["address"]
                 checkpoint = last_checkpoint(folder, console) if begun else None
@@ -111,10 +114,8 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
             if learned is not None:
                 sentence = verdict(rows, evaluation.episodes, learned, metric)
                 console.print(sentence, style="bold", highlight=False, soft_wrap=True)
-            deployed = None
-            if campaign is not None:
-                deployed = conduct(campaign, _deployed(resolved, schedulers), folder.path, console)
-            result = Result(folder.path, rows, training, tracker.run_id, deployed)
+            deployment = _deploy(campaign, resolved, schedulers, folder.path, console)
+            result = Result(folder.path, rows, training, tracker.run_id, deployment)
             if resolved["plots"]:
                 write_plots(result, evaluation, scenario, seed, learned)
             write_files(result, evaluation, identity, folder)
@@ -204,13 +205,21 @@ def _campaign(resolved: Mapping[str, Any], scenario: DecisionProblem, console: C
     return prepare(deployment, scenario, console, name)
 
 
-def _deployed(resolved: Mapping[str, Any], schedulers: dict[str, Scheduler]) -> dict[str, Scheduler]:
-    """Return all schedulers that may place real tasks: those evaluated, and those that are only deployed."""
+def _deploy(
+    campaign: Prepared | None,
+    resolved: Mapping[str, Any],
+    schedulers: dict[str, Scheduler],
+    folder: Path,
+    console: Console,
+) -> dict[str, Any] | None:
+    """Conduct the campaign, if there is one, with the schedulers that were evaluated and those it names."""
+    if campaign is None:
+        return None
     known = {name: scheduler for name, scheduler in schedulers.items() if name != "clairvoyant"}
     for name in resolved["deploy"]["schedulers"]:
         if name not in known and name != "policy":
             known[name] = REGISTRY["scheduler"][name]()
-    return known
+    return conduct(campaign, known, folder, console, plots=resolved["plots"])
 
 
 def _train(

@@ -20,7 +20,7 @@ RUN_FILE = "run.json"
 RUN_KEYS = {"config_hash", "fleet_hash", "versions", "mlflow_run_id"}
 CHECKPOINTS = "checkpoints"
 COMPLETED = "COMPLETED"
-START_FILES = {".hydra", "qexp.log", "config.yaml", "tracking.jsonl", RUN_FILE}
+START_FILES = {".hydra", "qexp.log", "config.yaml", "fleet.yaml", "tracking.jsonl", RUN_FILE}
 """What Hydra and we write before anything is computed."""
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import yaml
@@ -248,7 +248,13 @@ def _violations(error: ValidationError) -> str:
 
 
 class FleetSource(ABC):
-    """What every backend option answers: which machines there are."""
+    """What every backend option answers: which machines there are.
+
+    Attributes:
+        fixed: Whether the same option has the same machines tomorrow.
+    """
+
+    fixed: ClassVar[bool] = True
 
     @abstractmethod
     def load(self) -> Fleet:

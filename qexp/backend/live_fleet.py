@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ class LiveFleet(FleetSource):
     Attributes:
         timeout: The longest wait for the service, seconds.
     """
+
+    fixed: ClassVar[bool] = False
 
     timeout: Annotated[float, Field(gt=0, le=3600)] = 120.0
 

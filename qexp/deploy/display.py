@@ -69,15 +69,17 @@ def campaign_display(campaign: Campaign, console: Console) -> Iterator[Callable[
     """
     last = time.monotonic()
     if not console.is_terminal:
+        said = ""
 
         def say(campaign: Campaign) -> None:
-            nonlocal last
+            nonlocal last, said
             if time.monotonic() - last > QUIET_SECONDS:
-                last = time.monotonic()
-                console.print(_line(campaign), soft_wrap=True, highlight=False)
+                last, said = time.monotonic(), _line(campaign)
+                console.print(said, soft_wrap=True, highlight=False)
 
         yield say
-        console.print(_line(campaign), soft_wrap=True, highlight=False)
+        if said != (line := _line(campaign)):
+            console.print(line, soft_wrap=True, highlight=False)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
