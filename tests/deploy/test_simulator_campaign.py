@@ -12,8 +12,8 @@ from qexp.deploy.campaign import Campaign
 from qexp.deploy.journal import Journal, State
 from qexp.deploy.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
+from qexp.env.placement_log import TASK_COLUMNS
 from qexp.env.scenario import Scenario
-from qexp.evaluate import TASK_COLUMNS, play
 from qexp.option import REGISTRY
 from qexp.schema import load_options
 
@@ -38,7 +38,7 @@ def test_a_simulated_campaign_equals_the_evaluation(name: str, qce25: Scenario, 
     it.run()
     scheduler = REGISTRY["scheduler"][name]()
     rng = np.random.default_rng([3, 0, zlib.crc32(name.encode())])
-    rows = play(qce25, scheduler, qce25.episode(3, 0), rng)
+    rows = qce25.play(scheduler, qce25.episode(3, 0), rng).tasks
     columns = dict(zip(TASK_COLUMNS[2:], zip(*rows, strict=True), strict=True))
     tasks = it.tasks
     assert all(task.state is State.DONE for task in tasks)
