@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_train import SMALL_A2C, SMALL_DQN, policy_weights, run
+from test_train import SMALL_A2C, SMALL_DQN, policy_weights
+from test_train import run as run_with
 from toys import DelayedCosts
 
 from qexp.algo.checkpoint import drop_memories, newest_checkpoint
 from qexp.algo.config import A2C, DQN
+from qexp.env.gate_scenario import GateScheduling
 from qexp.env.placement_vector import PlacementVectorEnv
 from qexp.env.random_fleets import RandomFleetVectorEnv
 
@@ -39,6 +42,8 @@ CONFIGS = {
     "dqn-before-it-learns": DQN(
         env_steps=8 * 600, checkpoint_every=3, **ON_DQN | {"learning_starts": 2000, "prioritized": False}
     ),
+    "a2c-gates": A2C(env_steps=8 * 280, checkpoint_every=3, **ON_A2C | {"rollout_length": None}),
+    "dqn-gates": DQN(env_steps=8 * 600, checkpoint_every=3, **ON_DQN),
 }
 
 
@@ -64,10 +69,14 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(name, qce25, tmp_
     config = CONFIGS[name]
 
     def make(num_envs):
+        if name.endswith("gates"):
+            return gates.make_vector_env(num_envs)
         if config.fleet_randomisation:
             return RandomFleetVectorEnv(qce25, num_envs, 0, count=20)
         return PlacementVectorEnv(qce25, num_envs)
 
+    gates = GateScheduling()
+    run = partial(run_with, decisions=gates.decisions)
     whole = run(config, tmp_path / "whole", make=make)
     folder = tmp_path / "parts"
     # Stopped with the 5th iteration: that, and the 4th, are lost; and once more after the 6th.
@@ -101,13 +110,13 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(name, qce25, tmp_
 @pytest.mark.usefixtures("ray")
 def test_a_complete_training_is_taken_as_it_is(tmp_path):
     config = A2C(env_steps=3 * 64 * 8, checkpoint_every=2, **SMALL_A2C)
-    whole = run(config, tmp_path)
+    whole = run_with(config, tmp_path)
     before = whole.checkpoint.stat()
 
     def make(num_envs):
         raise AssertionError("nothing is left to train")
 
-    again = run(config, tmp_path, make=make, resume_from=whole.checkpoint)
+    again = run_with(config, tmp_path, make=make, resume_from=whole.checkpoint)
     assert again == whole
     assert whole.checkpoint.stat() == before
 
@@ -115,7 +124,7 @@ def test_a_complete_training_is_taken_as_it_is(tmp_path):
 @pytest.mark.usefixtures("ray")
 def test_a_replay_memory_is_kept_only_while_it_is_needed(tmp_path):
     config = DQN(env_steps=4 * 2_000, checkpoint_every=1, **SMALL_DQN)
-    result = run(config, tmp_path)
+    result = run_with(config, tmp_path)
     folder = result.checkpoint.parent
     kept = sorted(path.parent.name for path in folder.rglob("memory.npz"))
     assert kept == ["iteration_000002", "iteration_000003"]  # the last one has nothing left to learn
@@ -135,9 +144,9 @@ def test_environments_that_cannot_be_taken_up_again_begin_new_episodes(tmp_path)
 
     config = A2C(env_steps=5 * 64 * 8, checkpoint_every=2, **SMALL_A2C)
     with pytest.raises(StopError):
-        run(config, tmp_path, make=Watched, on_iteration=stop_at(3))
+        run_with(config, tmp_path, make=Watched, on_iteration=stop_at(3))
     checkpoint, _ = newest_checkpoint(tmp_path / "checkpoints")
-    result = run(config, tmp_path, make=Watched, resume_from=checkpoint)
+    result = run_with(config, tmp_path, make=Watched, resume_from=checkpoint)
     assert [row["iteration"] for row in result.history] == [1, 2, 3, 4, 5]
     assert len(list(tmp_path.glob("seed-*"))) == 2
 
