@@ -114,13 +114,12 @@ class BatchedDispatch:
             self.work[rows, qubit] = (new.cycles * on).sum(axis=1)
         self.settle(rows)
 
-    def release(self, rows: Any = slice(None)) -> Whole:
+    def release(self, rows: Ints | None = None) -> Whole:
         """Return the cycle from which the qubits and the kind of each gate are free, ``[rows, width]``."""
-        circuits, free_at = self.circuits, self.free_at[rows]
-        one = np.take_along_axis(free_at, circuits.q1[rows], axis=1)
-        other = np.take_along_axis(free_at, circuits.q2[rows], axis=1)
-        kind = np.take_along_axis(self.until[rows], circuits.code[rows], axis=1)
-        return np.asarray(np.maximum(np.maximum(one, other), kind))
+        rows = np.arange(len(self.cycle)) if rows is None else rows
+        circuits, each = self.circuits, rows[:, None]
+        release = np.maximum(self.free_at[each, circuits.q1[rows]], self.free_at[each, circuits.q2[rows]])
+        return np.asarray(np.maximum(release, self.until[each, circuits.code[rows]]))
 
     def place(self, rows: Ints, gates: Ints) -> None:
         """Start a legal gate in each of some schedules, in the current cycle."""
@@ -158,7 +157,7 @@ class BatchedDispatch:
         while len(rows):
             ready = self.unplaced[rows] & (self.waiting[rows] == 0)
             legal = ready & (self.release(rows) <= self.cycle[rows][:, None])
-            started = np.take_along_axis(self.started[rows], self.circuits.code[rows], axis=1)
+            started = self.started[rows[:, None], self.circuits.code[rows]]
             forced = legal & (self.rivals[rows] == 0) & (started | (self.mates[rows] == 0))
             choices, candidates = legal.sum(axis=1), ready.sum(axis=1)
             forced |= legal & (candidates == 1)[:, None]

@@ -126,7 +126,7 @@ class _Moment:
         self.joint = state.same_start[circuits.code]
 
     def per_unit(self, cycles: np.ndarray, limit: float = LIMIT) -> Floats:
-        return np.asarray(np.clip(cycles / self.unit, -limit, limit))
+        return np.asarray(np.minimum(np.maximum(cycles / self.unit, -limit), limit))
 
     def candidates(self, count: int) -> tuple[Bools, Ints]:
         """Return which of so many rows are candidates, and the gate of each, ``[batch, count]``."""
@@ -190,7 +190,7 @@ class _Moment:
         state, circuits, now = self.state, self.state.circuits, self.now
         # Leaving the cycle keeps out the kinds that were started in it.
         until = (now + state.durations) * state.started
-        release = np.maximum(self.release, np.take_along_axis(until, circuits.code, axis=1))
+        release = np.maximum(self.release, until[np.arange(len(until))[:, None], circuits.code])
         later = self.ready & (release > now)
         then = np.where(later, release, FAR).min(axis=1, initial=FAR)[:, None]
         fresh = later & (release <= then)
