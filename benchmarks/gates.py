@@ -1,11 +1,14 @@
-"""How long it takes to find a shortest schedule and to prove it, and how far list schedulers are from it."""
+"""Gates: finding and proving shortest schedules, how far lists are from them, how fast learners play."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
 
-from benchmarks.measure import Effort, Figure
+import numpy as np
+
+from benchmarks.measure import Effort, Figure, race
+from qexp.env.gate_scenario import GateScheduling
 from qexp.gates.circuit import checked_circuit
 from qexp.gates.cp_sat import optimum
 from qexp.gates.generators import WorkshopCircuitGenerator
@@ -20,13 +23,20 @@ from qexp.gates.tables import MachineTables
 SIZES: dict[int, float | None] = {20: None, 30: 1.0, 50: None, 100: None, 200: None}
 QUBITS = 5
 CIRCUITS = 5  # per repetition
+TRAINED_AT_ONCE = 192
 LIMIT = 60.0  # seconds
 LISTS = {"critical path": critical_path, "randomised critical path": randomised_critical_path}
 
 
 def measure(effort: Effort) -> list[Figure]:
     """Measure on workshop circuits with the commutation of cnots; every repetition has its own circuits."""
-    figures = []
+    figures = [
+        Figure(
+            f"vector environment, {TRAINED_AT_ONCE} circuits",
+            "decisions/s",
+            race({"vector": Lockstep()}, effort)["vector"],
+        )
+    ]
     optimum(next(problems(QUBITS)))  # imports OR-Tools
     for gates, target in SIZES.items():
         source = problems(gates)
@@ -49,6 +59,24 @@ def measure(effort: Effort) -> list[Figure]:
             ]
             figures.append(Figure(f"{name} over optimum, {gates} gates", "x", ratios, lower_is_better=True))
     return figures
+
+
+class Lockstep:
+    """Decides at random about the circuits of `env=gate_scheduling`; steps that only reset do not count."""
+
+    def __init__(self) -> None:
+        self._env = GateScheduling().make_vector_env(TRAINED_AT_ONCE)
+        self._mask = self._env.reset(seed=0)[0]["action_mask"]
+        self._over = np.zeros(TRAINED_AT_ONCE, dtype=bool)
+        self._rng = np.random.default_rng(0)
+
+    def __call__(self) -> int:
+        """Decide once about every circuit."""
+        decided = TRAINED_AT_ONCE - int(self._over.sum())
+        actions = (self._rng.random(self._mask.shape) * self._mask).argmax(axis=1)
+        observation, _, self._over, *_ = self._env.step(actions)
+        self._mask = observation["action_mask"]
+        return decided
 
 
 def problems(gates: int) -> Iterator[Problem]:

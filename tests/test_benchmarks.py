@@ -88,7 +88,7 @@ def test_benchmarks_without_a_peer(name: str, figures: int):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "figures"), [("startup", 5), ("sweep", 3), ("a2c", 6), ("dqn", 7), ("cluster", 6), ("gates", 20)]
+    ("name", "figures"), [("startup", 5), ("sweep", 3), ("a2c", 6), ("dqn", 7), ("cluster", 6), ("gates", 21)]
 )
 def test_the_command_writes_the_table(name: str, figures: int, tmp_path: Path):
     out = tmp_path / "results.md"
