@@ -105,7 +105,7 @@ def _line(campaign: Campaign) -> str:
 
 
 def _table(campaign: Campaign) -> Group:
-    table = Table("machine", "status", "queue", "waiting", "running", "done", "not done", "quantum s")
+    table = Table("machine", "status", "queue", "waiting", "running", "done", "failed", "quantum s")
     for name in campaign.scenario.fleet.names[:SHOWN_MACHINES]:
         tasks = [task for task in campaign.tasks if task.node == name]
         states = Counter(task.state for task in tasks)
