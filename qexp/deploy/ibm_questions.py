@@ -64,7 +64,7 @@ def in_words(error: Exception) -> ExecutorError:
         )
     if found:
         return UnreachableError(f"IBM Quantum answers with status {max(found)}")
-    if "Timeout" in of:
+    if of & {"Timeout", "TimeoutError"}:
         return UnreachableError("IBM Quantum: no answer in deploy.timeout seconds")
     if of & {"RequestException", "ConnectionError"}:
         return UnreachableError("IBM Quantum: no connection")
