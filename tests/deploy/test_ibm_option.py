@@ -6,6 +6,7 @@ import traceback
 from copy import deepcopy
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from ibm_account import NODES, account, executor, order
 from ibm_stand_in import CRN, TOKEN, Fault, Reply
@@ -32,7 +33,6 @@ def line(error: pytest.ExceptionInfo) -> str:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"clock": "compressed"}, "deploy.clock=compressed: real machines cannot be hurried"),
         ({"clock": "slow"}, "deploy.clock: expected one of"),
         ({"mode": "session"}, "deploy.mode: expected one of job, batch, got 'session'"),
     ],
@@ -40,6 +40,13 @@ def line(error: pytest.ExceptionInfo) -> str:
 def test_settings_that_make_no_sense_are_one_line(settings, words):
     with pytest.raises(InputError, match=words):
         IBM(**settings)
+
+
+def test_machines_cannot_be_hurried_but_arrivals_can():
+    arrival = np.array([0.0, 10.0, 60.0])
+    expected = {"real": [0.0, 10.0, 60.0], "compressed": [0.0, 2.0, 12.0], "immediate": [0.0, 0.0, 0.0]}
+    for clock, offsets in expected.items():
+        assert IBM(clock=clock, speed=5.0).offsets(arrival).tolist() == offsets
 
 
 def test_nothing_is_submitted_and_limits_hold_unless_said_otherwise():
