@@ -17,6 +17,7 @@ from rich.console import Console
 
 from qexp.deploy.gap.__main__ import main
 from qexp.deploy.gap.files import write as write_report
+from qexp.deploy.gap.folder import open_campaign
 from qexp.deploy.gap.gap import gap_report
 from qexp.deploy.gap.sheet import number, render
 from qexp.deploy.gap.sheets import sheets
@@ -150,6 +151,7 @@ def run_folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_reported_again_from_its_files_alone(run_folder, tmp_path):
     command = [sys.executable, "-m", "qexp.deploy.gap", run_folder]
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
@@ -170,6 +172,19 @@ def test_a_run_folder_is_reported_again_from_its_files_alone(run_folder, tmp_pat
     assert (run_folder / "report.html").read_text() == page
 
 
+@pytest.mark.slow
+def test_the_machines_are_those_of_the_campaign_whatever_became_of_them(run_folder):
+    text = (run_folder / "config.yaml").read_text()
+    assert "path: qce5" in text
+    try:
+        (run_folder / "config.yaml").write_text(text.replace("path: qce5", "path: gone.yaml"))
+        with open_campaign(run_folder) as campaign:
+            assert campaign.scenario.fleet.hash == campaign.journal.meta["fleet_hash"]
+    finally:
+        (run_folder / "config.yaml").write_text(text)
+
+
+@pytest.mark.slow
 def test_fit_writes_the_calibration_and_says_what_it_is_worth(run_folder, capsys):
     (run_folder / "calibration.json").unlink(missing_ok=True)
     assert main(["fit", str(run_folder)]) == 0

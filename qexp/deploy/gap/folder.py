@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qexp.backend.fleet import FleetSource
+from qexp.backend.fleet import Fleet, FleetSource, QNode
 from qexp.build import make
 from qexp.deploy.journal import FILE, Journal
 from qexp.env.scenario import Scenario
@@ -48,15 +48,21 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
         if not (folder / name).is_file():
             raise InputError(f"{folder} is not the folder of a campaign: it has no {name}")
     resolved = _config(folder / "config.yaml")
-    fleet = make(resolved["backend"], FleetSource).load()
-    scenario = make(resolved["env"], Scenario, fleet=fleet)
     with Journal(folder / FILE) as journal:
+        scenario = make(resolved["env"], Scenario, fleet=_fleet(journal, resolved))
         names = [task.scheduler for task in journal.tasks()]
         known = dict.fromkeys([*names, *resolved["eval"]["baselines"]])
         schedulers = {name: _scheduler(name, resolved, folder) for name in known}
         yield Recorded(
             journal, scenario, {name: made for name, made in schedulers.items() if made is not None}
         )
+
+
+def _fleet(journal: Journal, resolved: Mapping[str, Any]) -> Fleet:
+    """Return the machines as they were when the campaign began."""
+    if nodes := journal.meta.get("nodes"):
+        return Fleet("campaign", tuple(QNode.model_validate(node) for node in nodes))
+    return make(resolved["backend"], FleetSource).load()
 
 
 def _config(path: Path) -> Mapping[str, Any]:
