@@ -145,6 +145,15 @@ def test_no_field_is_needed(field, server, ibm, tag):
     assert sum(ibm.counts(job).values()) == 100
 
 
+def test_lists_that_say_nothing_but_ids_will_do(server, ibm, tag):
+    server.brief = True
+    jobs = [ibm.submit(order(f"{tag}-{i}", campaign=tag)) for i in range(3)]
+    assert [finish(ibm, job).state for job in jobs] == [JobState.DONE] * 3
+    assert [job.id for job in ibm.find(tag)] == jobs
+    [found] = ibm.find(f"{tag}-1")
+    assert (found.id, found.tag) == (jobs[1], f"{tag}-1")
+
+
 FATES = {
     "failed": (JobState.FAILED, "the job failed at the service (error code 1517)", 1.0),
     "cancelled": (JobState.CANCELLED, None, 0.5),

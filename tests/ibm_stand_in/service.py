@@ -49,6 +49,7 @@ class StandIn:
         noisy: Whether results come from Aer with the machine's errors (up to 9 qubits in use).
         page: Jobs on one page of a list at most.
         omit: Fields that are left out of descriptions and lists of jobs.
+        brief: Whether lists of jobs say no more than their ids.
         token_seconds: How long an access token is good for.
         limit_seconds: What the plan allows.
         consumed_seconds: What others used up already.
@@ -66,6 +67,7 @@ class StandIn:
     noisy: bool = False
     page: int = 200
     omit: set[str] = field(default_factory=set)
+    brief: bool = False
     token_seconds: int = 3600
     limit_seconds: float = 600.0
     consumed_seconds: float = 0.0
@@ -230,6 +232,8 @@ class StandIn:
         limit = min(int(request.one("limit") or self.page), self.page)
         offset = int(request.one("offset") or 0)
         page = [self._described(job) for job in jobs[offset : offset + limit]]
+        if self.brief:
+            page = [{"id": job["id"]} for job in page]
         whole = {"jobs": page, "count": len(jobs), "limit": limit, "offset": offset}
         return Reply(200, {key: value for key, value in whole.items() if key not in self.omit})
 
