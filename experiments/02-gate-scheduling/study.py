@@ -58,7 +58,7 @@ FAMILIES = {
     "workshop": (("env.rulebook=default",), Workshop, "default"),
     "workshop_cnot": ((), Workshop, "cnot"),
 }
-ALGORITHMS = {"a2c": ("algo=a2c", "algo.env_steps=1_000_000"), "dqn": ("algo=dqn", "algo.env_steps=300_000")}
+ALGORITHMS = {"a2c": ("algo=a2c", "algo.env_steps=600_000"), "dqn": ("algo=dqn", "algo.env_steps=200_000")}
 TRAININGS = {
     f"{algo}-{family}-seed{seed}": (*ALGORITHMS[algo], f"seed={seed}", *FAMILIES[family][0])
     for algo in ALGORITHMS

@@ -4,7 +4,8 @@ The rows are candidates and, last, waiting. Candidates are the gates that wait f
 may start now, and those that wait for time alone, which cannot be chosen and show what is coming. Every
 feature is relative, to the current cycle, to other gates, or to the bound: the cycles that the schedule is
 known to take at least. Cycles are counted in the mean duration of the circuit's gates. None depends on a
-gate's index or on the length of the circuit, and all stay of order one.
+gate's index, and all stay of order one. What is left to do counts up to a limit, beyond which all circuits
+look alike: a policy meets nothing new in circuits longer than those it was trained on.
 """
 
 from __future__ import annotations
@@ -39,20 +40,21 @@ GATE_FEATURES = (
     "frees",  # gates that wait for nothing else
 )
 CONTEXT_FEATURES = (
-    "log_left",  # cycles until the bound
-    "log_gates",  # gates left
+    "left",  # until the bound, up to `ENOUGH_CYCLES`
+    "gates",  # left for each qubit, up to `ENOUGH_GATES`
     "running",  # until all that runs has ended
     "may",  # gates that may start
     "coming",  # gates that wait for time alone
     "busy",  # until a qubit is free, on average
     "longest",  # duration of the machine's longest gate
-    "log_same_start",  # gates left whose kind has a common start
+    "same_start",  # gates left whose kind has a common start, up to `ENOUGH_TOGETHER`
     "started",  # whether one of those was started in this cycle
 )
 GATE_PRIOR = GATE_FEATURES.index("lag")
 PRIOR_SCALE = 0.5  # of the prior's feature: priors of the size of the placement network's do here too
 WAITING_LAG = 0.75  # how far behind the best gate the prior sees waiting
 NEAR = 3.0  # bound of what one decision can push back; more makes no difference
+ENOUGH_CYCLES, ENOUGH_GATES, ENOUGH_TOGETHER, ENOUGH_RIVALS = 8.0, 3.0, 3.0, 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +175,7 @@ class _Moment:
             "slack": self.per_unit(self.bound - start - rest),
             "rest": rest / self.left,
             "work": self.per_unit(self.bound - start - work),
-            "rivals": rivals.sum(axis=2) / 4,
+            "rivals": np.minimum(rivals.sum(axis=2), ENOUGH_RIVALS) / 4,
             "pushes": beyond(end, rivals & (kept_out == 0)),
             "keeps_out": beyond(now[..., None] + kept_out, kept_out > 0),
             "misses": beyond(end, late),
@@ -215,14 +217,16 @@ class _Moment:
         """Return the features of all that is left to do, each ``[batch]``."""
         state, now = self.state, self.now
         busy = np.maximum(state.free_at - now, 0).mean(axis=1)[:, None]
+        per_qubit = state.unplaced.sum(axis=1) / state.machine.n_qubits
+        together = (state.unplaced & self.joint).sum(axis=1)
         return {
-            "log_left": np.log1p(self.left / self.unit)[:, 0] / 2,
-            "log_gates": np.log1p(state.unplaced.sum(axis=1)) / 3,
+            "left": self.per_unit(self.left, ENOUGH_CYCLES)[:, 0] / ENOUGH_CYCLES,
+            "gates": np.minimum(per_qubit, ENOUGH_GATES) / ENOUGH_GATES,
             "running": self.per_unit(np.maximum(state.makespan[:, None] - now, 0))[:, 0],
             "may": self.legal.sum(axis=1) / 4,
             "coming": self.coming.sum(axis=1) / 4,
             "busy": self.per_unit(busy)[:, 0],
             "longest": self.per_unit(state.durations.max())[:, 0],
-            "log_same_start": np.log1p((state.unplaced & self.joint).sum(axis=1)) / 2,
+            "same_start": np.minimum(together, ENOUGH_TOGETHER) / ENOUGH_TOGETHER,
             "started": state.started.any(axis=1),
         }

@@ -18,6 +18,10 @@ from qexp.gates.tables import MachineTables
 from qexp.policy.features import LIMIT
 from qexp.policy.gate_features import (
     CONTEXT_FEATURES,
+    ENOUGH_CYCLES,
+    ENOUGH_GATES,
+    ENOUGH_RIVALS,
+    ENOUGH_TOGETHER,
     GATE_FEATURES,
     NEAR,
     PRIOR_SCALE,
@@ -35,7 +39,13 @@ class GatePolicy(Policy):
     features = {  # noqa: RUF012 - nobody writes into it
         "task": list(CONTEXT_FEATURES),
         "nodes": list(GATE_FEATURES),
-        "scales": {"prior": PRIOR_SCALE, "waiting_lag": WAITING_LAG, "near": NEAR, "limit": LIMIT},
+        "scales": {
+            "prior": PRIOR_SCALE,
+            "waiting_lag": WAITING_LAG,
+            "near": NEAR,
+            "enough": [ENOUGH_CYCLES, ENOUGH_GATES, ENOUGH_TOGETHER, ENOUGH_RIVALS],
+            "limit": LIMIT,
+        },
     }
 
     def schedule(
