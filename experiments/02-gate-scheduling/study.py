@@ -224,7 +224,7 @@ def examples() -> str:
 
 def figure(results: pd.DataFrame, path: Path) -> None:
     """Draw makespan over optimum against the number of gates, a panel for each family of circuits."""
-    picture = Figure(figsize=(10, 3.6), dpi=200, layout="constrained")
+    picture = Figure(figsize=(10, 3.8), dpi=200, layout="constrained")
     FigureCanvasAgg(picture)
     axes = picture.subplots(1, len(FAMILIES), sharey=True)
     sizes = ["20", "50", "100"]
@@ -232,7 +232,8 @@ def figure(results: pd.DataFrame, path: Path) -> None:
         mine = results[results["circuits"] == family]
         for shift, name in enumerate(ordered(mine["scheduler"].unique().tolist())[1:]):
             rows = mine[mine["scheduler"] == name].set_index("gates").reindex(sizes)
-            colour = LEARNED.get(name.split("-")[0], str(0.2 + 0.15 * shift))
+            algorithm, *_, seed = name.split("-")
+            colour = LEARNED.get(algorithm, str(0.2 + 0.15 * shift))
             spread = [
                 rows["over_optimum"] - rows["over_optimum_low"],
                 rows["over_optimum_high"] - rows["over_optimum"],
@@ -242,7 +243,7 @@ def figure(results: pd.DataFrame, path: Path) -> None:
                 rows["over_optimum"],
                 spread,
                 color=colour,
-                linestyle="-" if name.split("-")[0] in LEARNED else "--",
+                linestyle="--" if algorithm not in LEARNED else ":" if seed == "seed1" else "-",
                 marker="o",
                 markersize=3,
                 linewidth=1.2,
@@ -256,7 +257,10 @@ def figure(results: pd.DataFrame, path: Path) -> None:
         panel.grid(color="0.9")
         panel.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("makespan over optimum")
-    axes[-1].legend(frameon=False, fontsize=7)
+    handles = dict(zip(*reversed(axes[-1].get_legend_handles_labels()), strict=True))
+    picture.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False
+    )
     picture.savefig(path)
 
 
