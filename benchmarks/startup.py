@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from qexp.env.scenario import Scenario
 from qexp.evaluate import evaluate
 from qexp.option import REGISTRY
 from qexp.scheduler.scheduler import Scheduler
-from qexp.schema import OPTION_MODULES
+from qexp.schema import load_options, schedulers_of
 
 CONFIG = Path(__file__).parents[1] / "conf" / "config.yaml"
 
@@ -43,11 +42,12 @@ def measure(effort: Effort) -> list[Figure]:
 
 def leaderboard_seconds(effort: Effort) -> list[float]:
     """Return how long the evaluation behind ``qexp`` without arguments takes."""
-    for module in OPTION_MODULES:
-        importlib.import_module(module)
+    load_options()
     default = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["eval"]
     scenario = Scenario(load_fleet("qce5"))
-    schedulers: dict[str, Scheduler] = {name: REGISTRY["scheduler"][name]() for name in default["baselines"]}
+    schedulers: dict[str, Scheduler] = {
+        name: REGISTRY["scheduler"][name]() for name in schedulers_of("placement")
+    }
     seconds = []
     evaluate(scenario, schedulers, episodes=1, seed=0)
     for repetition in range(effort.repetitions):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,17 +133,20 @@ def main() -> None:
     resolved["env"]["observation"] = "flat"
     fleet = make(resolved["backend"], FleetFile).load()
     scenario = make(resolved["env"], Scenario, fleet=fleet, held_out=resolved["eval"]["episodes"])
-    network, training = train(make(resolved["algo"], A2C), scenario, options.seed, options.scaled)
+    config = replace(make(resolved["algo"], A2C), rollout_length=scenario.decisions)
+    network, training = train(config, scenario, options.seed, options.scaled)
     schedulers = {"a2c": FlatScheduler(scenario, network)}
     schedulers |= {name: REGISTRY["scheduler"][name]() for name in resolved["eval"]["baselines"]}
     evaluation = evaluate(
         scenario, schedulers, episodes=resolved["eval"]["episodes"], seed=resolved["eval"]["seed"]
     )
     rows = leaderboard(evaluation.episodes, seed=resolved["eval"]["seed"])
-    record = {"status": "COMPLETED", **asdict(Identity.of(resolved, fleet)), "training": training}
+    record = {"status": "COMPLETED", **asdict(Identity.of(resolved, fleet.hash)), "training": training}
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "result.json").write_text(
-        json.dumps(record | {"leaderboard": [asdict(row) for row in rows]}, indent=2) + "\n", encoding="utf-8"
+        json.dumps(record | {"leaderboard": [row.record(evaluation.metric) for row in rows]}, indent=2)
+        + "\n",
+        encoding="utf-8",
     )
 
 
