@@ -118,8 +118,6 @@ def conduct(
             "block": deployment.block,
             "fleet": scenario.fleet.names,
             "fleet_hash": scenario.fleet.hash,
-            # A live fleet is another one tomorrow.
-            "nodes": [node.model_dump(mode="json") for node in scenario.fleet.nodes],
         }
         Journal.create(path, planned_tasks(prepared.plan, deployment), meta).close()
     with Journal(path) as journal, deployment.executor(scenario) as executor:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qexp.backend.fleet import Fleet, FleetSource, QNode
+from qexp.backend.fleet import FleetSource
+from qexp.backend.kept import fleet_of
 from qexp.build import make
 from qexp.deploy.journal import FILE, Journal
 from qexp.env.scenario import Scenario
@@ -26,7 +27,7 @@ class Recorded:
     Attributes:
         journal: The campaign's.
         scenario: The placement problem.
-        schedulers: Those of the campaign, and the run's baselines, by name.
+        schedulers: Those of the campaign, and the run's baselines but the clairvoyant, by name.
     """
 
     journal: Journal
@@ -48,21 +49,16 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
         if not (folder / name).is_file():
             raise InputError(f"{folder} is not the folder of a campaign: it has no {name}")
     resolved = _config(folder / "config.yaml")
+    fleet = fleet_of(make(resolved["backend"], FleetSource), folder, begun=True)
+    scenario = make(resolved["env"], Scenario, fleet=fleet)
     with Journal(folder / FILE) as journal:
-        scenario = make(resolved["env"], Scenario, fleet=_fleet(journal, resolved))
         names = [task.scheduler for task in journal.tasks()]
-        known = dict.fromkeys([*names, *resolved["eval"]["baselines"]])
+        baselines = [name for name in resolved["eval"]["baselines"] if name != "clairvoyant"]
+        known = dict.fromkeys([*names, *baselines])
         schedulers = {name: _scheduler(name, resolved, folder) for name in known}
         yield Recorded(
             journal, scenario, {name: made for name, made in schedulers.items() if made is not None}
         )
-
-
-def _fleet(journal: Journal, resolved: Mapping[str, Any]) -> Fleet:
-    """Return the machines as they were when the campaign began."""
-    if nodes := journal.meta.get("nodes"):
-        return Fleet("campaign", tuple(QNode.model_validate(node) for node in nodes))
-    return make(resolved["backend"], FleetSource).load()
 
 
 def _config(path: Path) -> Mapping[str, Any]:
