@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from qexp.deploy.gap import fidelity_fit, service_fit
-from qexp.deploy.gap.load import mean_delay
+from qexp.deploy.gap.load import typical_delay
 from qexp.deploy.gap.records import Record, column, nodes_of
 from qexp.deploy.gap.replay import circuits_of, predicted
 from qexp.deploy.gap.shrinkage import Jobs, Model, choose
@@ -31,7 +31,7 @@ class Calibration:
         base: Name of the service-time model that was corrected.
         service: Execution time of a job.
         fidelity: Normalised fidelity of a job.
-        delay: Mean time from arrival to acceptance, seconds.
+        delay: Median time from arrival to acceptance, seconds.
     """
 
     machines: tuple[str, ...]
@@ -60,7 +60,7 @@ class Calibration:
             type(scenario.service_time).__name__,
             choose(service_fit.FAMILIES, jobs, len(names)),
             choose(fidelity_fit.FAMILIES, circuits, len(names)),
-            mean_delay(rows),
+            typical_delay(rows),
         )
 
     def seconds(self, scenario: Scenario) -> Floats:
