@@ -10,7 +10,7 @@ import time
 import warnings
 from pathlib import Path
 
-NAMES = ("env", "engine", "policy", "startup", "sweep", "a2c", "dqn", "cluster", "gates")
+NAMES = ("env", "engine", "policy", "startup", "sweep", "a2c", "dqn", "cluster", "gates", "campaign")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -80,7 +80,7 @@ def test_a_page_says_where_when_and_with_what():
     ]
 
 
-@pytest.mark.parametrize(("name", "figures"), [("env", 3), ("engine", 3), ("policy", 4)])
+@pytest.mark.parametrize(("name", "figures"), [("env", 3), ("engine", 3), ("policy", 4), ("campaign", 4)])
 def test_benchmarks_without_a_peer(name: str, figures: int):
     measured = importlib.import_module(f"benchmarks.{name}").measure(MINIATURE)
     check(page({name: measured}, machine()), figures)
@@ -99,6 +99,20 @@ def test_the_command_writes_the_table(name: str, figures: int, tmp_path: Path):
     assert f"## {name}\n" in text
     assert "--quick" in text
     check(text, figures)
+
+
+@pytest.mark.slow
+def test_campaigns_under_fire_in_miniature(tmp_path: Path):
+    out = tmp_path / "faults.md"
+    command = [sys.executable, "-m", "benchmarks.faults", "--kills", "3", "--faults", "10", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    cells = [line.strip("| ").split(" | ") for line in out.read_text("utf-8").splitlines() if "|" in line]
+    counts = {row[0]: row[1:] for row in cells}
+    assert counts["kills (SIGKILL)"] == ["3", "0"]
+    assert int(counts["faults"][1]) >= 10
+    for nothing in ("**orders accepted twice**", "**tasks lost**", "**campaigns stuck**"):
+        assert counts[nothing] == ["0", "0"]
 
 
 def test_an_unknown_name_is_refused():

@@ -30,7 +30,7 @@ CAMPAIGN = (
     *("env/service_time=repetition_delay", "eval.episodes=20", "eval.baselines=[mct,least_busy]"),
     *("plots=false", "tracking=off"),
 )
-QUEUES = {"speed": 10.0}
+QUEUES = {"speed": 1.0}  # machines take the time that real ones take
 KILLED_AFTER = 5
 
 

@@ -1,0 +1,66 @@
+"""An interrupt offers to cancel what waits, where there is somebody to ask."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from cloud_in_memory import InMemory, Service
+from rich.console import Console
+
+from qexp.deploy.campaign import Campaign
+from qexp.deploy.conduct import _offer_to_cancel
+from qexp.deploy.journal import Journal, State
+from qexp.deploy.plan import planned_tasks, segments
+from qexp.deploy.simulator import Simulator
+from qexp.scheduler.mct import MCT
+
+
+@pytest.fixture
+def interrupted(qce25, tmp_path: Path) -> Campaign:
+    """A campaign that was interrupted while most of its jobs wait."""
+    service = Service(qce25.fleet.names, service=1000.0)
+    deployment = Simulator(tasks=12, clock="immediate")
+    plan = segments(qce25, deployment, ["mct"])
+    journal = Journal.create(tmp_path / "journal.db", planned_tasks(plan, deployment), {"campaign": "c"})
+    executor = InMemory(service)
+    campaign = Campaign(journal, qce25, plan, {"mct": MCT()}, executor, deployment)
+    waits = []
+
+    def trouble(question: str) -> None:
+        waits.append(question)
+        if question == "wait" and waits.count("wait") == 2:
+            raise KeyboardInterrupt
+
+    service.trouble = trouble
+    with pytest.raises(KeyboardInterrupt):
+        campaign.run()
+    return campaign
+
+
+def ask(campaign: Campaign, monkeypatch: pytest.MonkeyPatch, answer: str, terminal: bool = True) -> str:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, color_system=None, highlight=False)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(console, "input", lambda _: answer)
+    _offer_to_cancel(campaign, console)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("answer", "cancels"), [("y", True), ("YES", True), ("n", False), ("", False)])
+def test_a_person_is_asked(interrupted, monkeypatch, answer, cancels):
+    waiting = [t for t in interrupted.tasks if t.state in {State.SUBMITTED, State.QUEUED}]
+    assert waiting
+    said = ask(interrupted, monkeypatch, answer)
+    assert f"{len(waiting)} jobs wait" in said
+    jobs = [job.state for job in interrupted.executor.service.jobs.values()]
+    assert jobs.count("cancelled") == (len(waiting) if cancels else 0)
+    assert all((task.state is State.PLANNED) is cancels for task in waiting)
+
+
+def test_without_a_terminal_jobs_stay(interrupted, monkeypatch):
+    said = ask(interrupted, monkeypatch, "y", terminal=False)
+    assert "resume=" in said
+    assert not any(job.state == "cancelled" for job in interrupted.executor.service.jobs.values())
