@@ -207,6 +207,20 @@ def trainings() -> str:
     return "\n".join(lines)
 
 
+def effort(results: pd.DataFrame) -> str:
+    """Return the milliseconds of one core that a circuit takes, as Markdown."""
+    mine = results[results["circuits"] == "workshop_cnot"]
+    lines = [
+        f"| scheduler | {' | '.join(f'{size} gates' for size in SIZES)} |",
+        "|---|" + "--:|" * len(SIZES),
+    ]
+    for name in ordered(mine["scheduler"].unique().tolist()):
+        rows = mine[mine["scheduler"] == name].set_index("gates")["cpu_seconds"]
+        cells = [f"{1000 * rows[size]:.1f}" for size in SIZES]
+        lines.append(f"| {name.replace('-workshop_cnot', '')} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def examples() -> str:
     """Return the makespans of two small circuits whose optimum needs waiting, as Markdown."""
     tables = MachineTables.of(MachineProperties.from_file("workshop5"))
@@ -224,7 +238,7 @@ def examples() -> str:
 
 def figure(results: pd.DataFrame, path: Path) -> None:
     """Draw makespan over optimum against the number of gates, a panel for each family of circuits."""
-    picture = Figure(figsize=(10, 3.8), dpi=200, layout="constrained")
+    picture = Figure(figsize=(10, 4.1), dpi=200, layout="constrained")
     FigureCanvasAgg(picture)
     axes = picture.subplots(1, len(FAMILIES), sharey=True)
     sizes = ["20", "50", "100"]
@@ -232,7 +246,7 @@ def figure(results: pd.DataFrame, path: Path) -> None:
         mine = results[results["circuits"] == family]
         for shift, name in enumerate(ordered(mine["scheduler"].unique().tolist())[1:]):
             rows = mine[mine["scheduler"] == name].set_index("gates").reindex(sizes)
-            algorithm, *_, seed = name.split("-")
+            algorithm, seed = name.split("-")[0], name.split("-")[-1]
             colour = LEARNED.get(algorithm, str(0.2 + 0.15 * shift))
             spread = [
                 rows["over_optimum"] - rows["over_optimum_low"],
@@ -259,7 +273,7 @@ def figure(results: pd.DataFrame, path: Path) -> None:
     axes[0].set_ylabel("makespan over optimum")
     handles = dict(zip(*reversed(axes[-1].get_legend_handles_labels()), strict=True))
     picture.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False
+        handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False
     )
     picture.savefig(path)
 
@@ -278,7 +292,7 @@ def main() -> None:
     ]
     results = pd.DataFrame(rows)
     results.round(5).to_csv(HERE / "results.csv", index=False)
-    tables = [ratios(results), changes(results), trainings(), examples()]
+    tables = [ratios(results), changes(results), trainings(), effort(results), examples()]
     (HERE / "tables.md").write_text("\n\n".join(tables) + "\n", encoding="utf-8")
     figure(results, HERE / "makespans.png")
 
