@@ -19,7 +19,7 @@ from qexp.algo.config import Training
 from qexp.backend.fleet import FleetSource
 from qexp.backend.kept import fleet_of, keep
 from qexp.build import make
-from qexp.deploy.conduct import Prepared, clear_journal, conduct, prepare
+from qexp.deploy.conduct import Prepared, clear_journal, conduct, prepare, report
 from qexp.deploy.deployment import Deployment
 from qexp.env.decision_problem import DecisionProblem
 from qexp.env.scenario import Scenario
@@ -219,7 +219,10 @@ def _deploy(
     for name in resolved["deploy"]["schedulers"]:
         if name not in known and name != "policy":
             known[name] = REGISTRY["scheduler"][name]()
-    return conduct(campaign, known, folder, console, plots=resolved["plots"])
+    found = conduct(campaign, known, folder, console)
+    if found is None:
+        return None
+    return found | {"gap": report(campaign.scenario, known, folder, console, plots=resolved["plots"])}
 
 
 def _train(

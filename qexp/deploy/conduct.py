@@ -76,21 +76,15 @@ def prepare(deployment: Deployment, scenario: Scenario, console: Console, execut
 
 
 def conduct(
-    prepared: Prepared,
-    schedulers: Mapping[str, Scheduler],
-    folder: Path,
-    console: Console,
-    *,
-    plots: bool = True,
+    prepared: Prepared, schedulers: Mapping[str, Scheduler], folder: Path, console: Console
 ) -> dict[str, Any] | None:
-    """Run a campaign to its end and report the gap; where the folder has one, go on with it.
+    """Run a campaign to its end; where the folder has one, go on with it.
 
     Args:
         prepared: The plan.
         schedulers: All there are, by name.
         folder: Run folder: the journal is or will be there.
         console: Where to show how it goes.
-        plots: Whether to draw.
 
     Returns:
         What to keep of it in the run's result, see `summary`; None if nothing may be submitted.
@@ -141,29 +135,7 @@ def conduct(
             raise
         except (StoppedError, ExecutorError) as error:
             raise InputError(f"deploy: {error}; go on with resume={relative(folder)}") from error
-        figures = _report(journal, prepared, schedulers, folder, console, plots)
-        return summary(journal, campaign) | {"gap": figures}
-
-
-def _report(
-    journal: Journal,
-    prepared: Prepared,
-    schedulers: Mapping[str, Scheduler],
-    folder: Path,
-    console: Console,
-    plots: bool,
-) -> dict[str, float]:
-    """Write the gap report, print the heart of it, and return its figures."""
-    from qexp.deploy.gap.gap import PAGE_FILE, gap_report
-    from qexp.deploy.gap.sheet import render
-    from qexp.deploy.gap.sheets import decomposition, hold_out
-    from qexp.deploy.gap.sheets import schedulers as by_scheduler
-
-    gap = gap_report(journal, prepared.scenario, schedulers, folder, plots=plots)
-    tables = (decomposition(gap), by_scheduler(gap), hold_out(gap.hold_out))
-    console.print(render((table for table in tables if table.rows), gap.notes))
-    console.print(f"gap report: {relative(folder / PAGE_FILE)}", soft_wrap=True, highlight=False)
-    return {key: value for key, value in gap.metrics().items() if value is not None}
+        return summary(journal, campaign)
 
 
 def _check_quota(executor: Executor, prepared: Prepared, journal: Journal, console: Console) -> None:
@@ -245,3 +217,33 @@ def summary(journal: Journal, campaign: Campaign) -> dict[str, Any]:
         "quantum_seconds": seconds,
         "schedulers": by_scheduler,
     }
+
+
+def report(
+    scenario: Scenario,
+    schedulers: Mapping[str, Scheduler],
+    folder: Path,
+    console: Console,
+    *,
+    plots: bool = True,
+) -> dict[str, float]:
+    """Write the gap report of the campaign in a folder, print the heart of it, and return its figures.
+
+    Args:
+        scenario: The placement problem.
+        schedulers: All there are, by name.
+        folder: Run folder.
+        console: Where to print.
+        plots: Whether to draw.
+    """
+    from qexp.deploy.gap.gap import PAGE_FILE, gap_report
+    from qexp.deploy.gap.sheet import render
+    from qexp.deploy.gap.sheets import decomposition, hold_out
+    from qexp.deploy.gap.sheets import schedulers as by_scheduler
+
+    with Journal(folder / FILE) as journal:
+        gap = gap_report(journal, scenario, schedulers, folder, plots=plots)
+    tables = (decomposition(gap), by_scheduler(gap), hold_out(gap.hold_out))
+    console.print(render((table for table in tables if table.rows), gap.notes))
+    console.print(f"gap report: {relative(folder / PAGE_FILE)}", soft_wrap=True, highlight=False)
+    return {key: value for key, value in gap.metrics().items() if value is not None}
