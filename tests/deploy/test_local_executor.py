@@ -249,6 +249,19 @@ def test_jitter_depends_on_seed_and_place_in_the_campaign(seed, number):
     assert model.seconds(here, 1e-3) != MachineTime(2.0, 0.2, seed + 1).seconds(here, 1e-3)
 
 
+def test_a_campaign_repeats():
+    def outcome(campaign: str) -> list[tuple]:
+        with opened(model=MachineTime(seed=3)) as executor:
+            jobs = [executor.submit(order(f"{i}-1", campaign=campaign, circuit="qft_3")) for i in range(4)]
+            done = finish(executor, jobs, 100.0)
+            return [(done[job].quantum_seconds, executor.counts(job)) for job in jobs]
+
+    first = outcome("qexp-0123")
+    assert first == outcome("qexp-abcd")
+    assert len({seconds for seconds, _ in first}) == 4
+    assert first[0][1] != first[1][1]
+
+
 def test_jitter_is_one_on_average():
     model = MachineTime(1.0, 0.1, 7)
     factors = [model.seconds(order(str(i)), 0.0) for i in range(2000)]
