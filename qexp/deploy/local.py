@@ -21,7 +21,7 @@ from qexp.errors import InputError
 from qexp.option import option
 
 WIDEST = 12
-"""Qubits of the widest circuits that are sampled: minutes each, and sixteen times longer for two more."""
+"""Qubits of the widest circuits that are sampled: the deep ones take minutes there."""
 
 
 @option("deploy", "local")
