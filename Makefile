@@ -31,7 +31,7 @@ run: install ## train A2C on the simulated cloud and compare it with every heuri
 	$(BIN)/python -m qexp algo=a2c env.tasks=25 $(ARGS)
 
 test: install ## run all tests, the slow ones too
-	$(BIN)/python -m pytest -m "" $(ARGS)
+	$(BIN)/python -m pytest -m "" -n 2 --dist loadfile $(ARGS)
 
 lint: install ## check style, format and types
 	$(BIN)/ruff check

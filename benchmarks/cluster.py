@@ -75,7 +75,7 @@ def algorithm(runners: int) -> Iterator[Any]:
     from qexp.policy.network import Architecture
 
     scenario = Scenario(load_fleet("qce5"))
-    config = A2C(num_env_runners=runners)
+    config = A2C(num_env_runners=runners, rollout_length=scenario.tasks)
     architecture = Architecture(
         hidden=config.hidden,
         prior=config.prior,

@@ -140,7 +140,7 @@ def test_files_give_back_the_machine(tmp_path_factory, machine):
 
 
 def test_machines_that_ship():
-    assert machine_names() == ["starmon5", "ten_qubit", "workshop2"]
+    assert machine_names() == ["starmon5", "ten_qubit", "workshop2", "workshop5"]
     sizes = {name: MachineProperties.from_file(name).n_qubits for name in machine_names()}
     assert sizes == {"starmon5": 5, "ten_qubit": 10, "workshop2": 2}
     workshop = MachineProperties.from_file("workshop2")
