@@ -142,7 +142,7 @@ def test_files_give_back_the_machine(tmp_path_factory, machine):
 def test_machines_that_ship():
     assert machine_names() == ["starmon5", "ten_qubit", "workshop2", "workshop5"]
     sizes = {name: MachineProperties.from_file(name).n_qubits for name in machine_names()}
-    assert sizes == {"starmon5": 5, "ten_qubit": 10, "workshop2": 2}
+    assert sizes == {"starmon5": 5, "ten_qubit": 10, "workshop2": 2, "workshop5": 5}
     workshop = MachineProperties.from_file("workshop2")
     assert workshop.gates == {"x": 2, "y": 2, "cnot": 4, "measure": 10}
     # Published: 20 ns for one qubit, 60 ns for a cz, 2 us for a measurement.
