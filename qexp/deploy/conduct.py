@@ -192,7 +192,7 @@ def _offer_to_cancel(campaign: Campaign, console: Console) -> None:
     if not (console.is_terminal and sys.stdin.isatty()):
         console.print("they stay there: go on with resume=..., or cancel them with the vendor's tools")
         return
-    if console.input("cancel them? [y/N] ").strip().lower() in {"y", "yes"}:
+    if console.input(r"cancel them? \[y/N] ").strip().lower() in {"y", "yes"}:
         console.print(f"cancelled {campaign.cancel_queued()} of {len(waiting)}")
 
 

@@ -44,7 +44,7 @@ def ask(campaign: Campaign, monkeypatch: pytest.MonkeyPatch, answer: str, termin
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, color_system=None, highlight=False)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal, raising=False)
-    monkeypatch.setattr(console, "input", lambda _: answer)
+    monkeypatch.setattr("builtins.input", lambda: answer)
     _offer_to_cancel(campaign, console)
     return out.getvalue()
 
@@ -55,6 +55,7 @@ def test_a_person_is_asked(interrupted, monkeypatch, answer, cancels):
     assert waiting
     said = ask(interrupted, monkeypatch, answer)
     assert f"{len(waiting)} jobs wait" in said
+    assert "cancel them? [y/N]" in said
     jobs = [job.state for job in interrupted.executor.service.jobs.values()]
     assert jobs.count("cancelled") == (len(waiting) if cancels else 0)
     assert all((task.state is State.PLANNED) is cancels for task in waiting)
