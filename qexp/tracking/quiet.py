@@ -17,6 +17,13 @@ _SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
+_LEVELS = {
+    # Of each attempt at a server that is away it would tell; we say once what came of them.
+    "urllib3.connectionpool": logging.ERROR,
+    # Where somebody imported MLflow before, it has not read the settings.
+    "mlflow": logging.WARNING,
+}
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -26,13 +33,15 @@ def quiet() -> Iterator[None]:
     """
     for key, value in _SETTINGS.items():
         os.environ.setdefault(key, value)
-    # Of each attempt at a server that is away it would tell; we say once what came of them.
-    attempts = logging.getLogger("urllib3.connectionpool")
-    level = attempts.level
-    attempts.setLevel(logging.ERROR)
+    levels = {name: logging.getLogger(name).level for name in _LEVELS}
+    for name, level in _LEVELS.items():
+        logging.getLogger(name).setLevel(level)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        attempts.setLevel(level)
+        for name, level in levels.items():
+            # A logger without a level was not MLflow's yet: it has set its own meanwhile.
+            if name != "mlflow" or level != logging.NOTSET:
+                logging.getLogger(name).setLevel(level)

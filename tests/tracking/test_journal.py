@@ -250,3 +250,17 @@ def test_a_journal_is_plain_json(tmp_path):
         *("run", "params", "params", "tags", "metrics", "artifacts", "artifacts", "end")
     ]
     assert (lines[5]["artifacts"], lines[6]["artifacts"]) == ("result.json", "plots")
+
+
+def test_a_new_store_is_made_quietly_by_whoever_imported_mlflow_first(python, tmp_path):
+    script = """
+import logging, mlflow
+logging.getLogger("mlflow").setLevel(logging.INFO)
+from mlflow import MlflowClient
+from qexp.tracking.quiet import quiet
+with quiet():
+    MlflowClient("sqlite:///new.db").search_experiments()
+assert logging.getLogger("mlflow").level == logging.INFO
+"""
+    ended = python("-c", script, cwd=tmp_path)
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
