@@ -16,16 +16,25 @@ from functools import partial
 import numpy as np
 
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executor import AccountError, Executor, LaterError, Machine, Order, RefusedError, UnsureError
+from qexp.deploy.executor import (
+    AccountError,
+    Executor,
+    LaterError,
+    Machine,
+    Order,
+    RefusedError,
+    UnreachableError,
+    UnsureError,
+)
 from qexp.deploy.fates import Fates
 from qexp.deploy.follow import PAUSE, Follower, StoppedError, busy
-from qexp.deploy.guard import LimitError
+from qexp.deploy.guard import Guard, LimitError
 from qexp.deploy.journal import Journal, State, Task
 from qexp.deploy.live import LiveFleet
 from qexp.deploy.plan import Segment
 from qexp.env.scenario import Scenario
 from qexp.scheduler.scheduler import Scheduler
-from qexp.state import TaskState
+from qexp.state import Bools, TaskState
 
 
 @dataclass
@@ -60,6 +69,9 @@ class Campaign:
         self.machines: dict[str, Machine] = {}
         self._live = LiveFleet(self.scenario)
         self._not_before = 0.0  # no order is sent earlier: the service asked for a pause
+        self._put_off: float | None = None  # since when the service has put off every order
+        self._blocked: dict[int, tuple[float, float]] = {}  # tasks without a machine: since when, look when
+        self._guards = [self.deployment.guard]
         self._fates = Fates(self.journal, self.executor, self.deployment.retries)
         self._follower = Follower(
             self.executor, self._fates, settle=self.deployment.settle, patience=self.deployment.patience
@@ -84,13 +96,12 @@ class Campaign:
         Returns:
             How many.
         """
+        waiting = [t for t in self.tasks if t.state in {State.SUBMITTED, State.QUEUED} and t.job is not None]
         cancelled = 0
-        for task in self.tasks:
-            if task.state not in {State.SUBMITTED, State.QUEUED} or task.job is None:
-                continue
-            if self._follower.ask("cancel", partial(self.executor.cancel, task.job)):
-                self._fates.plan_anew(task, "cancelled at the user's wish")
-                cancelled += 1
+        for task in waiting:
+            self._fates.cancelling(task)
+            cancelled += bool(self._follower.ask("cancel", partial(self.executor.cancel, task.job or "")))
+        self._follower.observe(waiting)
         return cancelled
 
     def _run_segment(self, segment: Segment) -> None:
@@ -98,6 +109,7 @@ class Campaign:
         if all(task.state.final for task in tasks):
             return
         began = self.journal.begin_segment(segment.number, self.executor.now())
+        self._guards = [self.deployment.guard, *self._limit_of_account()]
         entropy = [self.deployment.seed, segment.block]
         for name, scheduler in {
             **self.shadows,
@@ -106,35 +118,64 @@ class Campaign:
             scheduler.start(segment.episode, np.random.default_rng([*entropy, zlib.crc32(name.encode())]))
         for task in tasks:
             task.arrival = began + task.offset
+        self._catch_up(segment, tasks)
         stopped: LimitError | None = None
-        while not all(task.state.final for task in tasks):
+        while not all(task.state.final for task in tasks) or self._follower.waits_for_figures(tasks):
             self._follower.observe(tasks)
             self._follower.settle(tasks)
             now = self.executor.now()
-            due = next((task for task in tasks if task.state is State.PLANNED), None)
-            if due is not None and stopped is None and now >= self._when(due):
+            planned = [] if stopped else [task for task in tasks if task.state is State.PLANNED]
+            due = next((task for task in planned if now >= self._when(task)), None)
+            if due is not None:
                 try:
                     self._place(due, segment, tasks, began)
                 except LimitError as error:
                     stopped = error
-            elif due is not None and stopped is not None and not any(busy(task) for task in tasks):
+            elif stopped is not None and not any(busy(task) for task in tasks):
                 break
             else:
-                self.executor.wait(self._until_next(due if stopped is None else None, now))
+                self.executor.wait(self._until_next(planned, tasks, now))
             self.on_change(self)
+        self._follower.audit(self.tasks, self.id)
         if stopped is not None:
             raise StoppedError(str(stopped))
         self.journal.end_segment(segment.number, self.executor.now())
 
+    def _catch_up(self, segment: Segment, tasks: Sequence[Task]) -> None:
+        """Ask the schedulers again for what an earlier process asked them: whose turn it is depends on it."""
+        for row, task in enumerate(tasks):
+            asked = task.attempt - (task.state is State.PLANNED)
+            if asked < 1:
+                continue
+            mask = np.isfinite(segment.episode.service[row])
+            state = self._task_state(segment, row, task, tasks, task.offset, mask)
+            nodes = self._live.state([], {}, 0.0, 0.0)
+            for scheduler in (*self.shadows.values(), self.schedulers[segment.scheduler]):
+                for _ in range(asked):
+                    scheduler.select(state, nodes)
+
+    def _limit_of_account(self) -> list[Guard]:
+        """Return what the account itself has left, which others may use too."""
+        try:
+            left = self.executor.quantum_seconds_left()
+        except UnreachableError:
+            left = None
+        if left is None:
+            return []
+        charged = sum(task.spent + (task.quantum_seconds or 0.0) for task in self.tasks)
+        most = self.deployment.max_execution_seconds
+        return [Guard(None, charged + left, most, "the quantum time that the account had left for this")]
+
     def _when(self, task: Task) -> float:
         assert task.arrival is not None
-        return max(task.arrival, self._not_before)
+        _, look = self._blocked.get(task.id, (0.0, 0.0))
+        return max(task.arrival, self._not_before, look)
 
-    def _until_next(self, due: Task | None, now: float) -> float:
-        moments = [PAUSE]
-        if due is not None:
-            moments.append(self._when(due) - now)
-        moments += [look - now for _, look in self._follower.looked.values()]
+    def _until_next(self, planned: Sequence[Task], tasks: Sequence[Task], now: float) -> float:
+        moments = [PAUSE, *(self._when(task) - now for task in planned)]
+        look = self._follower.next_look(tasks)
+        if look is not None:
+            moments.append(look - now)
         return max(min(moments), 1e-3)
 
     def _place(self, task: Task, segment: Segment, tasks: Sequence[Task], began: float) -> None:
@@ -147,27 +188,19 @@ class Campaign:
         start = time.perf_counter()
         mask = np.isfinite(episode.service[row]) & self._live.open(self.machines)
         if not mask.any():
-            if now - task.arrival > self.deployment.patience:
+            since, _ = self._blocked.get(task.id, (now, now))
+            self._blocked[task.id] = (since, now + PAUSE)
+            if now - since > self.deployment.patience:
                 self._fates.fail(task, "no machine that it fits on was open in deploy.patience seconds")
-            self._not_before = now + PAUSE
+            return
+        estimates = segment.quantum_seconds[row]
+        if not self._affordable(float(estimates[mask].max()), tasks):
+            self._not_before = now + 1.0
             return
         nodes = self._live.state(tasks, self.machines, now, began)
-        state = TaskState(
-            now=now - began,
-            arrival=task.arrival - began,
-            width=task.width,
-            depth=task.depth,
-            shots=task.shots,
-            reschedules=task.attempt - 1,
-            remaining=sum(other.state is State.PLANNED for other in tasks),
-            service=episode.service[row],
-            esp=episode.esp[row],
-            mask=mask,
-        )
+        state = self._task_state(segment, row, task, tasks, now - began, mask)
         node = self.schedulers[segment.scheduler].select(state, nodes)
         seconds = time.perf_counter() - start
-        estimate = float(segment.quantum_seconds[row, node])
-        self.deployment.guard.check(self.tasks, estimate)
         names = self.scenario.fleet.names
         if self.shadows:
             asked = {name: names[shadow.select(state, nodes)] for name, shadow in self.shadows.items()}
@@ -176,22 +209,50 @@ class Campaign:
         task.node, task.decided, task.decision_seconds = names[node], now, seconds
         task.predicted_wait = max(float(nodes.free_at[node]) - (now - began), 0.0)
         task.predicted_service = float(episode.service[row, node])
-        task.esp, task.estimated_quantum_seconds = float(episode.esp[row, node]), estimate
+        task.esp, task.estimated_quantum_seconds = float(episode.esp[row, node]), float(estimates[node])
         self._fates.save(task, f"on {task.node}")
         self._send(task)
+
+    def _affordable(self, estimate: float, tasks: Sequence[Task]) -> bool:
+        """Return whether an order may be sent now; False: bills of others have to come first."""
+        bills = any(busy(task) for task in tasks) or self._follower.waits_for_figures(tasks)
+        return all(guard.allows(self.tasks, estimate, bills=bills) for guard in self._guards)
+
+    def _task_state(
+        self, segment: Segment, row: int, task: Task, tasks: Sequence[Task], now: float, mask: Bools
+    ) -> TaskState:
+        """Return what schedulers see of a task, times in seconds since the segment began."""
+        return TaskState(
+            now=now,
+            arrival=task.offset,
+            width=task.width,
+            depth=task.depth,
+            shots=task.shots,
+            reschedules=task.attempt - 1,
+            remaining=sum(other.state is State.PLANNED for other in tasks),
+            service=segment.episode.service[row],
+            esp=segment.episode.esp[row],
+            mask=mask,
+        )
 
     def _send(self, task: Task) -> None:
         assert task.tag is not None
         assert task.node is not None
         limit = self.deployment.max_execution_seconds
+        self._follower.begin(task)
+        self._blocked.pop(task.id, None)
         order = Order(task.tag, self.id, task.node, task.circuit, task.shots, limit)
         try:
             task.job = self.executor.submit(order)
         except RefusedError as error:
             self._fates.came_to_nothing(task, State.FAILED, str(error))
         except LaterError as error:
-            self._not_before = self.executor.now() + error.seconds
+            now = self.executor.now()
+            self._not_before = now + error.seconds
             self._fates.unplan(task, str(error))
+            self._put_off = now if self._put_off is None else self._put_off
+            if now - self._put_off > self.deployment.patience:
+                raise StoppedError(f"no order was accepted in deploy.patience seconds: {error}") from error
         except UnsureError as error:
             task.state = State.UNKNOWN
             self._fates.save(task, str(error))
@@ -199,6 +260,7 @@ class Campaign:
             self._fates.unplan(task, str(error))
             raise
         else:
+            self._put_off = None
             task.state = State.SUBMITTED
             self._fates.save(task, f"job {task.job}")
 

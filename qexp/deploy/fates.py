@@ -5,6 +5,8 @@ from __future__ import annotations
 from qexp.deploy.executor import Executor
 from qexp.deploy.journal import Journal, State, Task
 
+AT_WISH = "cancelled at the user's wish"
+
 
 class Fates:
     """The journal's pen.
@@ -17,14 +19,33 @@ class Fates:
 
     def __init__(self, journal: Journal, executor: Executor, retries: int) -> None:
         self.journal, self._executor, self._retries = journal, executor, retries
+        self._at_wish = {detail for _, _, _, state, detail in journal.events() if state == "cancelling"}
+
+    def cancelling(self, task: Task) -> None:
+        """Write down that the user wants a job cancelled, before the request leaves."""
+        assert task.tag is not None
+        self.journal.note("cancelling", self._executor.now(), task.tag)
+        self._at_wish.add(task.tag)
+
+    def cancelled(self, task: Task, reason: str) -> None:
+        """Place a task anew whose job was cancelled: that counts against it unless the user wished so."""
+        if task.tag in self._at_wish:
+            self.excuse(task, AT_WISH)
+        else:
+            self.came_to_nothing(task, State.CANCELLED, reason)
 
     def came_to_nothing(self, task: Task, state: State, reason: str) -> None:
         """Place a task anew whose job was refused, cancelled by others or lost, unless it was too often."""
-        if task.attempt <= self._retries:
-            self.plan_anew(task, reason)
+        if task.attempt - task.excused <= self._retries:
+            self._plan_anew(task, reason)
             return
         task.state, task.error = state, reason
         self._end(task)
+
+    def excuse(self, task: Task, reason: str) -> None:
+        """Place a task anew whose job came to nothing for a reason that `deploy.retries` is not there for."""
+        task.excused += 1
+        self._plan_anew(task, reason)
 
     def fail(self, task: Task, reason: str) -> None:
         """End a task as failed."""
@@ -35,11 +56,11 @@ class Fates:
         task.finished = known(task.finished, self._executor.now())
         self.save(task, task.error or "")
 
-    def plan_anew(self, task: Task, reason: str) -> None:
+    def _plan_anew(self, task: Task, reason: str) -> None:
         """Give up a job; the next one has another tag."""
         if task.quantum_seconds is not None:
             task.spent += task.quantum_seconds
-        elif task.running is not None:
+        elif task.running is not None or task.state is State.RUNNING:
             task.spent += task.estimated_quantum_seconds or 0.0
         task.attempt += 1
         self.unplan(task, reason)

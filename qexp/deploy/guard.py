@@ -1,15 +1,15 @@
-"""The spend guard: what a campaign may cost, reckoned before each order and never exceeded."""
+"""The spend guard: what a campaign may cost, reckoned before each order at the most that it may come to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qexp.deploy.journal import Task
+from qexp.deploy.journal import State, Task
 
 
 class LimitError(Exception):
-    """The next order would exceed a limit."""
+    """The next order may exceed a limit, and no bill that is still to come can change that."""
 
 
 @dataclass(frozen=True)
@@ -17,38 +17,69 @@ class Guard:
     """Limits of a campaign; None for none.
 
     Attributes:
-        max_jobs: Orders, those that came to nothing included.
-        max_quantum_seconds: Quantum time: as charged for jobs that are over, as estimated for all others.
+        max_jobs: Jobs that the executor accepted or may have accepted, those that came to nothing included.
+        max_quantum_seconds: Quantum time: as charged or, before that is known, the most that a job may take.
+        most: Quantum seconds after which the machine stops a job; None if it does not, and then the estimate
+            has to do.
+        name: What the limit on quantum time is called.
     """
 
     max_jobs: int | None = None
     max_quantum_seconds: float | None = None
+    most: float | None = None
+    name: str = "deploy.max_quantum_seconds"
 
-    def check(self, tasks: Iterable[Task], estimate: float) -> None:
-        """Raise `LimitError` if one more order of that many estimated seconds is too much."""
-        jobs, seconds = spent(tasks)
-        if self.max_jobs is not None and jobs + 1 > self.max_jobs:
-            raise LimitError(f"deploy.max_jobs={self.max_jobs} is reached")
-        if self.max_quantum_seconds is not None and seconds + estimate > self.max_quantum_seconds:
-            raise LimitError(
-                f"deploy.max_quantum_seconds={self.max_quantum_seconds:g} would be exceeded: {seconds:.1f} s "
-                f"are used or on their way, and the next job may take {estimate:.1f} s"
-            )
+    def allows(self, tasks: Iterable[Task], estimate: float, *, bills: bool) -> bool:
+        """Return whether one more order may be sent now; False: not before some bills have come.
+
+        Args:
+            tasks: All tasks of the campaign.
+            estimate: What the order may take, seconds.
+            bills: Whether bills may come yet, which may leave room for it.
+
+        Raises:
+            LimitError: It may not be sent, now or later.
+        """
+        tasks = list(tasks)
+        if self.max_jobs is not None and (jobs := spent(tasks)[0]) + 1 > self.max_jobs:
+            raise LimitError(f"deploy.max_jobs={self.max_jobs} is reached: {jobs} jobs")
+        if self.max_quantum_seconds is None:
+            return True
+        charged = sum(task.spent + (task.quantum_seconds or 0.0) for task in tasks)
+        open_bills = [task for task in tasks if unbilled(task)]
+        reserved = sum(self._most(task.estimated_quantum_seconds or 0.0) for task in open_bills)
+        if charged + reserved + self._most(estimate) <= self.max_quantum_seconds:
+            return True
+        if bills and charged + self._most(estimate) <= self.max_quantum_seconds:
+            return False
+        raise LimitError(
+            f"{self.name}={self.max_quantum_seconds:g} might be exceeded: {charged:.1f} s are charged, "
+            + (f"{reserved:.1f} s may be charged yet, " if reserved else "")
+            + f"and the next job may take {self._most(estimate):.1f} s"
+        )
+
+    def _most(self, estimate: float) -> float:
+        return estimate if self.most is None else max(self.most, estimate)
+
+
+def unbilled(task: Task) -> bool:
+    """Return whether an order of the task was or may have been accepted, and its cost is not known."""
+    if task.tag is None or task.quantum_seconds is not None:
+        return False
+    refused = task.state.final and task.job is None
+    never_ran = task.state is State.CANCELLED and task.running is None
+    return not refused and not never_ran
 
 
 def spent(tasks: Iterable[Task]) -> tuple[int, float]:
-    """Return how many orders were (or may have been) sent, and their quantum seconds."""
+    """Return how many orders were (or may have been) sent, and their quantum seconds.
+
+    Seconds are those charged; for a job whose bill is not known, the estimate.
+    """
     jobs, seconds = 0, 0.0
     for task in tasks:
-        seconds += task.spent
-        jobs += task.attempt - 1
-        if task.tag is None:
-            continue
-        jobs += 1
-        charged = task.quantum_seconds
-        if charged is None:
-            # An order that became no job cost nothing; else the estimate stands until the bill is there.
-            refused = task.state.final and task.job is None
-            charged = 0.0 if refused else task.estimated_quantum_seconds or 0.0
-        seconds += charged
+        seconds += task.spent + (task.quantum_seconds or 0.0)
+        jobs += task.attempt - 1 + (task.tag is not None)
+        if unbilled(task):
+            seconds += task.estimated_quantum_seconds or 0.0
     return jobs, seconds

@@ -26,9 +26,10 @@ class IBM(Deployment):
     Attributes:
         mode: ``job``: each job queues by itself; ``batch``: one batch for each machine.
         confirm: Whether anything is submitted.
-        max_jobs: Orders that the campaign may send, those that came to nothing included.
+        max_jobs: Jobs that the campaign may have, those that came to nothing included.
         max_quantum_seconds: Quantum time that it may use.
-        max_execution_time: Quantum time after which the service stops a job, seconds.
+        max_execution_time: Quantum time after which the service stops a job, seconds; reserved for each job
+            until its bill is known.
         poll_interval: Between two looks at the jobs, seconds.
         status_interval: Between two looks at the machines' queues, seconds.
         timeout: The longest wait for an answer, seconds.
@@ -40,7 +41,7 @@ class IBM(Deployment):
     confirm: bool = False
     max_jobs: Annotated[int, Field(ge=1)] = 100
     max_quantum_seconds: Annotated[float, Field(gt=0)] = 300.0
-    max_execution_time: Annotated[float, Field(ge=1, le=10_800)] = 60.0
+    max_execution_time: Annotated[float, Field(ge=1, le=10_800)] = 10.0
     poll_interval: Annotated[float, Field(gt=0)] = 10.0
     status_interval: Annotated[float, Field(gt=0)] = 30.0
     timeout: Annotated[float, Field(gt=0, le=900)] = 60.0
@@ -58,7 +59,7 @@ class IBM(Deployment):
     @property
     def guard(self) -> Guard:
         """What the campaign may cost."""
-        return Guard(self.max_jobs, self.max_quantum_seconds)
+        return Guard(self.max_jobs, self.max_quantum_seconds, self.max_execution_time)
 
     @property
     def max_execution_seconds(self) -> float:

@@ -73,6 +73,7 @@ class Task:
         offset: Arrival after the segment's begin, seconds.
         state: Where it is.
         attempt: 1 at first; one more each time it is placed anew because its job came to nothing.
+        excused: Attempts that are no retries: cancelled at the user's wish, or gone with the process.
         tag: Of its (latest) order.
         node: Machine it was placed on.
         job: The executor's name for it.
@@ -119,6 +120,7 @@ class Task:
     finished: float | None = None
     quantum_seconds: float | None = None
     spent: float = 0.0
+    excused: int = 0
     counts: dict[str, int] | None = None
     error: str | None = None
 
@@ -151,6 +153,7 @@ class Journal:
         self.path = path
         try:
             self._db = _connect(path)
+            _add_columns(self._db)
             self.meta: dict[str, Any] = {
                 key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")
             }
@@ -199,7 +202,9 @@ class Journal:
 
     def tasks(self) -> list[Task]:
         """Return all tasks, by id."""
-        return [_task(row) for row in self._db.execute("SELECT * FROM task ORDER BY id")]
+        rows = self._db.execute("SELECT * FROM task ORDER BY id")
+        names = [column[0] for column in rows.description]
+        return [_task(dict(zip(names, row, strict=True))) for row in rows]
 
     def save(self, task: Task, time: float, detail: str = "") -> None:
         """Write a task as it is now, and what happened; durable when this returns.
@@ -290,6 +295,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _add_columns(db: sqlite3.Connection) -> None:
+    """Give the journal of an earlier version the columns that came later."""
+    there = {row[1] for row in db.execute("PRAGMA table_info(task)")}
+    if there and "excused" not in there:
+        with db:
+            db.execute("ALTER TABLE task ADD COLUMN excused DEFAULT 0")
+
+
 def _beside(path: Path) -> Iterable[Path]:
     """Return the files that SQLite keeps beside a database in use."""
     return (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
@@ -306,8 +319,7 @@ def _row(task: Task) -> tuple[Any, ...]:
     return tuple(values.values())
 
 
-def _task(row: Sequence[Any]) -> Task:
-    values = dict(zip(COLUMNS, row, strict=True))
+def _task(values: dict[str, Any]) -> Task:
     values["state"] = State(values["state"])
     values["counts"] = None if values["counts"] is None else json.loads(values["counts"])
     return Task(**values)

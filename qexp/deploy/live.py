@@ -41,8 +41,8 @@ class LiveFleet:
     ) -> NodeState:
         """Return the nodes' states, times in seconds since the segment began.
 
-        A node that reports more pending jobs than the campaign has there is busy with others' first, unless
-        one of ours already runs; fewer is taken for a stale reading.
+        A node that reports more pending jobs than the campaign has there is busy with others', after the one
+        of ours that runs and before those that wait; fewer is taken for a stale reading.
 
         Args:
             segment: The tasks of the segment under way.
@@ -80,7 +80,7 @@ class LiveFleet:
         """Return when a node will have worked off its queue."""
         queue = sorted(queue, key=lambda task: (task.state is not State.RUNNING, task.decided))
         if others and not (queue and queue[0].state is State.RUNNING):
-            free_at = max(free_at, now) + others
+            free_at, others = max(free_at, now) + others, 0.0
         for position, task in enumerate(queue):
             assert task.decided is not None
             start = max(free_at, (task.decided if task.created is None else task.created) - began)
@@ -88,5 +88,5 @@ class LiveFleet:
                 start = task.running - began
             free_at = start + (task.predicted_service or 0.0)
             if position == 0:  # it has not ended, whatever was predicted
-                free_at = max(free_at, now)
+                free_at = max(free_at, now) + others
         return free_at

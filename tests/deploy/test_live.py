@@ -58,15 +58,18 @@ def test_a_job_that_runs_longer_than_predicted_ends_now_at_the_earliest(live):
     assert state.free_at[live.index["hanoi"]] == pytest.approx(65.0)
 
 
-def test_jobs_of_others_come_first_unless_one_of_ours_runs(live):
+def test_jobs_of_others_come_before_ours_that_wait_and_after_ours_that_runs(live):
     mean = live.of_others[live.index["hanoi"]]
     waiting = [task("hanoi", State.QUEUED, 0.0, 5.0, created=0.0)]
     state = live.state(waiting, reports(live, hanoi=4), now=10.0, began=0.0)
     assert state.pending[live.index["hanoi"]] == 4
     assert state.free_at[live.index["hanoi"]] == pytest.approx(10.0 + 3 * mean + 5.0)
-    running = [task("hanoi", State.RUNNING, 0.0, 5.0, created=0.0)]
-    state = live.state(running, reports(live, hanoi=4), now=2.0, began=0.0)
-    assert state.free_at[live.index["hanoi"]] == pytest.approx(5.0)
+    both = [
+        task("hanoi", State.RUNNING, 0.0, 5.0, created=0.0),
+        task("hanoi", State.QUEUED, 1.0, 7.0, created=1.0),
+    ]
+    state = live.state(both, reports(live, hanoi=5), now=2.0, began=0.0)
+    assert state.free_at[live.index["hanoi"]] == pytest.approx(5.0 + 3 * mean + 7.0)
 
 
 def test_a_report_of_fewer_jobs_than_ours_is_stale(live):
