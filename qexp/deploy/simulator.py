@@ -40,6 +40,7 @@ class SimulatorExecutor(Executor):
         self._jobs: dict[str, Job] = {}
         self._campaigns: dict[str, str] = {}
         self._place: dict[str, str] = {}
+        self._pending = dict.fromkeys(self._names, 0)
         self._changes = 0
         for queue in self._queues.values():
             self._env.process(self._work(queue))
@@ -58,11 +59,7 @@ class SimulatorExecutor(Executor):
 
     def machines(self) -> list[Machine]:
         """Return all machines; they never close."""
-        waiting = dict.fromkeys(self._names, 0)
-        for job in self._jobs.values():
-            if not job.state.final:
-                waiting[self._place[job.id]] += 1
-        return [Machine(name, pending=count) for name, count in waiting.items()]
+        return [Machine(name, pending=count) for name, count in self._pending.items()]
 
     def submit(self, order: Order) -> str:
         """Queue an order, see `Executor.submit`."""
@@ -78,6 +75,7 @@ class SimulatorExecutor(Executor):
         job = Job(f"simulated-{len(self._jobs)}", order.tag, JobState.QUEUED, created=self.now())
         self._jobs[job.id], self._campaigns[job.id] = job, order.campaign
         self._place[job.id] = order.node
+        self._pending[order.node] += 1
         self._queues[order.node].put((job.id, service))
         return job.id
 
@@ -110,7 +108,8 @@ class SimulatorExecutor(Executor):
             self._change(name, state=JobState.DONE, finished=self.now(), quantum_seconds=service)
 
     def _change(self, name: str, **values: Any) -> None:
-        self._jobs[name] = replace(self._jobs[name], **values)
+        self._jobs[name] = job = replace(self._jobs[name], **values)
+        self._pending[self._place[name]] -= job.state.final
         self._changes += 1
 
 

@@ -34,3 +34,19 @@ def test_jitter_depends_on_seed_and_tag_alone(qce25):
     assert seconds(tags[:3], 2) != {tag: first[tag] for tag in tags[:3]}
     logs = np.log(list(first.values()))
     assert 0.25 < logs.std() < 0.35
+
+
+def test_pending_are_the_jobs_that_are_not_over(qce25):
+    executor = SimulatorExecutor(qce25)
+    rng = np.random.default_rng(0)
+    jobs: dict[str, str] = {}
+    for number in range(60):
+        node = str(rng.choice(["hanoi", "kolkata"]))
+        jobs[executor.submit(Order(f"c-{number}", "c", node, "qft_5", 1024))] = node
+        if number % 3 == 0:
+            executor.cancel(str(rng.choice(list(jobs))))
+        executor.wait(2.0)
+        left = [jobs[job.id] for job in executor.poll(list(jobs)) if not job.state.final]
+        pending = {machine.name: machine.pending for machine in executor.machines()}
+        assert pending == {name: left.count(name) for name in pending}
+    assert 0 < len(left) < 60
