@@ -1,10 +1,11 @@
-"""Kills campaigns at random instants, injects faults, and counts what was sent twice or lost.
+"""Kills campaigns, injects faults, and counts what was sent twice, lost, or charged unseen.
 
-``python -m benchmarks.faults [--kills 500] [--faults 1000] [--seed 0] [--out FILE]``
+``python -m benchmarks.faults [--kills 500] [--faults 1000] [--lag 0.3] [--seed 0] [--out FILE]``
 
-The service is a stand-in on the loopback interface in a process of its own, which counts what it accepts; the
-client is the unmodified qiskit-ibm-runtime. A campaign's process is forked from this one, which has imported
-the client, and killed with SIGKILL. Nothing is timed.
+The service is a stand-in on the loopback interface in a process of its own, whose books `benchmarks.oracle`
+holds against the journal; the client is the unmodified qiskit-ibm-runtime. A campaign's process is forked
+from this one, which has imported the client, and killed with SIGKILL: at a random instant, or by the service
+itself while it deals with an order. Nothing is timed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,16 +22,17 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.oracle import judge, records
 from benchmarks.report import machine
 from qexp.backend.fleet import Fleet, parse_fleet
 from qexp.deploy.ibm import IBM
-from qexp.deploy.journal import Journal
+from qexp.deploy.journal import FILE, UNSETTLED, Journal
 from qexp.env.scenario import Scenario
 from qexp.workload.catalogue import QCE
 
@@ -39,6 +42,18 @@ TASKS = 10
 LONGEST = 120.0
 """Seconds after which a campaign that nobody kills counts as stuck."""
 LATEST_KILL = 1.2
+SETTLE = 0.6
+
+AT_RANDOM = "at a random instant"
+KILLS: dict[str, dict[str, Any]] = {
+    AT_RANDOM: {},
+    "an order has arrived, and is not accepted": {},
+    "an order is accepted, and not answered": {"after": True},
+    "an order was answered, up to 10 ms before": {"after": True, "answered": True},
+}
+"""When a process is killed, by what it is called in the table."""
+SPARED = 4
+"""Orders that may pass before a process is killed at one."""
 
 FAULTS: dict[str, dict[str, Any]] = {
     "order: 503, not accepted": {"on": "POST /jobs", "status": 503},
@@ -74,6 +89,10 @@ BESIDE = """\
 Beside these, one machine of three was in maintenance throughout each faulty campaign, and of its jobs 3 %
 each were cancelled by others, failed, or left a result that cannot be read: that is how tasks end failed or
 cancelled."""
+MEANING = """\
+What is wrong is read from the service's own books, task by task. *Accepted twice*: while an earlier job of
+the same task was not over or had ended with a result, whatever the tags. *Lost*: not over in the end, or with
+another end than its job. *Stuck*: not over after two minutes without a kill."""
 
 
 @dataclass
@@ -82,14 +101,28 @@ class Tally:
 
     campaigns: int = 0
     tasks: int = 0
-    kills: int = 0
+    killed: Counter[str] = field(default_factory=Counter)
+    unclear: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     twice: int = 0
     lost: int = 0
+    unseen: int = 0
+    charges: int = 0
     stuck: int = 0
     stopped: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        """All of them."""
+        return self.killed.total()
+
+    @property
+    def wrong(self) -> int:
+        """How much there is that must not be."""
+        return self.twice + self.lost + self.unseen + self.charges + self.stuck
 
 
 @contextmanager
@@ -131,7 +164,7 @@ def deployment(seed: int) -> IBM:
         tasks=TASKS,
         clock="immediate",
         schedulers=["mct"],
-        settle=0.6,
+        settle=SETTLE,
         retries=3,
         seed=seed,
         confirm=True,
@@ -182,24 +215,34 @@ def ended(process: int, seconds: float) -> int | None:
 def run_campaign(
     scenario: Scenario, seed: int, tally: Tally, rng: random.Random, kills: int, url: str
 ) -> None:
-    """Run one campaign to its end, killing it up to so many times on the way, and count."""
+    """Run one campaign to its end, killing it up to so many times on the way, and judge it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         deadline = time.monotonic() + LONGEST
         while True:
+            when = rng.choice([AT_RANDOM, *KILLS]) if kills > 0 else None
             process = fork(scenario, folder, seed)
-            patience = rng.uniform(0.0, LATEST_KILL) if kills > 0 else max(deadline - time.monotonic(), 10.0)
+            patience = max(deadline - time.monotonic(), 10.0)
+            if when == AT_RANDOM:
+                patience = rng.uniform(0.0, LATEST_KILL)
+            elif when is not None:
+                ask(url, "faults", [deadly(process, when, rng)])
             status = ended(process, patience)
-            if status == 0:
-                break
+            if when is not None:
+                ask(url, "faults", [])
             if status is None:
                 os.kill(process, signal.SIGKILL)
                 os.waitpid(process, 0)
-                if kills <= 0:
+                if when != AT_RANDOM:
                     tally.stuck += 1
                     break
+                status = -signal.SIGKILL
+            if status == 0:
+                break
+            if status == -signal.SIGKILL and when is not None:
                 kills -= 1
-                tally.kills += 1
+                tally.killed[when] += 1
+                tally.unclear[when] += unclear(folder)
                 deadline = time.monotonic() + LONGEST
             else:
                 # It gave up in order, as when the account is refused: its user starts it again.
@@ -207,25 +250,47 @@ def run_campaign(
                 if time.monotonic() > deadline:
                     tally.stuck += 1
                     break
-        count(folder, tally, ask(url, "audit")["tags"])
+        count(folder, tally, url)
 
 
-def count(folder: Path, tally: Tally, accepted: Mapping[str, int]) -> None:
-    """Hold a campaign's journal against what the service accepted."""
+def deadly(process: int, when: str, rng: random.Random) -> dict[str, Any]:
+    """Return the fault that kills a process at one of its next orders."""
+    fault = {"on": "POST /jobs", "kind": "kill", "process": process, "spare": rng.randrange(SPARED)}
+    return fault | KILLS[when] | {"seconds": rng.uniform(0.0, 0.01)}
+
+
+def unclear(folder: Path) -> bool:
+    """Return whether the journal of a killed process holds an order whose fate it does not know."""
+    with tempfile.TemporaryDirectory() as name:
+        # A copy: to open the journal itself would tidy up before the next process does.
+        for path in folder.glob(f"{FILE}*"):
+            if not path.name.endswith("-shm"):
+                shutil.copy(path, name)
+        if not (Path(name) / FILE).exists():
+            return False
+        with Journal(Path(name) / FILE) as journal:
+            return any(task.state in UNSETTLED for task in journal.tasks())
+
+
+def count(folder: Path, tally: Tally, url: str) -> None:
+    """Hold a campaign's journal against the books of the service."""
     tally.campaigns += 1
-    if not (folder / "journal.db").exists():
+    if not (folder / FILE).exists():
         tally.lost += TASKS
         return
-    with Journal(folder / "journal.db") as journal:
-        tasks, campaign = journal.tasks(), journal.meta["campaign"]
-    ours = {tag: times for tag, times in accepted.items() if tag.startswith(f"{campaign}-")}
+    with Journal(folder / FILE) as journal:
+        jobs = records(ask(url, f"books/{journal.meta['campaign']}"))
+        verdict, tasks = judge(journal, jobs), journal.tasks()
     tally.tasks += len(tasks)
-    tally.accepted += sum(ours.values())
-    tally.twice += sum(times - 1 for times in ours.values())
+    tally.accepted += len(jobs)
     tally.ends.update(str(task.state) for task in tasks)
-    # A task is lost if it is not over, or if a job of its attempts is none that the journal knows of.
-    known = {f"{campaign}-{task.id}-{attempt}" for task in tasks for attempt in range(1, task.attempt + 1)}
-    tally.lost += sum(not task.state.final for task in tasks) + len(set(ours) - known)
+    tally.twice += len(verdict.twice)
+    tally.lost += len(verdict.lost)
+    tally.unseen += len(verdict.unseen)
+    tally.charges += len(verdict.charges)
+    tally.findings += [f"campaign {tally.campaigns}, {finding}" for finding in verdict.findings]
+    for finding in verdict.findings:
+        say(f"campaign {tally.campaigns}, {finding}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -233,12 +298,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument(
+        "--lag", type=float, default=SETTLE / 2, help="seconds before a job is listed, default: %(default)s"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     rng = random.Random(options.seed)  # noqa: S311 not for secrets
     killed, faulty = Tally(), Tally()
-    with service(run_seconds=[2.0, 12.0], speed=20.0) as url:
+    knobs = {"run_seconds": [2.0, 12.0], "speed": 20.0, "hidden": options.lag}
+    with service(**knobs) as url:
         scenario = Scenario(fleet(), workload=QCE(max_width=4, families=["ghz", "dj", "qft"]))
         # Imports what a campaign needs, so that the processes forked from this one begin at once.
         deployment(0).executor(scenario).close()
@@ -247,7 +316,7 @@ def main(arguments: list[str] | None = None) -> int:
             number += 1
             run_campaign(scenario, number, killed, rng, min(8, options.kills - killed.kills), url)
             say(f"{killed.kills} kills in {killed.campaigns} campaigns")
-    with service(run_seconds=[2.0, 12.0], speed=20.0, fates=dict.fromkeys(FATES, 0.03)) as url:
+    with service(**knobs, fates=dict.fromkeys(FATES, 0.03)) as url:
         names = list(FAULTS)
         while faulty.struck.total() < options.faults:
             number += 1
@@ -266,12 +335,11 @@ def main(arguments: list[str] | None = None) -> int:
             for name, struck in zip(names, ask(url, "audit")["struck"], strict=True):
                 faulty.struck[name] += struck
             say(f"{faulty.struck.total()} faults in {faulty.campaigns} campaigns")
-    text = page(killed, faulty)
+    text = page(killed, faulty, options.lag)
     print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
-    wrong = sum(tally.twice + tally.lost + tally.stuck for tally in (killed, faulty))
-    return int(wrong > 0)
+    return int(killed.wrong + faulty.wrong > 0)
 
 
 def say(text: str) -> None:
@@ -279,7 +347,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def page(killed: Tally, faulty: Tally) -> str:
+def page(killed: Tally, faulty: Tally, lag: float) -> str:
     """Return the tables as Markdown."""
     rows = [
         ("campaigns", "campaigns"),
@@ -288,6 +356,8 @@ def page(killed: Tally, faulty: Tally) -> str:
         ("orders accepted by the service", "accepted"),
         ("**orders accepted twice**", "twice"),
         ("**tasks lost**", "lost"),
+        ("**jobs that the journal never heard of**", "unseen"),
+        ("**tasks with other quantum seconds than charged**", "charges"),
         ("**campaigns stuck**", "stuck"),
     ]
     lines = ["# Campaigns under fire", "", "Made by `python -m benchmarks.faults`.", ""]
@@ -297,9 +367,24 @@ def page(killed: Tally, faulty: Tally) -> str:
     lines.append(f"| faults | {killed.struck.total()} | {faulty.struck.total()} |")
     for state in sorted({*killed.ends, *faulty.ends}):
         lines.append(f"| tasks that ended {state} | {killed.ends[state]} | {faulty.ends[state]} |")
+    lines += [
+        "",
+        "| killed when | kills | of these, with an order of unclear fate in the journal |",
+        "|---|--:|--:|",
+    ]
+    lines += [f"| {when} | {killed.killed[when]} | {killed.unclear[when]} |" for when in KILLS]
     lines += ["", "| fault | injected |", "|---|--:|"]
     lines += [f"| {name} | {times} |" for name, times in faulty.struck.items()]
-    lines += ["", BESIDE, ""]
+    lines += [
+        "",
+        f"A job was listed {lag:g} s after it was accepted; `deploy.settle` was {SETTLE:g} s.",
+        BESIDE,
+        "",
+        MEANING,
+        "",
+    ]
+    for title, tally in (("killed", killed), ("faulty", faulty)):
+        lines += [f"- {title}: {finding}" for finding in tally.findings]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""A service that keeps jobs and misbehaves on demand; it survives the campaigns that use it."""
+"""A service that keeps jobs and books, and misbehaves on demand; it survives the campaigns that use it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from benchmarks.oracle import Record
 from qexp.deploy.executor import Executor, Job, JobState, Machine, Order
 
 
@@ -15,7 +16,7 @@ class Crash(BaseException):
 
 @dataclass
 class Service:
-    """What the world knows: jobs by id, and how often each tag was accepted.
+    """What the world knows: jobs by id, in the order in which they were accepted.
 
     Attributes:
         names: Machines.
@@ -33,8 +34,22 @@ class Service:
     trouble: Callable[[str], None] = field(default=lambda _: None)
     jobs: dict[str, Job] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
-    accepted: Counter[str] = field(default_factory=Counter)
     closed: set[str] = field(default_factory=set)
+
+    @property
+    def records(self) -> list[Record]:
+        """The books: every job ever accepted."""
+        return [
+            Record(
+                id=key,
+                tag=self.orders[key].tag,
+                accepted=job.created or 0.0,
+                over=job.finished,
+                done=job.state is JobState.DONE,
+                charged=job.quantum_seconds or 0.0,
+            )
+            for key, job in self.jobs.items()
+        ]
 
     def settle_queues(self) -> None:
         """Work off every machine's queue up to now."""
@@ -92,7 +107,6 @@ class InMemory(Executor):
         key = f"job-{len(self.service.jobs)}"
         self.service.jobs[key] = Job(key, order.tag, JobState.QUEUED, created=self.service.now)
         self.service.orders[key] = order
-        self.service.accepted[order.tag] += 1
         self.service.trouble("accepted")
         return key
 

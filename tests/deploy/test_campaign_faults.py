@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from cloud_in_memory import Crash, InMemory, Service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.oracle import Record, judge
 from qexp.deploy.campaign import Campaign
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executor import (
@@ -22,9 +23,9 @@ from qexp.deploy.executor import (
     UnreachableError,
     UnsureError,
 )
-from qexp.deploy.follow import StoppedError
+from qexp.deploy.follow import Follower, StoppedError
 from qexp.deploy.guard import Guard, spent
-from qexp.deploy.journal import Journal, State
+from qexp.deploy.journal import UNSETTLED, Journal, State, Task
 from qexp.deploy.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
 from qexp.env.scenario import Scenario
@@ -57,11 +58,9 @@ def make(scenario: Scenario, service: Service, folder: Path, deployment: Deploym
 
 
 def check(campaign: Campaign, service: Service) -> None:
-    """No tag was accepted twice, every task is over, and every job belongs to one."""
-    assert max(service.accepted.values(), default=0) <= 1
-    assert all(task.state.final for task in campaign.tasks)
+    """No order was accepted twice, every task is over, and the journal knows every job and its cost."""
+    assert judge(campaign.journal, service.records).findings == []
     done = [task for task in campaign.tasks if task.state is State.DONE]
-    assert {task.tag for task in done} <= set(service.accepted)
     assert all(task.counts and task.running is not None and task.finished is not None for task in done)
 
 
@@ -143,6 +142,85 @@ def test_an_order_of_unknown_fate_is_looked_up_before_it_is_repeated(qce25, serv
     assert states.count("unknown") == 1
 
 
+def test_a_second_unclear_order_of_a_task_is_waited_for_like_the_first(qce25, tmp_path):
+    service = Service(qce25.fleet.names, hidden=0.5)
+    seen: list[str] = []
+
+    def trouble(question: str) -> None:
+        # The first order does not arrive; the second does, and its answer does not.
+        seen.append(question)
+        if question == "submit" and seen.count("submit") == 1:
+            raise UnsureError("503")
+        if question == "accepted" and seen.count("accepted") == 1:
+            raise UnsureError("502")
+
+    service.trouble = trouble
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=1, settle=3.0, block=1))
+    campaign.run()
+    check(campaign, service)
+    assert len(service.jobs) == len(campaign.tasks)
+
+
+def under_a_new_tag(follower: Follower, tasks: Sequence[Task]) -> None:
+    """Send each unclear order again at once, under a tag that was not used before."""
+    for task in tasks:
+        if task.state in UNSETTLED:
+            task.attempt += 1
+            follower._fates.unplan(task, "sent again at once")
+
+
+def under_the_same_tag(follower: Follower, tasks: Sequence[Task]) -> None:
+    """Send each unclear order again at once."""
+    for task in tasks:
+        if task.state in UNSETTLED:
+            follower._fates.unplan(task, "sent again at once")
+
+
+def given_up(follower: Follower, tasks: Sequence[Task]) -> None:
+    """Take each unclear order for one that did not arrive, and the task for failed."""
+    for task in tasks:
+        if task.state in UNSETTLED:
+            follower._fates.fail(task, "it is not known whether the order arrived")
+
+
+@pytest.mark.parametrize(
+    ("mutant", "wrong"),
+    [(under_a_new_tag, "twice"), (under_the_same_tag, "twice"), (given_up, "lost")],
+)
+def test_campaigns_that_are_wrong_on_purpose_are_found_out(
+    qce25, service, tmp_path, monkeypatch, mutant, wrong
+):
+    monkeypatch.setattr(Follower, "settle", mutant)
+    service.trouble = once("accepted", lambda: UnsureError("502"))
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=6, settle=2.0))
+    campaign.run()
+    verdict = judge(campaign.journal, service.records)
+    assert len(getattr(verdict, wrong)) == 1
+    # The job that nobody looked for ran, and was charged.
+    assert len(verdict.unseen) == len(verdict.charges) == 1
+
+
+def test_the_oracle_takes_attempts_one_after_the_other_for_what_they_are(tmp_path):
+    task = Task(0, 0, 0, "mct", 0, "ghz_3", 3, 4, 100, 0.0)
+    Journal.create(tmp_path / "journal.db", [task], {"campaign": "c"}).close()
+    cancelled = Record("a", "c-0-1", accepted=1.0, over=4.0, done=False, charged=1.5)
+    with Journal(tmp_path / "journal.db") as journal:
+        for attempt, job in ((1, "a"), (2, "b")):
+            task.state, task.attempt, task.job = State.SUBMITTED, attempt, job
+            journal.save(task, 5.0, f"job {job}")
+        task.state, task.spent, task.quantum_seconds = State.DONE, 1.5, 2.0
+        journal.save(task, 8.0)
+        second = Record("b", "c-0-2", accepted=4.0, over=7.0, done=True, charged=2.0)
+        assert judge(journal, [cancelled, second]).findings == []
+        early = replace(second, accepted=3.9)
+        assert len(judge(journal, [cancelled, early]).twice) == 1
+        assert len(judge(journal, [replace(cancelled, over=None), second]).twice) == 1
+        assert len(judge(journal, [cancelled, replace(second, done=False)]).lost) == 1
+        assert len(judge(journal, [cancelled]).lost) == 1
+        assert len(judge(journal, [cancelled, replace(second, charged=2.1)]).charges) == 1
+        assert len(judge(journal, [cancelled, second, replace(second, id="z", tag="c-1-1")]).unseen) == 1
+
+
 def test_a_pause_the_service_asks_for_is_kept(qce25, service, tmp_path):
     paused = {}
 
@@ -212,8 +290,7 @@ def test_a_result_that_cannot_be_read_fails_its_task_alone(qce25, service, tmp_p
     service.trouble = trouble
     campaign = make(qce25, service, tmp_path, Simulator(tasks=5))
     campaign.run()
-    assert max(service.accepted.values()) == 1
-    assert all(task.state.final for task in campaign.tasks)
+    check(campaign, service)
     failed = [task for task in campaign.tasks if task.state is State.FAILED]
     assert all("cannot be read" in task.error for task in failed)
     assert len(failed) < len(campaign.tasks)

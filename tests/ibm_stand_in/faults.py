@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = ("status", "reset", "stall", "malformed", "truncated")
+KINDS = ("status", "reset", "stall", "malformed", "truncated", "kill")
 
 
 @dataclass
@@ -18,12 +18,14 @@ class Fault:
         on: Pattern of the whole of "METHOD /path".
         kind: ``status``: answer with `status` instead. ``reset``: cut the connection. ``stall``: say nothing
             for `seconds`, then cut it. ``malformed``: answer 200 with what is no JSON. ``truncated``: cut the
-            connection halfway through the true answer.
+            connection halfway through the true answer. ``kill``: kill the client's process.
         after: Whether the service does what was asked first, a job is accepted for instance.
         status: Of the answer.
         headers: Of the answer, ``Retry-After`` for instance.
         body: Of the answer.
-        seconds: Of silence.
+        seconds: Of silence; of life after the answer.
+        process: Whom to kill.
+        answered: Whether the one who is killed gets the answer before.
         times: How often it strikes; None for always.
         spare: So many matching requests pass first.
         chance: Of striking where it could.
@@ -37,6 +39,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = field(default_factory=dict)
     seconds: float = 30.0
+    process: int = 0
+    answered: bool = False
     times: int | None = 1
     spare: int = 0
     chance: float = 1.0
@@ -44,6 +48,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         assert self.kind in KINDS, self.kind
+        assert self.kind != "kill" or self.process > 1  # 0 is this process and all its relatives
         self.struck = 0
 
     def strikes(self, line: str, tags: list[str], rng: random.Random) -> bool:

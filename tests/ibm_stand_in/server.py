@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,6 +67,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.kind == "malformed":
             self._send(Reply(200, b'{"id": "d12', headers=fault.headers))
             return
+        if fault.kind == "kill":
+            if fault.answered and reply is not None:
+                self._send(reply)
+                time.sleep(fault.seconds)
+            with suppress(ProcessLookupError):
+                os.kill(fault.process, signal.SIGKILL)
         if fault.kind == "stall":
             time.sleep(fault.seconds)
         if fault.kind == "truncated":
@@ -102,14 +110,16 @@ def control(state: StandIn, what: str, body: str) -> Reply:
 
     Args:
         state: The service.
-        what: ``audit``, ``requests``, ``faults`` (replaced by the body's list), ``queues``, ``service`` or
-            ``devices/NAME`` (attributes set), ``revoke`` or ``close_sessions``.
+        what: ``audit``, ``books/CAMPAIGN``, ``requests``, ``faults`` (replaced by the body's list),
+            ``queues``, ``service`` or ``devices/NAME`` (attributes set), ``revoke`` or ``close_sessions``.
         body: JSON.
     """
     values = json.loads(body) if body else {}
     with state.lock:
         if what == "audit":
             return Reply(200, state.audit())
+        if what.startswith("books/"):
+            return Reply(200, state.books(what.removeprefix("books/")))
         if what == "requests":
             return Reply(200, state.requests)
         if what == "faults":

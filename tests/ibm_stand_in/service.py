@@ -112,6 +112,22 @@ class StandIn:
             "struck": [fault.struck for fault in self.faults],
         }
 
+    def books(self, campaign: str) -> list[dict[str, Any]]:
+        """All jobs ever accepted with a campaign's tag, in the order of acceptance; times in seconds."""
+        self.queues.advance()
+        return [
+            {
+                "id": job.id,
+                "tag": next((tag for tag in job.tags if tag != campaign), ""),
+                "accepted": job.created,
+                "over": job.finished if job.final else None,
+                "done": job.status == "Completed",
+                "charged": job.charged,
+            }
+            for job in self.queues.jobs.values()
+            if campaign in job.tags
+        ]
+
     def fault(self, line: str, body: str) -> Fault | None:
         """What is to go wrong with a request, if anything."""
         with self.lock:
