@@ -128,7 +128,15 @@ def test_a_campaign_killed_in_the_middle_goes_on_by_the_command_line(tmp_path):
         command = [sys.executable, "-m", "qexp", *QUICK, "tracking=off", "hydra.run.dir=run"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
-            [*command, "deploy.tasks=8", "deploy.confirm=true"], cwd=tmp_path, env=environment
+            [
+                *command,
+                "deploy.tasks=8",
+                "deploy.confirm=true",
+                "deploy.max_execution_time=60",
+                "deploy.max_quantum_seconds=590",
+            ],
+            cwd=tmp_path,
+            env=environment,
         )
         until = time.monotonic() + 120
         while sent(server) < 3:
