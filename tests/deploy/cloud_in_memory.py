@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from benchmarks.oracle import Record
 from qexp.deploy.executor import Executor, Job, JobState, Machine, Order
+from qexp.deploy.journal import Journal
 
 
 class Crash(BaseException):
@@ -35,6 +38,11 @@ class Service:
     jobs: dict[str, Job] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
+
+    @property
+    def accepted(self) -> Counter[str]:
+        """How often an order was accepted with each tag."""
+        return Counter(order.tag for order in self.orders.values())
 
     @property
     def records(self) -> list[Record]:
@@ -71,6 +79,31 @@ class Service:
                         finished=free if state is JobState.DONE else None,
                         quantum_seconds=self.service if state is JobState.DONE else None,
                     )
+
+
+class Watched(Journal):
+    """A journal that tells its service before (`commit`) and after (`committed`) each change.
+
+    Nothing is synced: here processes die, and computers do not.
+    """
+
+    def __init__(self, path: Path, service: Service) -> None:
+        super().__init__(path)
+        self._service = service
+        self._db.execute("PRAGMA synchronous = OFF")
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in {"save", "note", "set", "begin_segment", "end_segment", "add_shadow"}:
+            return found
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            self._service.trouble("commit")
+            answer = found(*arguments, **named)
+            self._service.trouble("committed")
+            return answer
+
+        return watched
 
 
 class InMemory(Executor):
