@@ -128,6 +128,10 @@ class AccountError(ExecutorError):
     """The account is not, or no longer, accepted: nothing will work before the user has mended it."""
 
 
+class BrokenError(ExecutorError):
+    """What runs the circuits is broken: nothing will work before the campaign is gone on with anew."""
+
+
 class Executor(ABC):
     """Runs circuits on machines.
 

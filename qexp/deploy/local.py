@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -68,8 +69,8 @@ class Local(Deployment):
             {node.name: node.catalogue_machine for node in scenario.fleet.nodes},
             MachineTime(self.overhead, self.jitter, self.seed),
             speed=None if self.clock == "real" else self.speed,
-            compiling=_processes(1),
-            sampling=_processes(self.workers),
+            compiling=partial(_processes, 1),
+            sampling=partial(_processes, self.workers),
         )
 
 

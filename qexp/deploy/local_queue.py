@@ -78,6 +78,10 @@ class LocalJob:
     cancelled: float | None = None
     sampled: Future[dict[str, int]] | None = None
 
+    def undone(self, kind: str) -> bool:
+        """Return whether its ``compiling`` or ``sampling`` is still wanted."""
+        return self.cancelled is None and (self.seconds is None if kind == "compiling" else not self.ready)
+
     def state(self, now: float) -> JobState:
         """Return where it is."""
         if self.cancelled is not None:

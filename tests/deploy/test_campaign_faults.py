@@ -189,11 +189,10 @@ def live(scenario: Scenario, folder: Path, deaths: Collection[int], hidden: floa
         service.settle_queues()
 
 
-@pytest.mark.parametrize("hidden", [0.0, 1.0])
-def test_the_process_dies_at_every_commit_and_every_call_in_turn(qce25, tmp_path, hidden):
+def test_the_process_dies_at_every_commit_and_every_call_in_turn(qce25, tmp_path):
     def run(death: int) -> tuple[int, list[str]]:
         (folder := tmp_path / str(death)).mkdir()
-        return live(qce25, folder, {death}, hidden)
+        return live(qce25, folder, {death}, hidden=1.0)
 
     instants, wrong = run(-1)
     assert wrong == []
@@ -204,7 +203,7 @@ def test_the_process_dies_at_every_commit_and_every_call_in_turn(qce25, tmp_path
 def test_the_process_dies_again_and_again(qce25, tmp_path):
     rng = np.random.default_rng(0)
     wrong = {}
-    for number in range(150):
+    for number in range(100):
         (folder := tmp_path / str(number)).mkdir()
         deaths = set(rng.integers(0, 300, 6).tolist())
         wrong[number] = live(qce25, folder, deaths, float(rng.choice([0.0, 1.0, 2.0])))[1]

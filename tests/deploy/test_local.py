@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from qexp.backend.fleet import Fleet
+from qexp.deploy.campaign import Campaign
 from qexp.deploy.executor import Order
-from qexp.deploy.journal import Journal
+from qexp.deploy.journal import Journal, State
 from qexp.deploy.local import Local
+from qexp.deploy.plan import planned_tasks, segments
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.scheduler.mct import MCT
 from qexp.workload.catalogue import QCE
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=1", "eval.baselines=[]", "deploy=local")
@@ -126,3 +131,31 @@ def test_a_campaign_through_the_command(python, tmp_path):
         tasks = journal.tasks()
     assert all(sum(task.counts.values()) == 200 for task in tasks)
     assert all(task.finished == task.running + task.quantum_seconds for task in tasks)
+
+
+@pytest.mark.slow
+def test_a_campaign_whose_processes_are_killed_loses_nothing(qce25, tmp_path):
+    deployment = Local(tasks=12, block=12, speed=1000.0, clock="immediate", workers=2, retries=0)
+    scenario, schedulers = narrow(qce25), {"mct": MCT()}
+    plan = segments(scenario, deployment, list(schedulers))
+    Journal.create(tmp_path / "journal.db", planned_tasks(plan, deployment), {"campaign": "c"}).close()
+    before = set(multiprocessing.active_children())
+    killed = []
+    with Journal(tmp_path / "journal.db") as journal, deployment.executor(scenario) as executor:
+        executor.start(0.0)
+        campaign = Campaign(journal, scenario, plan, schedulers, executor, deployment)
+
+        def kill(_: Campaign) -> None:
+            """Kill one when all is sent, and another when a few tasks are done."""
+            done = sum(task.state is State.DONE for task in campaign.tasks)
+            sent = all(task.tag for task in campaign.tasks)
+            if sent and done >= 3 * len(killed) and len(killed) < 2:
+                others = set(multiprocessing.active_children()) - before
+                killed.append(min(child.pid for child in others if child.pid not in killed))
+                os.kill(killed[-1], signal.SIGKILL)
+
+        campaign.on_change = kill
+        campaign.run()
+    assert len(killed) == 2
+    assert [(task.state, task.attempt) for task in campaign.tasks] == [(State.DONE, 1)] * 12
+    assert set(multiprocessing.active_children()) == before

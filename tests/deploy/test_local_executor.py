@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -15,9 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qexp.deploy import noise
-from qexp.deploy.executor import JobState, LaterError, Order, RefusedError, UndecodableError
+from qexp.deploy.campaign import Campaign
+from qexp.deploy.executor import BrokenError, JobState, LaterError, Order, RefusedError, UndecodableError
+from qexp.deploy.journal import Journal, State
+from qexp.deploy.local import Local
 from qexp.deploy.local_executor import LocalExecutor
 from qexp.deploy.local_queue import LocalJob, LocalQueue, MachineTime
+from qexp.deploy.plan import planned_tasks, segments
+from qexp.scheduler.mct import MCT
+from qexp.workload.catalogue import QCE
 
 NODES = {"perth": "perth", "lagos": "lagos"}
 EXACT = MachineTime(overhead=2.0, jitter=0.0)
@@ -53,6 +62,32 @@ class Later(Pool):
                 future.set_result(what(*arguments))
 
 
+class Dying(Inline):
+    """Has a process that dies with all that it was given.
+
+    Args:
+        lives: How much each of such processes takes before it dies, the last first; then they live.
+    """
+
+    def __init__(self, lives: list[int]) -> None:
+        self.left, self.waiting = (lives.pop() if lives else None), []
+
+    def submit(self, what: Callable, /, *arguments, **named) -> Future:
+        if what is noise.load or self.left is None:
+            return super().submit(what, *arguments, **named)
+        if self.left < 0:
+            raise BrokenProcessPool("it has died before")
+        if self.left:
+            self.left -= 1
+            self.waiting.append(Future())
+            return self.waiting[-1]
+        self.left = -1
+        dead: Future = Future()
+        for future in (*self.waiting, dead):
+            future.set_exception(BrokenProcessPool("it died"))
+        return dead
+
+
 @pytest.fixture
 def made_up(monkeypatch):
     """Simulations that take no time: a repetition takes a millisecond for each qubit."""
@@ -63,7 +98,11 @@ def made_up(monkeypatch):
 
 def opened(*, model=EXACT, speed=1000.0, compiling=None, sampling=None) -> LocalExecutor:
     executor = LocalExecutor(
-        NODES, model, speed=speed, compiling=compiling or Inline(), sampling=sampling or Inline()
+        NODES,
+        model,
+        speed=speed,
+        compiling=lambda: compiling or Inline(),
+        sampling=sampling if callable(sampling) else lambda: sampling or Inline(),
     )
     executor.start(0.0)
     return executor
@@ -77,7 +116,11 @@ class TestLocal(ExecutorContract):
     @pytest.fixture
     def make(self):
         return lambda: LocalExecutor(
-            NODES, MachineTime(), speed=200.0, compiling=ThreadPoolExecutor(1), sampling=ThreadPoolExecutor(2)
+            NODES,
+            MachineTime(),
+            speed=200.0,
+            compiling=partial(ThreadPoolExecutor, 1),
+            sampling=partial(ThreadPoolExecutor, 2),
         )
 
 
@@ -267,3 +310,53 @@ def test_jitter_is_one_on_average():
     factors = [model.seconds(order(str(i)), 0.0) for i in range(2000)]
     assert np.mean(factors) == pytest.approx(1, abs=0.01)
     assert np.std(np.log(factors)) == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("lives", [[0], [2], [3, 1], [2, 0, 1]])
+def test_what_a_process_was_at_when_it_died_is_done_by_another(made_up, lives):
+    executor = opened(speed=10_000.0, sampling=lambda: Dying(lives))
+    jobs = [executor.submit(order(f"{i}")) for i in range(6)]
+    done = finish(executor, jobs, 1000.0)
+    assert lives == []
+    assert {job.state for job in done.values()} == {JobState.DONE}
+    assert [done[job].quantum_seconds for job in jobs] == pytest.approx([2.3] * 6)
+    for before, after in pairwise(done[job] for job in jobs):
+        assert after.running == max(before.finished, after.created)
+    assert all(executor.counts(job) == {"000": 100} for job in jobs)
+
+
+def test_processes_that_die_again_and_again_stop_it_all(made_up):
+    executor = opened(sampling=lambda: Dying([0]))
+    job = executor.submit(order("a"))
+    with pytest.raises(BrokenError, match="died 4 times") as error:
+        finish(executor, [job], 1000.0)
+    assert "\n" not in str(error.value)
+    for question in (partial(executor.submit, order("b")), partial(executor.poll, [job])):
+        with pytest.raises(BrokenError):
+            question()
+    executor.close()
+
+
+def test_a_campaign_that_broken_processes_stop_goes_on_later(made_up, qce25, tmp_path):
+    scenario = replace(qce25, workload=QCE(max_width=4, families=["ghz", "qft"]))
+    deployment = Local(tasks=5, block=5, clock="immediate", schedulers=["mct"], retries=0)
+    plan = segments(scenario, deployment, deployment.schedulers)
+    Journal.create(tmp_path / "journal.db", planned_tasks(plan, deployment), {"campaign": "c"}).close()
+
+    def go_on(sampling: Callable[[], Pool]) -> Campaign:
+        executor = LocalExecutor(
+            {name: name for name in scenario.fleet.names},
+            EXACT,
+            speed=10_000.0,
+            compiling=Inline,
+            sampling=sampling,
+        )
+        with Journal(tmp_path / "journal.db") as journal, executor:
+            executor.start(journal.last_time)
+            campaign = Campaign(journal, scenario, plan, {"mct": MCT()}, executor, deployment)
+            campaign.run()
+        return campaign
+
+    with pytest.raises(BrokenError):
+        go_on(lambda: Dying([1]))
+    assert [(task.error, task.state) for task in go_on(Inline).tasks] == [(None, State.DONE)] * 5
