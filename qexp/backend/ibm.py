@@ -15,16 +15,94 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qexp.backend.calibration import node_of
+from qexp.backend.fleet import MOST
+from qexp.backend.ibm_errors import NoTokenError, kinds, reason, refused, statuses
 from qexp.backend.machines import plain
 from qexp.errors import InputError
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend, QiskitRuntimeService
+    from qiskit_ibm_runtime.api.auth import CloudAuth
+    from qiskit_ibm_runtime.api.client import RuntimeClient
     from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
+    from requests import PreparedRequest
+    from requests.adapters import HTTPAdapter
 
 T = TypeVar("T")
 Nodes = list[dict[str, Any]]
 """Nodes in the layout of a fleet file."""
+
+AWAY = (500, 502, 503, 504, 520, 521, 522, 524)
+"""What a gateway answers while the service behind it is away."""
+TRIES = 3
+"""How often something is asked for before the service counts as away."""
+
+
+class Access:
+    """Puts an access token on each request, or raises where there is none.
+
+    The client's own sends the API key itself then.
+
+    Args:
+        cloud: The client's own.
+        timeout: Of the requests for tokens, seconds; None for the client's.
+    """
+
+    def __init__(self, cloud: CloudAuth, timeout: float | None = None) -> None:
+        self.crn, self.tm = cloud.crn, cloud.tm
+        if timeout is not None:
+            self.tm.http_config = {**self.tm.http_config, "timeout": timeout}
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Sign a request."""
+        request.headers.update(self.headers())
+        return request
+
+    def headers(self) -> dict[str, str]:
+        """Return what a request is signed with.
+
+        Raises:
+            NoTokenError: There is no access token.
+        """
+        try:
+            token = self.tm.get_token()
+        except Exception as error:  # noqa: BLE001 the client's SDK raises all kinds
+            # Else the next request would wait for this one to end, for up to a minute.
+            self.tm.request_time = 0
+            token = self.tm.access_token
+            # An early renewal that fails costs nothing: the old token is still good.
+            if not token or self.tm.expire_time <= time.time():
+                raise NoTokenError(refused=bool(statuses(error) & {400, 401, 403})) from None
+        return {"Service-CRN": self.crn, "Authorization": f"Bearer {token}"}
+
+    def renew(self) -> None:
+        """Forget the access token: the service does not take it any more, whatever it says itself."""
+        self.tm.access_token, self.tm.expire_time = None, 0
+
+
+def patient() -> HTTPAdapter:
+    """Return a way to send requests that asks again where it gets no answer, or the service is away."""
+    from requests.adapters import HTTPAdapter
+    from urllib3.util.retry import Retry
+
+    retry = Retry(
+        total=TRIES - 1,
+        read=1,
+        backoff_factor=0.2,
+        status_forcelist=AWAY,
+        allowed_methods={"GET"},
+        raise_on_status=False,
+        respect_retry_after_header=False,  # whoever asks waits by itself, and does other things
+    )
+    return HTTPAdapter(max_retries=retry)
+
+
+def _plainly(client: RuntimeClient) -> None:
+    """Make a client send access tokens only, and repeat questions only, and those no more than is useful."""
+    session = client._session  # noqa: SLF001 the client has no other way in
+    session.auth = Access(session.auth)
+    for prefix in list(session.adapters):
+        session.mount(prefix, patient())
 
 
 def fake_names() -> list[str]:
@@ -54,12 +132,14 @@ def live_nodes(notes: list[str]) -> Nodes:
     """Read every machine of the user's account, as nodes of the fleet format.
 
     Args:
-        notes: Gets a line for each machine that is left out, or that has another stand in for it.
+        notes: Will have a line for each machine that is left out, or of which something is not known, or
+            that has another stand in for it.
 
     Raises:
         InputError: There is none with a calibration.
     """
     nodes: Nodes = []
+    notes.clear()  # of what an attempt before this one said
     for backend in live_backends(connect(), notes):
         try:
             node, note = node_of(backend, backend.name)
@@ -78,20 +158,28 @@ def live_nodes(notes: list[str]) -> Nodes:
 
 
 def _live(backend: IBMBackend, notes: list[str]) -> dict[str, Any]:
-    """Return how a machine is doing now: never part of the content hash."""
+    """Return how a machine is doing now, if it says so: never part of the content hash."""
     try:
-        status = backend.status()
+        status = machine_status(backend._api_client, backend.name)  # noqa: SLF001 no other way in
+        word, pending = str(status.get("status") or "unknown"), status.get("length_queue")
     except Exception as error:
-        if not _is_of_one_machine(error):
+        answered = isinstance(error, AttributeError | ValueError)  # but not with an object
+        if not answered and not (statuses(error) & {404, *AWAY}):
             raise
         notes.append(f"{backend.name}: its status cannot be read")
         return {}
-    state = {
-        "operational": bool(status.operational),
-        "status": str(status.status_msg),
-        "pending_jobs": int(status.pending_jobs),
-    }
-    return {"live": state}
+    if isinstance(pending, bool) or not isinstance(pending, int | float) or not 0 <= pending < MOST:
+        notes.append(f"{backend.name}: the length of its queue is not known")
+        return {}
+    return {"live": {"operational": bool(status.get("state")), "status": word, "pending_jobs": int(pending)}}
+
+
+def machine_status(client: RuntimeClient, name: str) -> Any:
+    """Return what the service says of how a machine is doing.
+
+    The client's own way stumbles over a queue length that is null.
+    """
+    return client._session.get(f"/backends/{name}/status").json()  # noqa: SLF001 no other way in
 
 
 def _is_of_one_machine(error: Exception) -> bool:
@@ -108,36 +196,55 @@ def live_backends(service: QiskitRuntimeService, notes: list[str]) -> list[IBMBa
 
     Raises:
         InputError: There are none.
+        Exception: Of the client, where it does not get the list.
     """
     with _handled_by(_Unread()) as unread:
         found = [backend for backend in service.backends() if not backend.configuration().simulator]
     notes += [f"{name} is left out: its configuration cannot be read" for name in unread.names]
     if not found:
-        reason = f" ({'; '.join(notes)})" if notes else ", or it would not list them"
+        for client in service._get_api_clients().values():  # noqa: SLF001 no other way in
+            client.list_backends()  # says what is wrong; the service only has no machines then
+        reason = f" ({'; '.join(notes)})" if notes else ""
         raise InputError(f"IBM Quantum: the account's instance has no machines{reason}")
     return sorted(found, key=lambda backend: str(backend.name))
 
 
-def connect() -> QiskitRuntimeService:
+def connect(adopt: Callable[[RuntimeClient], object] = _plainly) -> QiskitRuntimeService:
     """Return the service of the user's account.
+
+    Args:
+        adopt: Called with each of its clients before that asks for anything.
 
     Raises:
         InputError: There is no account, it is refused, or IBM Quantum cannot be reached.
     """
-    return _client().QiskitRuntimeService()
+
+    class Service(_client().QiskitRuntimeService):  # type: ignore[misc]
+        # Its constructor asks already, always through what it keeps under this name.
+        @property
+        def _active_api_client(self) -> RuntimeClient:
+            return self._adopted
+
+        @_active_api_client.setter
+        def _active_api_client(self, client: RuntimeClient) -> None:
+            if not isinstance(client._session.auth, Access):  # noqa: SLF001 no other way in
+                adopt(client)
+            self._adopted = client
+
+    return Service()
 
 
-def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout", tries: int = 1) -> T:
+def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout") -> T:
     """Ask the service something, and wait for the answer only so long.
 
     The client waits for an answer without end, so the question is put in a thread that is left behind. It is
-    asked quietly: what goes wrong is said once, by the error that is raised.
+    asked quietly, and up to `TRIES` times where the service is away or says nothing sensible; what goes wrong
+    is said once, by the error that is raised.
 
     Args:
         question: What to call.
         seconds: The longest wait.
         setting: What the user sets it with.
-        tries: How often to ask, where the service is away or says nothing sensible.
 
     Raises:
         InputError: No account, a refused one, no connection, no answer in time, or an answer that makes no
@@ -147,7 +254,7 @@ def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout", t
     errors: list[Exception] = []
 
     def put() -> None:
-        for left in reversed(range(tries)):
+        for left in reversed(range(TRIES)):
             try:
                 answer = question()
             except Exception as error:  # noqa: BLE001 carried over to the caller's thread
@@ -232,54 +339,7 @@ def _in_words(error: Exception) -> InputError:
     return InputError(f"IBM Quantum: {reason(error)}")
 
 
-def chain(error: Exception) -> list[Exception]:
-    """Return an error and what led to it."""
-    links = [error]
-    while (cause := links[-1].__cause__ or links[-1].__context__) and isinstance(cause, Exception):
-        links.append(cause)
-    return links
-
-
-def statuses(error: Exception) -> set[int]:
-    """Return the HTTP statuses that an error carries; 500 stands for those that the client gave up on."""
-    links = chain(error)
-    found = {getattr(link, "status_code", None) for link in links}
-    found |= {getattr(getattr(link, "response", None), "status_code", None) for link in links}
-    found |= {500 for link in links if type(link).__name__ == "RetryError"}
-    return {status for status in found if isinstance(status, int) and status > 0}
-
-
-def refused(error: Exception) -> bool:
-    """Return whether it is the account that an error is about."""
-    return bool(statuses(error) & {400, 401, 403}) or "IBMNotAuthorizedError" in _kinds(error)
-
-
 def _will_not_help(error: Exception) -> bool:
     """Whether it is no use to ask again."""
     of_account = {"AccountNotFoundError", "IBMInputValueError"}
-    return refused(error) or bool(of_account & _kinds(error))
-
-
-def _kinds(error: Exception) -> set[str]:
-    return {kind.__name__ for link in chain(error) for kind in type(link).__mro__}
-
-
-def reason(error: Exception) -> str:
-    """Return what an error of the client comes down to, in words of our own."""
-    kinds = _kinds(error)
-    if "AccountNotFoundError" in kinds:
-        return (
-            "no account: set QISKIT_IBM_TOKEN and QISKIT_IBM_INSTANCE, or save one with the client "
-            "(QiskitRuntimeService.save_account)"
-        )
-    if refused(error):
-        return "the account was refused: its token is not valid, or not for this instance"
-    if busy := sorted(status for status in statuses(error) if status >= 429):
-        return f"the service answers with status {busy[0]}; try again later"
-    if "RequestException" in kinds:
-        return "no connection; are the network and any proxy up?"
-    if "IBMInputValueError" in kinds:
-        return "the account has no access to the instance it names (QISKIT_IBM_INSTANCE or the saved one)"
-    if "AccountsError" in kinds:
-        return "the account is not valid: its channel, token, URL or instance cannot be right"
-    return f"the client stopped with {type(error).__name__}"
+    return refused(error) or bool(of_account & kinds(error))

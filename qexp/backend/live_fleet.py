@@ -38,7 +38,7 @@ class LiveFleet(FleetSource):
 
         notes: list[str] = []
         taken = datetime.now(UTC).replace(microsecond=0)
-        nodes = ask(lambda: live_nodes(notes), self.timeout, "backend.timeout", tries=3)
+        nodes = ask(lambda: live_nodes(notes), self.timeout, "backend.timeout")
         for note in notes:
             log.warning("%s", note)
         return Fleet("ibm", tuple(QNode.model_validate(node) for node in nodes), taken)

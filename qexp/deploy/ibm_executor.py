@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from qexp.backend.ibm import ask, connect, live_backends, quiet, statuses
+from qexp.backend.ibm import ask, connect, live_backends, machine_status, quiet
+from qexp.backend.ibm_errors import statuses
 from qexp.deploy.executor import (
     Executor,
     Job,
@@ -45,10 +46,13 @@ class Usage:
     Attributes:
         consumed: In the plan's current period.
         limit: What the plan allows in it, None if not known.
+        left: What may still be used, None if not known: nothing, where the service says that it is used up,
+            whatever the limit.
     """
 
     consumed: float
     limit: float | None
+    left: float | None
 
 
 class IBMQuantumExecutor(Executor):
@@ -97,13 +101,10 @@ class IBMQuantumExecutor(Executor):
         wanted = set(names)
 
         def found() -> dict[str, IBMBackend]:
-            service = connect()
-            for client in service._get_api_clients().values():  # noqa: SLF001 the client has no other way in
-                take_over(client, timeout)
-                client.list_backends()  # says what is wrong; the service below only has no machines then
+            service = connect(partial(take_over, timeout=timeout))
             return {str(backend.name): backend for backend in live_backends(service, [])}
 
-        seen = ask(found, max(CONNECTING, 4 * timeout), "deploy.timeout", tries=3)
+        seen = ask(found, max(CONNECTING, 4 * timeout), "deploy.timeout")
         backends = {name: backend for name, backend in seen.items() if name in wanted}
         if not backends:
             raise InputError(
@@ -161,29 +162,27 @@ class IBMQuantumExecutor(Executor):
         return machines
 
     def _status(self, client: RuntimeClient, name: str) -> Machine | None:
-        # The client's own method stumbles over a queue length that is null.
-        session = client._session  # noqa: SLF001
-        status = put(lambda: session.get(f"/backends/{name}/status").json(), missing=None)
+        status = put(partial(machine_status, client, name), missing=None)
         return machine_from_status(name, status) if isinstance(status, Mapping) else None
 
     def usage(self) -> Usage | None:
         """Return what the plan's period has used of what it allows, None if the service does not say."""
-        answers = [put(client.cloud_usage, missing=None) for client in self._instances]
-        consumed = [seconds(section({"u": answer}, "u").get("usage_consumed_seconds")) for answer in answers]
-        limits = [
-            seconds(usage.get("usage_limit_seconds") or usage.get("usage_allocation_seconds"))
-            for usage in (section({"u": answer}, "u") for answer in answers)
-        ]
-        known = [value for value in consumed if value is not None]
+        answers = [section({"u": put(client.cloud_usage, missing=None)}, "u") for client in self._instances]
+        known = [usage for usage in map(_usage, answers) if usage is not None]
         if not known:
             return None
-        allowed = [value for value in limits if value is not None]
-        return Usage(sum(known), sum(allowed) if len(allowed) == len(limits) else None)
+        limits = [usage.limit for usage in known if usage.limit is not None]
+        left = [usage.left for usage in known if usage.left is not None]
+        return Usage(
+            sum(usage.consumed for usage in known),
+            sum(limits) if len(limits) == len(answers) else None,
+            sum(left) if len(left) == len(answers) else None,
+        )
 
     def quantum_seconds_left(self) -> float | None:
         """Return what is left of the plan's period, see `Executor.quantum_seconds_left`."""
         usage = self.usage()
-        return None if usage is None or usage.limit is None else max(usage.limit - usage.consumed, 0.0)
+        return None if usage is None else usage.left
 
     # Jobs
 
@@ -220,6 +219,17 @@ class IBMQuantumExecutor(Executor):
                 self._jobs.changed(job)
                 return True
         return False
+
+
+def _usage(answer: Mapping[str, Any]) -> Usage | None:
+    """Return what one instance used; None if it does not say."""
+    consumed = seconds(answer.get("usage_consumed_seconds"))
+    limit = seconds(answer.get("usage_limit_seconds") or answer.get("usage_allocation_seconds"))
+    used_up = answer.get("usage_limit_reached") is True
+    if consumed is None:
+        return Usage(0.0, limit, 0.0) if used_up else None
+    left = None if limit is None else max(limit - consumed, 0.0)
+    return Usage(consumed, limit, 0.0 if used_up else left)
 
 
 def _cancelled(client: RuntimeClient, job: str) -> bool:

@@ -7,29 +7,27 @@ time-out, only questions are repeated, and without an access token nothing is se
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from requests import ConnectTimeout, PreparedRequest, RequestException, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
-from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
-from urllib3.util.retry import Retry
 
-from qexp.backend.ibm import statuses
-from qexp.deploy.executor import AccountError, UnreachableError
+from qexp.backend.ibm import Access, patient
 
 if TYPE_CHECKING:
-    from qiskit_ibm_runtime.api.auth import CloudAuth
     from qiskit_ibm_runtime.api.client import RuntimeClient
 
-# What a gateway answers while the service behind it is away.
-AWAY = (500, 502, 503, 504, 520, 521, 522, 524)
-REPETITIONS = 2
+LONGEST = 3600.0
+"""The longest pause that the service may ask for, seconds."""
 
 
 @dataclass
@@ -62,53 +60,17 @@ class Sent:
                 return str(answer["id"])
         return None
 
-
-class Access(AuthBase):
-    """Puts an access token on each request, or raises where there is none.
-
-    Args:
-        cloud: The client's own.
-        timeout: Of the requests for tokens, seconds.
-    """
-
-    def __init__(self, cloud: CloudAuth, timeout: float) -> None:
-        self._crn, self._tokens = cloud.crn, cloud.tm
-        self._tokens.http_config = {**self._tokens.http_config, "timeout": timeout}
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Sign a request."""
-        request.headers.update(self.headers())
-        return request
-
-    def headers(self) -> dict[str, str]:
-        """Return what a request is signed with.
-
-        Raises:
-            AccountError: The account gets no access token.
-            UnreachableError: Nobody gives out tokens now.
-        """
-        try:
-            token = self._tokens.get_token()
-        except Exception as error:  # noqa: BLE001 the client's SDK raises all kinds
-            # Else the next request would wait for this one to end, for up to a minute.
-            self._tokens.request_time = 0
-            token = self._tokens.access_token
-            # An early renewal that fails costs nothing: the old token is still good.
-            if not token or self._tokens.expire_time <= time.time():
-                raise _no_token(error) from None
-        return {"Service-CRN": self._crn, "Authorization": f"Bearer {token}"}
-
-    def renew(self) -> None:
-        """Forget the access token: the service does not take it any more, whatever it says itself."""
-        self._tokens.access_token, self._tokens.expire_time = None, 0
-
-
-def _no_token(error: Exception) -> AccountError | UnreachableError:
-    if statuses(error) & {400, 401, 403}:
-        return AccountError(
-            "IBM Quantum: the account gets no access token: its API key is not (any longer) valid"
-        )
-    return UnreachableError("IBM Quantum: no access token to be had now; the account may be all right")
+    @property
+    def codes(self) -> set[int]:
+        """The service's own codes of what is wrong, as far as the answer has any."""
+        found: set[int] = set()
+        with suppress(ValueError, RequestException, RuntimeError):
+            answer = self.response.json() if self.response is not None else None
+            errors = answer.get("errors") if isinstance(answer, dict) else None
+            for error in errors if isinstance(errors, list) else []:
+                code = str(error.get("code")) if isinstance(error, dict) else ""
+                found |= {int(code)} if code.isdecimal() else set()
+        return found
 
 
 class Line(BaseAdapter):
@@ -127,17 +89,7 @@ class Line(BaseAdapter):
         self.access, self.timeout = access, timeout
         self._sent: Sent | None = None
         self._once = HTTPAdapter(max_retries=0)
-        self._again = HTTPAdapter(
-            max_retries=Retry(
-                total=REPETITIONS,
-                read=1,
-                backoff_factor=0.2,
-                status_forcelist=AWAY,
-                allowed_methods={"GET"},
-                raise_on_status=False,
-                respect_retry_after_header=False,  # the campaign waits by itself, and does other things
-            )
-        )
+        self._again = patient()
 
     def expect(self) -> None:
         """Let one submission pass; another before this is called again is a repetition, and is stopped."""
@@ -209,13 +161,24 @@ def retry_after(headers: Mapping[str, str], default: float) -> float:
     Args:
         headers: Of the answer; ``Retry-After`` is a number of seconds or a date (RFC 9110, 10.2.3).
         default: Where it does not say, or nothing sensible.
-    """
-    from email.utils import parsedate_to_datetime
 
+    Returns:
+        At least a second, at most `LONGEST`.
+    """
     text = headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return min(float(text), 86400.0)
     with suppress(ValueError, OverflowError):
-        seconds = parsedate_to_datetime(text).timestamp() - time.time()
-        return min(max(seconds, 0.0), 86400.0)
-    return default
+        seconds = float(text)
+        return min(max(seconds, 1.0), LONGEST) if math.isfinite(seconds) else default
+    # A date is one of the service's clock, which may differ from ours: what its answer says is now there.
+    until, now = _date(text), _date(headers.get("Date", ""))
+    if until is None:
+        return default
+    return min(max(until - (time.time() if now is None else now), 1.0), LONGEST)
+
+
+def _date(text: str) -> float | None:
+    """Return the moment that a date of HTTP names, seconds since the epoch; None if it is none."""
+    with suppress(ValueError, OverflowError):
+        at = parsedate_to_datetime(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return None

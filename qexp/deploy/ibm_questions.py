@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from qexp.backend.ibm import chain, quiet, statuses
+from qexp.backend.ibm import quiet
+from qexp.backend.ibm_errors import chain, reason, refused, statuses, timed_out
 from qexp.deploy.executor import AccountError, ExecutorError, UnreachableError
 
 T = TypeVar("T")
@@ -46,26 +47,13 @@ def mapping(answer: object) -> dict[str, Any]:
     return dict(answer)
 
 
-def kinds(error: Exception) -> set[str]:
-    """Return the names of all classes of an error and of what led to it."""
-    return {kind.__name__ for link in chain(error) for kind in type(link).__mro__}
-
-
 def in_words(error: Exception) -> ExecutorError:
     """Return what an error of the client comes down to, in words of our own."""
     for link in chain(error):
         if isinstance(link, AccountError | UnreachableError):
             return type(link)(str(link))
-    found = statuses(error)
-    of = kinds(error)
-    if found & {401, 403} or "IBMNotAuthorizedError" in of:
-        return AccountError(
-            "IBM Quantum: the account was refused: its token is not valid (for this instance)"
-        )
-    if found:
-        return UnreachableError(f"IBM Quantum answers with status {max(found)}")
-    if of & {"Timeout", "TimeoutError"}:
+    if refused(error):
+        return AccountError(f"IBM Quantum: {reason(error)}")
+    if not statuses(error) and timed_out(error):
         return UnreachableError("IBM Quantum: no answer in deploy.timeout seconds")
-    if of & {"RequestException", "ConnectionError"}:
-        return UnreachableError("IBM Quantum: no connection")
-    return UnreachableError(f"IBM Quantum: an answer that makes no sense ({type(error).__name__})")
+    return UnreachableError(f"IBM Quantum: {reason(error)}")

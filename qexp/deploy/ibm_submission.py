@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from qiskit_ibm_runtime import Batch
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
-from qexp.backend.ibm import chain, quiet, statuses
+from qexp.backend.ibm import quiet
+from qexp.backend.ibm_errors import chain, kinds, statuses
 from qexp.deploy.circuits import compiled
 from qexp.deploy.executor import (
     AccountError,
@@ -23,7 +24,7 @@ from qexp.deploy.executor import (
     UnsureError,
 )
 from qexp.deploy.ibm_line import Line, Sent, retry_after, take_over
-from qexp.deploy.ibm_questions import in_words, kinds
+from qexp.deploy.ibm_questions import in_words
 from qexp.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ PACE = 12.0
 limit of five a minute."""
 PAUSE = 5.0
 """Seconds before an order is tried again that did not leave."""
+FULL = {1012, 3458}
+"""The service's codes for as many jobs in its queues as the account may have."""
+FULL_PAUSE = 60.0
+"""Seconds before an order is tried again where the service does not say when: one must be over first."""
+USED_UP = {4317}
+"""Its codes for quantum time that is used up."""
 UNCLEAR = {408, 425}
 """Refusals that leave open whether the request was dealt with."""
 
@@ -57,6 +64,25 @@ class Errands(Batch):  # type: ignore[misc]
             job_tags=options["job_tags"],
             max_execution_time=options["max_execution_time"],
         )
+
+
+def _opened(backend: IBMBackend) -> Errands:
+    """Return a new batch.
+
+    Raises:
+        AccountError: There are none for this account.
+    """
+    try:
+        return Errands(backend)
+    except Exception as error:
+        refusals = {status for status in statuses(error) if 400 <= status < 500}
+        if not refusals or refusals & ({401, 404, 429} | UNCLEAR):
+            raise
+        problem = AccountError(
+            f"IBM Quantum opens no batch for the account (status {max(refusals)}); "
+            "deploy.mode=job does without"
+        )
+    raise problem
 
 
 class Desk:
@@ -122,7 +148,7 @@ class Desk:
         if not self._batch:
             return Errands(self._backends[node], create_new=False)
         if node not in self._batches:
-            self._batches[node] = Errands(self._backends[node])
+            self._batches[node] = _opened(self._backends[node])
             self._used.discard(node)
         return self._batches[node]
 
@@ -133,8 +159,10 @@ class Desk:
             if sent.left:
                 return UnsureError("IBM Quantum: no (whole) answer to the order; it may have been accepted")
             return LaterError("IBM Quantum: no connection; nothing was sent", PAUSE)
+        assert sent.response is not None
+        if 400 <= status < 500 and (limit := self._limit(sent.codes, sent.response.headers)) is not None:
+            return limit
         if status == 429:
-            assert sent.response is not None
             pause = retry_after(sent.response.headers, PACE)
             self._not_before = time.monotonic() + pause
             return LaterError("IBM Quantum: too many jobs at once", pause)
@@ -149,6 +177,18 @@ class Desk:
                 return LaterError("IBM Quantum: the batch was closed; the next order opens another", 0.0)
             return RefusedError(f"IBM Quantum refused the order (status {status})")
         return UnsureError(f"IBM Quantum answered the order with status {status}; it may have been accepted")
+
+    def _limit(self, codes: set[int], headers: Mapping[str, str]) -> ExecutorError | None:
+        """Return what an order came to by the service's own codes, None if they are of no limit."""
+        if codes & USED_UP:
+            return AccountError(
+                f"IBM Quantum: the account's quantum time is used up (error code {min(codes & USED_UP)})"
+            )
+        if codes & FULL:
+            pause = retry_after(headers, FULL_PAUSE)
+            self._not_before = time.monotonic() + pause
+            return LaterError("IBM Quantum: the account has as many jobs in queues as it may", pause)
+        return None
 
 
 def _with_registers(circuit: QuantumCircuit) -> QuantumCircuit:

@@ -168,7 +168,8 @@ ANSWERS = {
     ),
     "a service that is away": ({r"POST /v3/resources/search": Reply(503)}, "answers with status 503; try"),
     "a token that ends halfway": ({r"GET /backends/[^/]+/status": Reply(401)}, "the account was refused"),
-    "an instance that is closed": ({r"GET /backends": Reply(403)}, "the account's instance has no machines"),
+    "an instance that is closed": ({r"GET /backends": Reply(403)}, "the account was refused"),
+    "no list of machines": ({r"GET /backends": Reply(503)}, "answers with status 503; try again later"),
     "machines without a description": (
         {r"GET /backends/.*": Reply(404)},
         "has no machines (ibm_torino is left out: its configuration cannot be read; ibm_aachen",
@@ -195,7 +196,7 @@ def test_a_wrong_account_is_one_line(service, tmp_path, capsys, monkeypatch):
     assert "the account was refused" in fails(capsys, "ibm", tmp_path / "live.yaml")
     service.devices.clear()
     monkeypatch.setenv("QISKIT_IBM_TOKEN", TOKEN)
-    assert "has no machines, or" in fails(capsys, "ibm", tmp_path / "live.yaml")
+    assert "the account's instance has no machines\n" in fails(capsys, "ibm", tmp_path / "live.yaml")
 
 
 def test_no_account_and_no_network_are_one_line(service, tmp_path):

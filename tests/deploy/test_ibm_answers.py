@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from email.utils import formatdate
 
 import numpy as np
 import pytest
@@ -140,7 +141,36 @@ def test_machines_by_themselves():
 
 @given(st.text(), st.floats(0, 100))
 def test_any_retry_after_gives_a_pause(text, default):
-    assert 0 <= retry_after({"Retry-After": text}, default) <= 86400
+    pause = retry_after({"Retry-After": text}, default)
+    assert pause == default or 1 <= pause <= 3600
+
+
+PAUSES = [
+    ("7", 7.0),
+    ("7.5", 7.5),
+    ("0", 1.0),
+    ("-3", 1.0),
+    ("1000000", 3600.0),
+    ("inf", 12.0),
+    (20.0, 20.0),
+    (-20.0, 1.0),
+    (1e6, 3600.0),
+]
+
+
+@pytest.mark.parametrize("ahead", [-420.0, 0.0, 420.0])
+@pytest.mark.parametrize(("text", "seconds"), PAUSES)
+def test_a_pause_until_a_date_is_one_by_the_service_s_clock(text, seconds, ahead):
+    now = time.time() + ahead
+    until = text if isinstance(text, str) else formatdate(now + text, usegmt=True)
+    headers = {"Retry-After": until, "Date": formatdate(now, usegmt=True)}
+    assert retry_after(headers, 12.0) == pytest.approx(seconds, abs=1.0)
+    assert retry_after(headers, 12.0) >= 1.0
+
+
+def test_a_pause_until_a_date_is_one_by_our_clock_where_the_answer_has_none():
+    until = formatdate(time.time() + 20, usegmt=True)
+    assert retry_after({"Retry-After": until, "Date": "today"}, 12.0) == pytest.approx(20, abs=1.1)
 
 
 JSON = st.recursive(

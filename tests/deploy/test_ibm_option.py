@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +14,7 @@ from ibm_account import NODES, account, executor, order
 from ibm_stand_in import CRN, TOKEN, Fault, Reply
 
 from qexp.backend.fleet import load_fleet
+from qexp.backend.ibm import quiet
 from qexp.backend.live_fleet import LiveFleet
 from qexp.deploy.circuits import compiled
 from qexp.deploy.guard import Guard
@@ -84,12 +87,85 @@ def test_circuits_that_nobody_can_draw_are_refused():
         IBM().executor(scenario)
 
 
+ASKS = [lambda: executor().close(), lambda: LiveFleet().load()]
+
+
 @pytest.mark.parametrize("request_", ["POST /identity/token", "POST /v3/resources/search", "GET /backends"])
-def test_a_service_that_stumbles_once_is_connected_to(request_):
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("ask", ASKS)
+def test_a_service_that_stumbles_once_is_connected_to(request_, status, ask):
     with account() as server:
-        server.faults = [Fault(request_, body={"errors": [{"message": TOKEN}]})]
-        executor().close()
+        server.faults = [Fault(request_, status=status, body={"errors": [{"message": TOKEN}]})]
+        ask()
         assert server.faults[0].struck == 1
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 2])
+@pytest.mark.parametrize("ask", ASKS)
+def test_the_key_is_not_sent_where_access_tokens_run_out(tokens, ask):
+    with account() as server:
+        server.faults = [Fault("POST /identity/token", status=500, spare=tokens, times=None)]
+        with suppress(InputError):
+            ask()
+        assert server.faults[0].struck or tokens == 2
+        assert server.exposed == []
+
+
+def test_the_client_alone_sends_the_key():
+    """Without this, the test above would prove nothing."""
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    with account() as server, quiet():
+        server.faults = [Fault("POST /identity/token", status=500, spare=1, times=None)]
+        QiskitRuntimeService()
+        assert "GET /backends" in server.exposed
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("GET /backends", times=None), "the service answers with status 503; try again later"),
+        (Fault("GET /backends", status=404, times=None), "the service answers with status 404"),
+        (Fault("GET /backends", kind="reset", times=None), "no connection; are the network"),
+        (Fault("GET /backends", kind="malformed", times=None), "an answer that makes no sense (no JSON)"),
+    ],
+)
+@pytest.mark.parametrize("ask", ASKS)
+def test_what_keeps_the_list_of_machines_back_is_said(fault, words, ask):
+    with account() as server:
+        server.faults = [replace(fault)]
+        with pytest.raises(InputError) as error:
+            ask()
+    assert words in line(error)
+
+
+def test_an_address_at_which_nobody_is_means_no_connection(monkeypatch):
+    with account():
+        monkeypatch.setenv("QISKIT_IBM_URL", "http://127.0.0.1:9/experimental")
+        for ask in ASKS:
+            with pytest.raises(InputError) as error:
+                ask()
+            assert line(error) == "IBM Quantum: no connection; are the network and any proxy up?"
+
+
+def test_a_fleet_does_without_what_one_machine_does_not_say(caplog):
+    with account() as server:
+        server.devices[0].reading = "null"
+        server.instead = {rf"GET /backends/{NODES[1]}/status": Reply(503)}
+        fleet = LiveFleet().load()
+        assert fleet.names == list(NODES)
+        assert [node.live for node in fleet.nodes] == [None, None]
+        assert caplog.messages == [
+            f"{NODES[0]}: the length of its queue is not known",
+            f"{NODES[1]}: its status cannot be read",
+        ]
+        for answer in (Reply(200, b"<html>"), Reply(200, [1]), Reply(404)):
+            caplog.clear()
+            server.instead = {rf"GET /backends/{NODES[1]}/status": answer}
+            assert LiveFleet().load().names == list(NODES)
+            assert caplog.messages[1:] == [f"{NODES[1]}: its status cannot be read"]
+        with IBM(timeout=20.0).executor(Scenario(fleet)) as ibm:
+            assert [machine.pending for machine in ibm.machines()] == [None, 0]
 
 
 def test_a_machine_with_holes_in_its_calibration_takes_orders():

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 from ibm_account import NODES, SECRETS, Fault, account, another, executor, finish, order, sent, told
-from ibm_stand_in import Reply
+from ibm_stand_in import CRN, TOKEN, Reply
 
 from qexp.backend.ibm import quiet
 from qexp.deploy.circuits import compiled
@@ -84,12 +84,47 @@ def test_too_many_orders_are_paced_as_the_service_asks(case, server, ibm, tag):
     assert server.queues.accepted[tag] == 0
 
 
+def coded(code: object) -> dict:
+    """An answer with one of the service's own codes."""
+    return {"errors": [{"code": code, "message": TOKEN, "solution": CRN}], "trace": "t"}
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 429])
+@pytest.mark.parametrize(
+    ("code", "headers", "seconds"), [(3458, {}, 60.0), ("1012", {}, 60.0), (3458, {"Retry-After": "9"}, 9.0)]
+)
+def test_an_account_with_as_many_jobs_as_it_may_have_waits(status, code, headers, seconds, server, ibm, tag):
+    server.faults = [Fault("POST /jobs", status=status, headers=headers, body=coded(code))]
+    with pytest.raises(LaterError, match="as many jobs in queues as it may") as error:
+        ibm.submit(order(tag))
+    told(error)
+    assert error.value.seconds == seconds
+    with pytest.raises(LaterError):
+        ibm.submit(order(tag))
+    assert sent(server) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_quantum_time_that_is_used_up_stops_everything(status, server, ibm, tag):
+    server.faults = [Fault("POST /jobs", status=status, body=coded(4317))]
+    with pytest.raises(AccountError, match=r"quantum time is used up \(error code 4317") as error:
+        ibm.submit(order(tag))
+    told(error)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", {"errors": 7}, {"errors": [1, {"code": None}]}, coded("none")])
+def test_a_refusal_without_a_code_is_one(body, server, ibm, tag):
+    server.instead = {"POST /jobs": Reply(400, body)}
+    with pytest.raises(RefusedError, match=r"refused the order \(status 400"):
+        ibm.submit(order(tag))
+
+
 def test_a_pause_until_a_date_is_kept_and_then_orders_go_on(server, ibm, tag):
     date = formatdate(time.time() + 2, usegmt=True)
     server.faults = [Fault("POST /jobs", status=429, headers={"Retry-After": date})]
     with pytest.raises(LaterError) as error:
         ibm.submit(order(tag))
-    assert 0 <= error.value.seconds <= 2
+    assert 1 <= error.value.seconds <= 3
     time.sleep(error.value.seconds)
     assert ibm.submit(order(tag))
     assert sent(server) == 2
@@ -200,8 +235,9 @@ def test_a_batch_that_cannot_be_opened_sends_nothing(server, first, tag):
         with pytest.raises(LaterError) as error:
             ibm.submit(order(tag))
         told(error)
+        # An account without batches: no order is to blame.
         server.faults = [Fault("POST /sessions", status=400, body=SECRETS)]
-        with pytest.raises(RefusedError) as error:
+        with pytest.raises(AccountError, match=r"opens no batch .*status 400.* deploy\.mode=job") as error:
             ibm.submit(order(tag))
         told(error)
         assert sent(server, "POST /sessions") == 2

@@ -44,6 +44,7 @@ class StandIn:
         devices: The machines.
         instead: Replies by pattern of "METHOD /path"; the first that matches replaces the real one.
         requests: Every request so far, as "METHOD /path".
+        exposed: Those of them that were signed with the API key itself.
         queues: Jobs, and how long they wait and run.
         faults: What goes wrong; the first that strikes does.
         noisy: Whether results come from Aer with the machine's errors (up to 9 qubits in use).
@@ -61,6 +62,7 @@ class StandIn:
     crn: str = CRN
     instead: dict[str, Reply] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    exposed: list[str] = field(default_factory=list)
     url: str = ""
     queues: Queues = field(default_factory=Queues)
     faults: list[Fault] = field(default_factory=list)
@@ -140,6 +142,8 @@ class StandIn:
         """Answer one request."""
         with self.lock:
             self.requests.append(line)
+            if self.token in str(headers["Authorization"]):
+                self.exposed.append(line)
             for pattern, reply in self.instead.items():
                 if re.fullmatch(pattern, line):
                     return reply
