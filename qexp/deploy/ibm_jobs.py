@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """Jobs that are asked for at once."""
-TRIES = 3
-"""How often the times of a job that is over are asked for before they count as not known."""
 
 
 @dataclass
@@ -30,11 +27,15 @@ class Known:
         job: What is known of it.
         client: That knows it.
         asked: When it was last asked for, seconds of the monotonic clock.
+        begun: Whether it was asked when it began to run, once it did.
+        measured: When it was last asked for its times and its bill after it was over.
     """
 
     job: Job
     client: RuntimeClient
     asked: float
+    begun: bool = False
+    measured: float = -float("inf")
 
 
 class Jobs:
@@ -53,7 +54,6 @@ class Jobs:
         self._jobs: dict[str, Known] = {}
         self._orders: set[str] = set()
         self._campaigns: set[str] = set()
-        self._unmeasured: Counter[str] = Counter()
 
     def add(self, job: str, order: Order, client: RuntimeClient) -> None:
         """Take down a job that was accepted just now."""
@@ -91,7 +91,10 @@ class Jobs:
             or (not known.job.state.final and now - known.asked >= self._poll_interval)
         ]
         self._refresh(stale)
-        return [self._jobs[name].job for name in jobs if name in self._jobs]
+        found = [self._jobs[name] for name in jobs if name in self._jobs]
+        for known in found:
+            self._measure(known)
+        return [known.job for known in found]
 
     def _refresh(self, names: Sequence[str]) -> None:
         """Ask for jobs: all at once those that are under way, one by one those that are not (any more)."""
@@ -152,39 +155,45 @@ class Jobs:
             return known.job
         if not has_state(raw) or not _tags(raw):
             raw = dict(raw) | mapping(put(partial(client.job_get, name), missing={}))
+        if known is None:
+            tag = order_tag(_tags(raw), self._orders, self._campaigns) or searched
+            known = self._jobs[name] = Known(Job(name, tag, JobState.QUEUED), client, 0.0)
         state, error = state_of(raw)
-        tag = order_tag(_tags(raw), self._orders, self._campaigns)
-        job = Job(
-            name,
-            known.job.tag if known is not None else tag or searched,
-            state,
-            created=self._at(raw.get("created")),
-            error=error,
-        )
-        job = self._measured(client, job) if state.final else job
-        self._jobs[name] = Known(job, client, time.monotonic())
-        return job
+        created = self._at(raw.get("created"))
+        known.job = replace(known.job, state=state, created=_newer(created, known.job.created), error=error)
+        known.client, known.asked = client, time.monotonic()
+        return known.job
 
-    def _measured(self, client: RuntimeClient, job: Job) -> Job:
-        """Add the times of a job that is over; while they cannot be had it does not count as over."""
+    def _measure(self, known: Known) -> None:
+        """Ask for a job's times and bill, where there may be news: when it begins, and once it is over.
+
+        A bill may be made out late: how often to ask for it is up to whoever asks about the job.
+        """
+        job, now = known.job, time.monotonic()
+        if job.state is JobState.RUNNING and not known.begun:
+            known.begun = True
+        elif job.state.final and None in {job.finished, job.quantum_seconds}:
+            if now - known.measured < self._poll_interval:
+                return
+            known.measured = now
+        else:
+            return
         try:
-            metrics = mapping(put(partial(client.job_metadata, job.id), missing={}))
+            metrics = mapping(put(partial(known.client.job_metadata, job.id), missing={}))
         except UnreachableError:
-            metrics = None
+            return  # where it is, is known; the rest can wait
         times = section(metrics, "timestamps")
-        finished = self._at(times.get("finished"))
-        if metrics is None or (finished is None and job.state is JobState.DONE):
-            self._unmeasured[job.id] += 1
-            if self._unmeasured[job.id] < TRIES:
-                return replace(job, state=JobState.RUNNING, error=None)
-        created = self._at(times.get("created"))
-        return replace(
+        known.job = job = replace(
             job,
-            created=job.created if created is None else created,
-            running=self._at(times.get("running")),
-            finished=finished,
-            quantum_seconds=charged(metrics or {}),
+            created=_newer(self._at(times.get("created")), job.created),
+            running=_newer(self._at(times.get("running")), job.running),
         )
+        if job.state.final:
+            known.job = replace(
+                job,
+                finished=_newer(self._at(times.get("finished")), job.finished),
+                quantum_seconds=_newer(charged(metrics), job.quantum_seconds),
+            )
 
     def _at(self, text: object) -> float | None:
         at = moment(text)
@@ -194,3 +203,8 @@ class Jobs:
 def _tags(raw: Mapping[str, Any]) -> list[Any]:
     tags = raw.get("tags")
     return tags if isinstance(tags, list) else []
+
+
+def _newer(new: float | None, old: float | None) -> float | None:
+    """Return the newer figure, if there is one."""
+    return old if new is None else new

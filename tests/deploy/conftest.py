@@ -19,7 +19,7 @@ def server(connection):
     """The stand-in, in order again."""
     server = connection[0]
     server.faults, server.instead, server.omit = [], {}, set()
-    server.queues.hidden, server.queues.fates = 0.0, {}
+    server.queues.hidden, server.queues.bill_after, server.queues.fates = 0.0, 0.0, {}
     server.noisy = server.brief = False
     for device in server.devices:
         device.pending, device.operational, device.status, device.reading = 0, True, "active", "true"

@@ -97,8 +97,80 @@ def test_jobs_are_listed_together_and_measured_once(server, ibm, tag):
     server.requests.clear()
     assert ibm.poll(jobs) == done
     assert server.requests == []
-    # One that knows nothing asks about each job that is over once.
     assert [job.state for job in ibm.find(tag)] == [JobState.DONE] * 5
+
+
+def test_of_jobs_that_nobody_asks_about_only_the_list_is_read(server, first, ibm, tag):
+    jobs = [ibm.submit(order(f"{tag}-{i}", campaign=tag)) for i in range(5)]
+    done = [finish(ibm, job) for job in jobs]
+    with another(first) as resumed:
+        server.requests.clear()
+        assert [job.state for job in resumed.find(tag)] == [JobState.DONE] * 5
+        assert server.requests == ["GET /jobs"]
+        resumed.start(ibm.now())
+        [job] = resumed.poll(jobs[:1])
+        assert server.requests == ["GET /jobs", f"GET /jobs/{jobs[0]}/metrics"]
+        assert job.quantum_seconds == 1.0
+        assert job.finished - job.running == pytest.approx(done[0].finished - done[0].running)
+
+
+def test_when_a_job_began_is_known_while_it_runs(server, ibm, tag):
+    server.queues.run_seconds = (60.0, 60.0)  # 0.6 s of ours
+    job = ibm.submit(order(tag))
+    server.queues.run_seconds = (1.0, 1.0)
+    while (seen := ibm.poll([job])[0]).state is not JobState.RUNNING:
+        time.sleep(0.02)
+    begun = server.queues.jobs[job].running
+    assert seen.running == pytest.approx(begun - time.time() + ibm.now(), abs=0.05)
+    assert (seen.finished, seen.quantum_seconds) == (None, None)
+    for _ in range(3):
+        time.sleep(0.02)
+        ibm.poll([job])
+    assert sent(server, f"GET /jobs/{job}/metrics") == 1
+    done = finish(ibm, job)
+    assert (done.state, done.running, done.quantum_seconds) == (JobState.DONE, seen.running, 60.0)
+
+
+def test_a_job_that_does_not_say_when_it_began_runs_all_the_same(server, ibm, tag):
+    server.queues.run_seconds = (30.0, 30.0)
+    job = ibm.submit(order(tag))
+    server.queues.run_seconds = (1.0, 1.0)
+    server.omit = {"timestamps"}
+    while (seen := ibm.poll([job])[0]).state is not JobState.RUNNING:
+        time.sleep(0.02)
+    assert seen.running is None
+    server.omit = set()
+    assert finish(ibm, job).running is not None
+
+
+def test_a_bill_that_comes_late_is_read(server, ibm, tag):
+    server.queues.bill_after = 0.4
+    job = ibm.submit(order(tag))
+    done = finish(ibm, job)
+    assert (done.state, done.quantum_seconds) == (JobState.DONE, None)
+    assert done.finished - done.running == pytest.approx(0.01, abs=1e-3)
+    asked = sent(server, f"GET /jobs/{job}/metrics")
+    time.sleep(0.02)
+    assert ibm.poll([job]) == [done]  # neither more nor less is known
+    assert sent(server, f"GET /jobs/{job}/metrics") == asked + 1
+    time.sleep(0.5)
+    [billed] = ibm.poll([job])
+    assert (billed.state, billed.quantum_seconds, billed.finished) == (JobState.DONE, 1.0, done.finished)
+    server.requests.clear()
+    time.sleep(0.02)
+    assert ibm.poll([job]) == [billed]
+    assert server.requests == []  # nothing is left to ask
+
+
+def test_a_bill_is_asked_for_no_more_often_than_jobs_are(server, first, tag):
+    server.queues.bill_after = 60.0
+    with another(first, poll_interval=60.0) as ibm:
+        job = ibm.submit(order(tag))
+        time.sleep(0.1)
+        ibm._jobs.changed(job)
+        for _ in range(5):
+            assert [seen.state for seen in ibm.poll([job])] == [JobState.DONE]
+        assert sent(server, f"GET /jobs/{job}/metrics") == 1
 
 
 def test_lists_are_read_to_their_ends(server, ibm, tag):
@@ -265,11 +337,19 @@ def test_looks_at_machines_are_rare(server, first):
 def test_usage_of_the_plan(server, ibm):
     assert isinstance(ibm.usage(), Usage)
     assert ibm.usage().limit == 600.0
+    assert ibm.quantum_seconds_left() == ibm.usage().left == 600.0 - ibm.usage().consumed
     for body, expected in (
-        ({"usage_consumed_seconds": 12}, Usage(12.0, None)),
-        ({"usage_consumed_seconds": 12, "usage_allocation_seconds": 30}, Usage(12.0, 30.0)),
+        ({"usage_consumed_seconds": 12}, Usage(12.0, None, None)),
+        ({"usage_consumed_seconds": 12, "usage_allocation_seconds": 30}, Usage(12.0, 30.0, 18.0)),
+        (
+            {"usage_consumed_seconds": 12, "usage_limit_seconds": 30, "usage_limit_reached": True},
+            Usage(12.0, 30.0, 0.0),
+        ),
+        ({"usage_consumed_seconds": 12, "usage_limit_reached": None}, Usage(12.0, None, None)),
+        ({"usage_limit_reached": True}, Usage(0.0, None, 0.0)),
         ({}, None),
         ([], None),
     ):
         server.instead = {"GET /instances/usage": Reply(200, body)}
         assert ibm.usage() == expected
+        assert ibm.quantum_seconds_left() == (expected and expected.left)

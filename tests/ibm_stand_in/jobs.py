@@ -23,6 +23,7 @@ class Job:
         queue_seconds: How long it waits at least, as if others were before it.
         run_seconds: How long it holds the machine, and what is charged.
         fate: How it ends: done, failed, cancelled (by others), undecodable.
+        billed: When the bill is made out.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Job:
     running: float | None = None
     finished: float | None = None
     charged: float = 0.0
+    billed: float = 0.0
 
     @property
     def final(self) -> bool:
@@ -75,10 +77,14 @@ class Job:
     def metrics(self) -> dict[str, Any]:
         """What was measured of it."""
         times = {"created": self.created, "running": self.running, "finished": self.finished}
+        if not self.final:
+            times["finished"] = None
+        billed = self.final and time.time() >= self.billed
+        charged = self.charged if billed else None
         return {
             "timestamps": {key: None if at is None else _iso(at) for key, at in times.items()},
-            "usage": {"quantum_seconds": self.charged, "status": "final" if self.final else "pending"},
-            "bss": {"seconds": self.charged},
+            "usage": {"quantum_seconds": charged, "status": "final" if billed else "pending"},
+            "bss": {"seconds": charged},
             "position_in_queue": None,
             "estimated_start_time": None,
         }
@@ -99,6 +105,7 @@ class Queues:
         speed: Seconds of the service in a real one: with 100, a job of 2 s takes 20 ms.
         fates: Chance of each fate but ``done``.
         hidden: Seconds during which a new job is not in any list yet.
+        bill_after: Real seconds from a job's end until its bill is made out.
         seed: Of all that is drawn.
     """
 
@@ -107,6 +114,7 @@ class Queues:
     speed: float = 100.0
     fates: dict[str, float] = field(default_factory=dict)
     hidden: float = 0.0
+    bill_after: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -177,6 +185,7 @@ class Queues:
         if job.fate == "cancelled":
             job.charged /= 2
         job.finished = self._free_at[job.backend] = begin + job.charged / self.speed
+        job.billed = job.finished + self.bill_after
         return True
 
     @staticmethod
@@ -192,7 +201,7 @@ class Queues:
         job.charged = 0.0 if job.running is None else (now - job.running) * self.speed
         if job.running is not None:
             self._free_at[job.backend] = now
-        job.status, job.finished = "Cancelled", now
+        job.status, job.finished, job.billed = "Cancelled", now, now + self.bill_after
         self._waiting[job.backend].remove(job)
         return True
 
