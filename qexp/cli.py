@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from qexp.deploy.account import refuse_secrets
+from qexp.deploy.journal import FILE as JOURNAL
 from qexp.errors import InputError
 from qexp.messages import explain, help_text
-from qexp.resume import hydra_folder, own_config, run_dir
-from qexp.runfolder import RUN_FILE, RunFolder
+from qexp.resume import composable, hydra_folder, own_config, run_dir
+from qexp.runfolder import FAILED, RUN_FILE, RunFolder, relative
 from qexp.schema import register
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
@@ -35,6 +39,13 @@ def conf_dir() -> Path:
 
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+log = logging.getLogger(__name__)
+
+DISK = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+}
+"""What a file system refuses for reasons of its own; other errors of the system may be bugs."""
 
 # Here and not in `main`: processes that only run a sweep's jobs need them too.
 OmegaConf.register_new_resolver("qexp_sweep_dir", sweep_dir, replace=True)
@@ -49,6 +60,8 @@ class _Jobs:
     def __init__(self) -> None:
         self.started = False
         self.refused: list[Exception] = []
+        self.folder: Path | None = None
+        self.failed = False
 
     def __call__(self, config: DictConfig) -> float | None:
         self.started = True
@@ -59,16 +72,28 @@ class _Jobs:
 
         try:
             with RunFolder.of_job(hydra_config) as folder:
+                self.folder = folder.path
                 _check_single(config)
                 if config.resume is not None:
                     folder.kept = (folder.path / RUN_FILE).exists()
                     typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]
                     config = own_config(folder, config, typed)
-                run(config, folder, resume=folder.kept)
+                self.failed = run(config, folder, resume=folder.kept).status == FAILED
         except (InputError, OmegaConfBaseException) as error:
             # Raised to Hydra, it would come with Hydra's own words.
             self.refused.append(error)
         return None
+
+    def disk(self, error: OSError | sqlite3.OperationalError) -> str:
+        """Say in one line what the disk refused, and how to go on when that is mended."""
+        if isinstance(error, OSError):
+            where, reason = error.filename or self.folder, error.strerror
+        else:
+            where, reason = self.folder, str(error)
+        line = f"{relative(Path(where))}: {reason}" if where else str(reason)
+        if self.folder is not None and (self.folder / JOURNAL).exists():
+            line += f"; when that is mended, go on with resume={relative(self.folder)}"
+        return line
 
 
 def _check_single(config: DictConfig) -> None:
@@ -103,11 +128,18 @@ def main() -> int:
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
     try:
         refuse_secrets(sys.argv[1:])
+        sys.argv[1:] = composable(sys.argv[1:])
         # Hydra would print its own text and exit with 1; this makes it hand every exception to us instead.
         with _environment(FULL_ERROR, "1"), closed_at_the_end():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
     except (InputError, HydraException, OmegaConfBaseException) as error:
         jobs.refused.append(error)
+    except (OSError, sqlite3.OperationalError) as error:
+        if wants_traceback or not (isinstance(error, sqlite3.OperationalError) or error.errno in DISK):
+            raise
+        log.info("the command failed", exc_info=True)  # into the log file, if that can be written
+        print(f"qexp: {jobs.disk(error)}", file=sys.stderr)
+        return 1 if jobs.started else 2
     except (ValueError, YAMLError) as error:
         if jobs.started:
             raise
@@ -122,4 +154,7 @@ def main() -> int:
         print(f"qexp: {explain(refusal)}", file=sys.stderr)
     if jobs.refused:
         return 2
+    if jobs.failed:
+        print("qexp: no task of the campaign was done", file=sys.stderr)
+        return 1
     return SweepSession.current.status if SweepSession.current else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.errors import MissingConfigException
@@ -24,7 +25,7 @@ Usage: qexp [group=option] [key=value] ...      (or: python -m qexp ...)
   qexp env=gate_scheduling                 schedule the gates of circuits instead
   qexp -m scheduler=mct,weighted seed=1,2  one run for each combination
   qexp experiment=compare                  a preset
-  qexp resume=outputs/...                  go on with a training run that was cut off
+  qexp resume=outputs/...                  go on with a training run or a campaign that was cut off
 
 Options, by config group:
 
@@ -46,7 +47,7 @@ ROOT_KEYS = (
 
 def explain(error: BaseException) -> str:
     """Say in one line what is wrong with the input, with what would be accepted."""
-    text = _flat(error)
+    text, full = _flat(error), _flat(error, error.__cause__)
     if isinstance(error, InputError):
         return text
     if isinstance(error, MissingConfigException):
@@ -54,12 +55,12 @@ def explain(error: BaseException) -> str:
     if (group := re.match(r"Could not override '([^']+)'\. No match in the defaults list", text)) and (
         owners := _environments_with(group[1])
     ):
-        return f"{group[1]}: the environment has no such group; it belongs to {' and '.join(owners)}"
-    if unknown := re.search(
-        r"Could not override '([^']+)'.*Key '\w+' (?:is )?not in", _flat(error, error.__cause__)
-    ):
+        return f"{group[1]}: the environment has no such group; it belongs to {_listed(owners)}"
+    if single := re.match(r"Error merging override ([\w.]+)=([^:]*): .*\bis not a ListConfig", full):
+        return f"{single[1]}={single[2]}: expected a list: write {single[1]}=[{single[2]}]"
+    if unknown := re.search(r"Could not override '([^']+)'.*Key '\w+' (?:is )?not in", full):
         return f"unknown key {unknown[1]!r}{_closest(unknown[1])}"
-    return _flat(error, error.__cause__)
+    return full
 
 
 def _flat(*errors: BaseException | None) -> str:
@@ -86,6 +87,11 @@ def _environments_with(group: str) -> list[str]:
     return [f"{parent}={name}" for name, cls in options.items() if part in {f.name for f in settable(cls)}]
 
 
+def _listed(words: Sequence[str]) -> str:
+    """Join words as in a sentence: a, b and c."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
 def _closest(key: str) -> str:
     """Say which key a mistyped one may stand for, or which options would have it."""
     keys = {
@@ -94,7 +100,7 @@ def _closest(key: str) -> str:
         for name, cls in options.items()
     }
     if owners := [choice for choice, its in keys.items() if key in its]:
-        return f"; it belongs to {' and '.join(owners)}"
+        return f"; it belongs to {_listed(owners)}"
     parent, _, name = key.rpartition(".")
     known = sorted({*ROOT_KEYS, *REGISTRY, *(key for its in keys.values() for key in its)})
     if exact := [other for other in known if re.split("[./]", other)[-1] == name and parent]:

@@ -16,7 +16,7 @@ from qexp import __version__
 from qexp.env.decision_problem import DecisionProblem
 from qexp.evaluate import Evaluation
 from qexp.report.leaderboard import LeaderboardRow, metrics
-from qexp.runfolder import RESULT_FILE, RunFolder
+from qexp.runfolder import COMPLETED, FAILED, RESULT_FILE, RunFolder
 from qexp.schema import config_hash, option_of, options_chosen
 from qexp.tracking import Tracker
 
@@ -45,6 +45,7 @@ class Result:
         training: The training's figures, or None without training.
         mlflow_run_id: Where it was logged, or None.
         deployment: What a campaign came to, or None without one.
+        status: `COMPLETED`; `PLANNED` if its campaign waits to be confirmed; `FAILED` if no task was done.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Result:
     training: TrainingResult | None
     mlflow_run_id: str | None
     deployment: dict[str, Any] | None = None
+    status: str = COMPLETED
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def write_files(result: Result, evaluation: Evaluation, identity: Identity, fold
         pd.DataFrame(result.training.history).to_csv(folder.path / "training.csv", index=False)
         keys = ("env_steps", "seconds", "env_steps_per_second")
         training = {key: getattr(result.training, key) for key in keys}
-    record = {"status": "COMPLETED", **asdict(identity), "mlflow_run_id": result.mlflow_run_id}
+    record = {"status": result.status, **asdict(identity), "mlflow_run_id": result.mlflow_run_id}
     record |= {"training": training, "deployment": result.deployment, "leaderboard": rows}
     folder.write_json(RESULT_FILE, record)
 
@@ -185,7 +187,7 @@ def write_plots(
 
 def write_failure(error: BaseException, identity: Identity, folder: RunFolder, tracker: Tracker) -> None:
     """Record that a run failed or was interrupted, and by what."""
-    status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"  # MLflow's words
+    status = "KILLED" if isinstance(error, KeyboardInterrupt) else FAILED  # MLflow's words
     record = {"status": status, **asdict(identity), "mlflow_run_id": tracker.run_id, "error": repr(error)}
     folder.write_json(RESULT_FILE, record | {"training": None, "deployment": None, "leaderboard": []})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from yaml import YAMLError
 
 from qexp.algo.checkpoint import newest_checkpoint
 from qexp.errors import InputError
-from qexp.runfolder import CHECKPOINTS, COMPLETED, RUN_FILE, RunFolder
+from qexp.runfolder import CHECKPOINTS, COMPLETED, RUN_FILE, RunFolder, relative
 from qexp.schema import LIMITS, config_hash, option_of, validate
 
 if TYPE_CHECKING:
@@ -57,8 +57,14 @@ def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str])
     changed = list(_changed(command.resume, overrides))
     if begun is None:
         raise InputError(f"resume={command.resume}: not the folder of a run: it has no {RUN_FILE}")
+    report = path / "report.html"
     if folder.status == COMPLETED:
-        raise InputError(f"resume={path}: this run is complete; its result is in {path / 'leaderboard.csv'}")
+        found = report if report.exists() else path / "leaderboard.csv"
+        raise InputError(f"resume={path}: this run is complete; its result is in {relative(found)}")
+    if folder.over:
+        raise InputError(
+            f"resume={path}: no task of its campaign was done, see {relative(report)}; start a new run"
+        )
     try:
         config = OmegaConf.load(path / "config.yaml")
     except (OSError, YAMLError, OmegaConfBaseException) as error:
@@ -72,16 +78,39 @@ def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str])
     return config
 
 
+def composable(typed: Sequence[str]) -> list[str]:
+    """Return a command line that Hydra can compose: with ``resume``, limits are keys it lacks.
+
+    Args:
+        typed: The command line, without the program.
+
+    Raises:
+        InputError: Something beside ``resume`` that a run is not resumed with.
+    """
+    given = [_key(argument)[1] for argument in typed if _key(argument)[0] == "resume"]
+    if not given or given[-1] in {"", "null"} or {"-m", "--multirun"} & set(typed):
+        return list(typed)
+    list(_changed(given[-1], (argument for argument in typed if "=" in argument and argument[0] != "-")))
+    limits = {f"deploy.{limit}" for limit in LIMITS}
+    return [f"++{item.lstrip('+')}" if _key(item)[0] in limits else item for item in typed]
+
+
+def _key(override: str) -> tuple[str, str]:
+    """Return key and value of an override."""
+    key, _, value = override.lstrip("+~").partition("=")
+    return key, value
+
+
 def _changed(folder: str, overrides: Iterable[str]) -> Iterator[str]:
     """Yield the keys given beside ``resume``, or refuse them."""
     for override in overrides:
-        key, _, _ = override.lstrip("+~").partition("=")
+        key, _ = _key(override)
         if key in {"resume", "hydra.mode"}:  # Hydra adds the mode itself
             continue
         if key.partition(".")[0] not in CHANGEABLE and key not in {f"deploy.{limit}" for limit in LIMITS}:
             raise InputError(
                 f"{override} with resume={folder}: a run is resumed with its own configuration; "
-                f"only {', '.join(CHANGEABLE)} and the limits of a campaign may be given"
+                f"only {', '.join(CHANGEABLE)} and deploy.{{{','.join(LIMITS)}}} may be given"
             )
         yield key
 
@@ -98,7 +127,7 @@ def unfinished(folder: RunFolder, identity: Identity, console: Console) -> dict[
         InputError: The machines have changed since.
     """
     begun = folder.begun
-    if begun is None or folder.status == COMPLETED or begun["config_hash"] != identity.config_hash:
+    if begun is None or folder.over or begun["config_hash"] != identity.config_hash:
         return {}
     if begun["fleet_hash"] != identity.fleet_hash:
         raise InputError(

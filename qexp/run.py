@@ -19,8 +19,9 @@ from qexp.algo.config import Training
 from qexp.backend.fleet import FleetSource
 from qexp.backend.kept import fleet_of, keep
 from qexp.build import make
-from qexp.deploy.conduct import Prepared, clear_journal, conduct, prepare, report
+from qexp.deploy.conduct import Prepared, check_account, clear_journal, conduct, go_on, prepare, report
 from qexp.deploy.deployment import Deployment
+from qexp.deploy.lock import refuse_conducted
 from qexp.env.decision_problem import DecisionProblem
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
@@ -32,7 +33,7 @@ from qexp.progress import evaluation_progress, report_console, training_progress
 from qexp.record import Identity, Result, log_result, run_name, write_failure, write_files, write_plots
 from qexp.report.leaderboard import leaderboard, render, verdict
 from qexp.resume import last_checkpoint, unfinished
-from qexp.runfolder import CHECKPOINTS, RunFolder, relative
+from qexp.runfolder import CHECKPOINTS, COMPLETED, FAILED, PLANNED, RunFolder, relative
 from qexp.scheduler.policy import PolicyScheduler
 from qexp.scheduler.scheduler import Scheduler
 from qexp.schema import is_installed, option_of, validate
@@ -76,7 +77,7 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
     learned = algo if algo != "none" else next((name for name in schedulers if name == "policy"), None)
     identity = Identity.of(resolved, scenario.machines_hash)
 
-    campaign = _campaign(resolved, scenario, console)
+    campaign = _campaign(resolved, scenario, folder.path, console)
     begun = _begun(folder, identity, console, resume)
 
     training = None
@@ -115,7 +116,9 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
                 sentence = verdict(rows, evaluation.episodes, learned, metric)
                 console.print(sentence, style="bold", highlight=False, soft_wrap=True)
             deployment = _deploy(campaign, resolved, schedulers, folder.path, console)
-            result = Result(folder.path, rows, training, tracker.run_id, deployment)
+            result = Result(
+                folder.path, rows, training, tracker.run_id, deployment, _status(campaign, deployment)
+            )
             if resolved["plots"]:
                 write_plots(result, evaluation, scenario, seed, learned)
             write_files(result, evaluation, identity, folder)
@@ -124,6 +127,10 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
             # Refused input leaves nothing behind, but what was trained is kept.
             if training is not None or not isinstance(error, InputError):
                 write_failure(error, identity, folder, tracker)
+            # A sweep is gone on with as a whole.
+            _say_how_to_go_on(
+                error, folder.path, console, resumable=shared is None and bool(training_config or campaign)
+            )
             raise
         # The run is complete and on disk, whatever the tracker makes of it.
         log_result(result, tracker, scenario, decider=next(iter(schedulers)), drawn=resolved["plots"])
@@ -192,7 +199,14 @@ def _schedulers(resolved: Mapping[str, Any], algo: str) -> dict[str, Scheduler]:
     return schedulers
 
 
-def _campaign(resolved: Mapping[str, Any], scenario: DecisionProblem, console: Console) -> Prepared | None:
+def _say_how_to_go_on(error: BaseException, folder: Path, console: Console, *, resumable: bool) -> None:
+    if resumable and isinstance(error, KeyboardInterrupt):
+        console.print(go_on(folder), soft_wrap=True, highlight=False)
+
+
+def _campaign(
+    resolved: Mapping[str, Any], scenario: DecisionProblem, folder: Path, console: Console
+) -> Prepared | None:
     """Plan what is deployed, and say so, before anything takes time; None if nothing is."""
     name = option_of(resolved, "deploy")
     if name == "none" or not isinstance(scenario, Scenario):
@@ -202,7 +216,13 @@ def _campaign(resolved: Mapping[str, Any], scenario: DecisionProblem, console: C
     # A policy goes by the name of what trained it, as on the leaderboard.
     names = [own if scheduler == "policy" else scheduler for scheduler in resolved["deploy"]["schedulers"]]
     deployment = make({**resolved["deploy"], "schedulers": names or [own]}, Deployment)
-    return prepare(deployment, scenario, console, name)
+    evaluated = dict.fromkeys((own, *resolved["eval"]["baselines"]))
+    shadows = [name for name in evaluated if name not in {*deployment.schedulers, "clairvoyant"}]
+    campaign = prepare(deployment, scenario, console, name, shadows)
+    console.print(f"run folder: {relative(folder)}", soft_wrap=True, highlight=False)
+    refuse_conducted(folder)
+    check_account(campaign)
+    return campaign
 
 
 def _deploy(
@@ -222,7 +242,19 @@ def _deploy(
     found = conduct(campaign, known, folder, console)
     if found is None:
         return None
-    return found | {"gap": report(campaign.scenario, known, folder, console, plots=resolved["plots"])}
+    gap = report(campaign.scenario, known, folder, console, plots=resolved["plots"])
+    for error, count in found["errors"].items():
+        console.print(f"{count} not done: {error}", soft_wrap=True, highlight=False, markup=False)
+    return found | {"gap": gap}
+
+
+def _status(campaign: Prepared | None, deployment: Mapping[str, Any] | None) -> str:
+    """Return what a run has come to, see `Result`."""
+    if campaign is None:
+        return COMPLETED
+    if deployment is None:
+        return PLANNED
+    return COMPLETED if deployment["tasks"].get("done") else FAILED
 
 
 def _train(

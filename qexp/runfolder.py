@@ -20,8 +20,14 @@ RUN_FILE = "run.json"
 RUN_KEYS = {"config_hash", "fleet_hash", "versions", "mlflow_run_id"}
 CHECKPOINTS = "checkpoints"
 COMPLETED = "COMPLETED"
+PLANNED = "PLANNED"
+"""Of a run whose campaign waits for its confirmation: all else is done."""
+FAILED = "FAILED"
 START_FILES = {".hydra", "qexp.log", "config.yaml", "fleet.yaml", "tracking.jsonl", RUN_FILE}
 """What Hydra and we write before anything is computed."""
+
+GAP_FILES = ("gap.json", "gap_*.csv", "calibration.json", "report.html", "plots/gap_*")
+"""What a campaign's gap report consists of, as patterns."""
 
 
 def relative(path: Path) -> Path:
@@ -81,6 +87,12 @@ class RunFolder:
         """How the run ended; None if it has not, or was killed."""
         return (self._read(RESULT_FILE) or {}).get("status")
 
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing to go on with: the run is complete, or its campaign came to nothing."""
+        result = self._read(RESULT_FILE) or {}
+        return result.get("status") == COMPLETED or bool(result.get("deployment"))
+
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
             content = json.loads((self.path / name).read_text(encoding="utf-8"))
@@ -90,8 +102,9 @@ class RunFolder:
 
     def forget_run(self) -> None:
         """Remove what an earlier run could be continued from, or what would pass for this one's result."""
-        for name in (RUN_FILE, RESULT_FILE):
-            (self.path / name).unlink(missing_ok=True)
+        for pattern in (RUN_FILE, RESULT_FILE, *GAP_FILES):
+            for file in self.path.glob(pattern):
+                file.unlink()
         shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
 
     def forget_result(self) -> None:

@@ -288,7 +288,7 @@ def _client() -> Any:
 
 def missing_extra(error: ModuleNotFoundError, extra: str = "catalogue") -> InputError:
     """Return the message for a command without the packages it needs."""
-    return InputError(f"module {error.name!r} is not installed: pip install 'qexp[{extra}]'")
+    return InputError(f"module {error.name!r} is not installed: pip install -e '.[{extra}]' in a checkout")
 
 
 class _Unread(logging.Handler):

@@ -20,10 +20,12 @@ from qexp.deploy.display import campaign_display, show_plan
 from qexp.deploy.executor import Executor, ExecutorError
 from qexp.deploy.follow import StoppedError
 from qexp.deploy.guard import spent
-from qexp.deploy.journal import FILE, Journal
+from qexp.deploy.journal import FILE, Journal, State
+from qexp.deploy.lock import conducting, refuse_conducted
 from qexp.deploy.plan import Estimate, Segment, planned_tasks, segments
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.option import REGISTRY
 from qexp.runfolder import relative
 from qexp.scheduler.scheduler import Scheduler
 
@@ -45,7 +47,13 @@ class Prepared:
     plan: Sequence[Segment]
 
 
-def prepare(deployment: Deployment, scenario: Scenario, console: Console, executor: str) -> Prepared:
+def prepare(
+    deployment: Deployment,
+    scenario: Scenario,
+    console: Console,
+    executor: str,
+    shadows: Sequence[str] = (),
+) -> Prepared:
     """Plan a campaign, refuse one that cannot keep its limits, and print what it will do.
 
     Args:
@@ -53,11 +61,17 @@ def prepare(deployment: Deployment, scenario: Scenario, console: Console, execut
         scenario: The placement problem.
         console: Where to print.
         executor: What it runs on, in a word.
+        shadows: Schedulers that are asked without effect, by name.
 
     Raises:
         InputError: Its limits are too small for it, or its workload, or it cannot be run.
     """
-    names = list(dict.fromkeys(deployment.schedulers))
+    if scenario.initial_backlog:
+        raise InputError(
+            f"env.initial_backlog={scenario.initial_backlog:g}: campaigns cannot make machines busy before "
+            "they begin; leave it out, or deploy nothing"
+        )
+    names = deployment.schedulers
     plan = segments(scenario, deployment, names)
     deployment.check(scenario, sorted({name for segment in plan for name in segment.episode.names}))
     estimate, guard = Estimate.of(plan), deployment.guard
@@ -71,8 +85,14 @@ def prepare(deployment: Deployment, scenario: Scenario, console: Console, execut
             f"deploy.max_quantum_seconds={guard.max_quantum_seconds:g}: the campaign needs at least "
             f"{estimate.least:.0f} s of quantum time by the estimate; lower deploy.tasks or raise the limit"
         )
-    show_plan(plan, estimate, deployment, scenario.fleet, console, executor)
+    show_plan(plan, estimate, deployment, scenario.fleet, console, executor, shadows)
     return Prepared(deployment, scenario, plan)
+
+
+def check_account(prepared: Prepared) -> None:
+    """Raise `InputError` if a campaign's account is not accepted: before hours of training, not after."""
+    if prepared.deployment.paid and prepared.deployment.confirmed:
+        prepared.deployment.executor(prepared.scenario).close()
 
 
 def conduct(
@@ -94,48 +114,64 @@ def conduct(
         KeyboardInterrupt: By the user; the journal is complete.
     """
     deployment, scenario = prepared.deployment, prepared.scenario
-    names = list(dict.fromkeys(deployment.schedulers))
+    names = deployment.schedulers
     shadows = {name: s for name, s in schedulers.items() if name not in names}
-    path = folder / FILE
     if not deployment.confirmed:
         console.print("nothing was submitted: deploy.confirm=true submits", style="bold", highlight=False)
+        console.print(f"{go_on(folder)} deploy.confirm=true", soft_wrap=True, highlight=False)
         return None
-    if not path.exists():
-        meta = {
-            "campaign": f"qexp-{secrets.token_hex(6)}",
-            "origin": time.time(),
-            "executor": type(deployment).__name__.lower(),
-            "schedulers": names,
-            "clock": deployment.clock,
-            "speed": deployment.speed,
-            "seed": deployment.seed,
-            "block": deployment.block,
-            "fleet": scenario.fleet.names,
-            "fleet_hash": scenario.fleet.hash,
-        }
-        Journal.create(path, planned_tasks(prepared.plan, deployment), meta).close()
-    with Journal(path) as journal, deployment.executor(scenario) as executor:
-        _check_quota(executor, prepared, journal, console)
-        executor.start(_clock(journal, executor))
-        campaign = Campaign(
-            journal,
-            scenario,
-            prepared.plan,
-            schedulers,
-            executor,
-            deployment,
-            shadows if deployment.shadow else {},
-        )
-        try:
-            with campaign_display(campaign, console) as show:
-                campaign.on_change = show
-                campaign.run()
-        except KeyboardInterrupt:
-            _offer_to_cancel(campaign, console)
-            raise
-        except (StoppedError, ExecutorError) as error:
-            raise InputError(f"deploy: {error}; go on with resume={relative(folder)}") from error
-        return summary(journal, campaign)
+    with conducting(folder):
+        goes_on = (folder / FILE).exists()
+        with _journal(prepared, folder, names) as journal, deployment.executor(scenario) as executor:
+            _check_quota(executor, prepared, journal, console)
+            executor.start(_clock(journal, executor))
+            unfinished = sum(not task.state.final for task in journal.tasks())
+            if goes_on and unfinished:
+                journal.note("resumed", executor.now(), f"{unfinished} tasks are not over")
+            campaign = Campaign(
+                journal,
+                scenario,
+                prepared.plan,
+                schedulers,
+                executor,
+                deployment,
+                shadows if deployment.shadow else {},
+            )
+            try:
+                with campaign_display(campaign, console) as show:
+                    campaign.on_change = show
+                    campaign.run()
+            except KeyboardInterrupt:
+                _offer_to_cancel(campaign, console)
+                raise
+            except (StoppedError, ExecutorError) as error:
+                raise InputError(f"deploy: {error}; go on with resume={relative(folder)}") from error
+            return summary(journal, campaign)
+
+
+def _journal(prepared: Prepared, folder: Path, names: Sequence[str]) -> Journal:
+    """Open the journal in a folder; begin one if there is none."""
+    path, deployment, scenario = folder / FILE, prepared.deployment, prepared.scenario
+    if path.exists():
+        return Journal(path)
+    meta = {
+        "campaign": f"qexp-{secrets.token_hex(6)}",
+        "origin": time.time(),
+        "executor": type(deployment).__name__.lower(),
+        "schedulers": names,
+        "clock": deployment.clock,
+        "speed": deployment.speed,
+        "seed": deployment.seed,
+        "block": deployment.block,
+        "fleet": scenario.fleet.names,
+        "fleet_hash": scenario.fleet.hash,
+    }
+    return Journal.create(path, planned_tasks(prepared.plan, deployment), meta)
+
+
+def go_on(folder: Path) -> str:
+    """Say how to go on with the run in a folder."""
+    return f"go on with: python -m qexp resume={relative(folder)}"
 
 
 def _check_quota(executor: Executor, prepared: Prepared, journal: Journal, console: Console) -> None:
@@ -160,17 +196,24 @@ def clear_journal(folder: Path) -> None:
     """Make room for a new campaign in a folder that was used before.
 
     Raises:
-        InputError: The campaign there is not over; it would be forgotten what its jobs are for.
+        InputError: The campaign there is not over, or cost something: its jobs would be forgotten.
     """
     path = folder / FILE
     if not path.exists():
         return
+    refuse_conducted(folder)
     with Journal(path) as journal:
-        under_way = sum(not task.state.final for task in journal.tasks())
-    if under_way:
+        tasks, option = journal.tasks(), REGISTRY["deploy"].get(str(journal.meta["executor"]))
+    if any(not task.state.final for task in tasks):
         raise InputError(
             f"{relative(folder)} holds a campaign that is not over: go on with resume={relative(folder)}, or "
             "choose another folder"
+        )
+    jobs, _ = spent(tasks)
+    if jobs and getattr(option, "paid", False):
+        raise InputError(
+            f"{relative(folder)} holds the journal of {jobs} jobs that were sent for real: choose another "
+            f"folder, or move {FILE} away"
         )
     path.unlink()
 
@@ -178,14 +221,14 @@ def clear_journal(folder: Path) -> None:
 def _clock(journal: Journal, executor: Executor) -> float:
     """Return what the campaign's clock shows: it ran on while jobs did, and else stood still."""
     if executor.keeps_jobs:
-        return max(time.time() - float(journal.meta["origin"]), 0.0)
+        # Not back before what is written down, if somebody has set the system's clock.
+        return max(time.time() - float(journal.meta["origin"]), journal.last_time)
     return journal.last_time
 
 
 def _offer_to_cancel(campaign: Campaign, console: Console) -> None:
     """Ask whether to cancel what waits; another interrupt leaves at once."""
-    waiting = [task for task in campaign.tasks if task.job is not None and task.running is None]
-    waiting = [task for task in waiting if not task.state.final]
+    waiting = [task for task in campaign.tasks if task.state in {State.SUBMITTED, State.QUEUED} and task.job]
     if not campaign.executor.keeps_jobs or not waiting:
         return
     console.print(f"{len(waiting)} jobs wait in queues; the journal is complete either way.")
@@ -197,7 +240,7 @@ def _offer_to_cancel(campaign: Campaign, console: Console) -> None:
 
 
 def summary(journal: Journal, campaign: Campaign) -> dict[str, Any]:
-    """Return what a campaign came to: tasks by state, orders, quantum seconds, and times by scheduler."""
+    """Return what a campaign came to: tasks by state, errors, orders, quantum seconds, times."""
     tasks = campaign.tasks
     jobs, seconds = spent(tasks)
     by_scheduler: dict[str, dict[str, Any]] = {}
@@ -213,6 +256,9 @@ def summary(journal: Journal, campaign: Campaign) -> dict[str, Any]:
         "campaign": journal.meta["campaign"],
         "executor": journal.meta["executor"],
         "tasks": dict(Counter(str(task.state) for task in tasks)),
+        "errors": dict(
+            Counter(t.error or str(t.state) for t in tasks if t.state.final and t.state != "done")
+        ),
         "jobs": jobs,
         "quantum_seconds": seconds,
         "schedulers": by_scheduler,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -36,11 +36,16 @@ class Deployment(ABC):
         retries: How often a task is placed anew whose job was cancelled by others, refused or lost.
         patience: Seconds that a task waits for an open machine before it fails.
         seed: Of the tasks and of the order in blocks.
+        paid: Whether jobs may cost something, and outlive the process that sent them.
+        simulated: Whether nothing real runs: seconds are simulated ones.
     """
+
+    paid: ClassVar[bool] = False
+    simulated: ClassVar[bool] = False
 
     tasks: Annotated[int, Field(ge=1, le=100_000)] = 25
     clock: str = "compressed"
-    speed: Annotated[float, Field(gt=0)] = 20.0
+    speed: Annotated[float, Field(gt=0, le=1000)] = 20.0
     schedulers: list[str] = field(default_factory=list)
     block: Annotated[int, Field(ge=1)] = 25
     shadow: bool = False
@@ -52,6 +57,8 @@ class Deployment(ABC):
     def __post_init__(self) -> None:
         if self.clock not in CLOCKS:
             raise InputError(f"deploy.clock: expected one of {', '.join(CLOCKS)}, got {self.clock!r}")
+        if twice := next((name for name in self.schedulers if self.schedulers.count(name) > 1), None):
+            raise InputError(f"deploy.schedulers: {twice} is there more than once")
 
     def offsets(self, arrival: Floats) -> Floats:
         """Return when tasks arrive on the campaign's clock, seconds after their segment began.

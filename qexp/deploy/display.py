@@ -34,23 +34,32 @@ def show_plan(
     fleet: Fleet,
     console: Console,
     executor: str,
+    shadows: Sequence[str] = (),
 ) -> None:
     """Print what a campaign will do and may cost."""
-    names = list(dict.fromkeys(segment.scheduler for segment in plan))
     blocks = len({segment.block for segment in plan})
     guard = deployment.guard
     table = Table(title=f"campaign on {executor}", title_justify="left", show_header=False)
-    table.add_row("schedulers", ", ".join(names) + (" and shadows" if deployment.shadow else ""))
+    table.add_row("schedulers", ", ".join(deployment.schedulers))
+    if deployment.shadow:
+        table.add_row("shadows", ", ".join(shadows) or "none: eval.baselines names no other scheduler")
     table.add_row("tasks", f"{deployment.tasks} each, in {blocks} block{'s' if blocks > 1 else ''}")
     table.add_row("jobs", f"{estimate.jobs}{_limit(guard.max_jobs)}")
-    seconds = f"{estimate.least:.0f} to {estimate.most:.0f} s{_limit(guard.max_quantum_seconds)}"
-    table.add_row("quantum time, estimated", seconds)
-    speed = f", {deployment.speed:g} times as fast" if deployment.clock == "compressed" else ""
-    table.add_row("clock", deployment.clock + speed)
+    if not deployment.simulated:
+        seconds = f"{estimate.least:.0f} to {estimate.most:.0f} s{_limit(guard.max_quantum_seconds)}"
+        table.add_row("quantum time, estimated", seconds)
+    table.add_row("clock", _clock(deployment))
     shown = [f"{node.name} ({node.qubits})" for node in fleet.nodes[:SHOWN_MACHINES]]
     more = len(fleet) - len(shown)
     table.add_row("machines (qubits)", ", ".join(shown) + (f" and {more} more" if more > 0 else ""))
     console.print(table)
+
+
+def _clock(deployment: Deployment) -> str:
+    if deployment.simulated:
+        return "simulated" + (", all at once" if deployment.clock == "immediate" else "")
+    speed = f", {deployment.speed:g} times as fast" if deployment.clock == "compressed" else ""
+    return deployment.clock + speed
 
 
 def _limit(limit: float | None) -> str:
@@ -100,12 +109,13 @@ def _line(campaign: Campaign) -> str:
     _, seconds = spent(campaign.tasks)
     return (
         f"campaign: {over} of {len(campaign.tasks)} tasks are over ({', '.join(parts) or 'none sent'}), "
-        f"{seconds:.0f} s of quantum time"
+        f"{seconds:.0f} s of {'simulated service' if campaign.deployment.simulated else 'quantum'} time"
     )
 
 
 def _table(campaign: Campaign) -> Group:
-    table = Table("machine", "status", "queue", "waiting", "running", "done", "failed", "quantum s")
+    seconds_are = "service s" if campaign.deployment.simulated else "quantum s"
+    table = Table("machine", "status", "queue", "waiting", "running", "done", "failed", seconds_are)
     for name in campaign.scenario.fleet.names[:SHOWN_MACHINES]:
         tasks = [task for task in campaign.tasks if task.node == name]
         states = Counter(task.state for task in tasks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -34,6 +34,8 @@ class IBM(Deployment):
         status_interval: Between two looks at the machines' queues, seconds.
         timeout: The longest wait for an answer, seconds.
     """
+
+    paid: ClassVar[bool] = True
 
     clock: str = "real"
     settle: Annotated[float, Field(ge=0)] = 30.0

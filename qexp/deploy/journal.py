@@ -146,7 +146,7 @@ class Journal:
         path: An existing journal.
 
     Raises:
-        InputError: It is no journal, or is in use by another process.
+        InputError: It is no journal.
     """
 
     def __init__(self, path: Path) -> None:

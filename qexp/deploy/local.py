@@ -39,7 +39,7 @@ class Local(Deployment):
 
     overhead: Annotated[float, Field(ge=0)] = 2.0
     jitter: Annotated[float, Field(ge=0)] = 0.1
-    max_width: Annotated[int, Field(ge=1, le=WIDEST)] = 8
+    max_width: Annotated[int, Field(ge=2, le=WIDEST)] = 8
     workers: Annotated[int, Field(ge=1, le=256)] = 2
 
     def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -121,6 +121,8 @@ class Simulator(Deployment):
     Attributes:
         jitter: Standard deviation of the logarithm of actual over predicted service time.
     """
+
+    simulated: ClassVar[bool] = True
 
     jitter: Annotated[float, Field(ge=0)] = 0.0
 

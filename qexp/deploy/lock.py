@@ -1,0 +1,52 @@
+"""One process at a time conducts a campaign: two would send every open order twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qexp.errors import InputError
+from qexp.runfolder import relative
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+FILE = "journal.lock"
+
+
+@contextmanager
+def conducting(folder: Path) -> Iterator[None]:
+    """Hold a run folder's campaign for this process; the system lets go of it when the process dies.
+
+    The file stays: to delete it would open a gap between two processes that both hold a file of its name.
+
+    Raises:
+        InputError: Another process holds it, or the system has no locks.
+    """
+    if fcntl is None:
+        raise InputError("deploy: campaigns need file locks (fcntl), which this system does not have")
+    held = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = os.read(held, 20).decode("ascii", "replace").strip()
+            raise InputError(
+                f"{relative(folder)}: another process is conducting this campaign (pid {who or 'unknown'})"
+            ) from None
+        os.ftruncate(held, 0)
+        os.write(held, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(held)
+
+
+def refuse_conducted(folder: Path) -> None:
+    """Raise `InputError` if another process conducts a campaign in the folder."""
+    if (folder / FILE).exists():
+        with conducting(folder):
+            pass
