@@ -125,9 +125,9 @@ def conduct(
         with _journal(prepared, folder, names) as journal, deployment.executor(scenario) as executor:
             _check_quota(executor, prepared, journal, console)
             executor.start(_clock(journal, executor))
-            unfinished = sum(not task.state.final for task in journal.tasks())
-            if goes_on and unfinished:
-                journal.note("resumed", executor.now(), f"{unfinished} tasks are not over")
+            tasks = journal.tasks()
+            if goes_on and (left := sum(not task.state.final for task in tasks)):
+                journal.note("resumed", executor.now(), f"{left} of {len(tasks)} tasks not over")
             campaign = Campaign(
                 journal,
                 scenario,

@@ -159,3 +159,105 @@ def test_a_campaign_killed_in_the_middle_goes_on_by_the_command_line(tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["status"] == "COMPLETED"
     assert result["deployment"]["tasks"] == {"done": 8}
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_campaign_send_every_order_once(tmp_path):
+    resume = [sys.executable, "-m", "qexp", "resume=run"]
+    with account(queues=Queues(run_seconds=(40.0, 40.0), speed=20.0)) as server:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "qexp", *QUICK, "tracking=off", "hydra.run.dir=run"]
+        first = subprocess.Popen(
+            [*command, "deploy.tasks=6", "deploy.confirm=true"], cwd=tmp_path, env=environment
+        )
+        until = time.monotonic() + 120
+        while sent(server) < 2:
+            assert first.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        second = subprocess.run(
+            resume, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 2
+        assert second.stderr == (
+            f"qexp: run: another process is conducting this campaign (pid {first.pid})\n"
+        )
+        assert first.wait(120) == 0
+        assert sent(server) == 6
+        assert set(server.audit()["tags"].values()) == {1, 6}
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["status"], result["deployment"]["tasks"]) == ("COMPLETED", {"done": 6})
+
+
+def test_a_plan_is_confirmed_by_resume_and_says_how(qexp, server):
+    ended = qexp(*QUICK, "tracking=off", "deploy.tasks=3", "hydra.run.dir=run")
+    assert folder_of(ended) == Path("run")
+    assert "go on with: python -m qexp resume=run deploy.confirm=true" in ended.out
+    assert json.loads(Path("run/result.json").read_text())["status"] == "PLANNED"
+    leaderboard = Path("run/leaderboard.csv").read_bytes()
+    # Still only a plan; then with limits that are too small, then for real.
+    assert qexp("resume=run").status == 0
+    ended = qexp("resume=run", "deploy.confirm=true", "deploy.max_jobs=2")
+    assert ended.status == 2
+    assert "deploy.max_jobs=2: the campaign has 3 jobs" in ended.err
+    assert sent(server) == 0
+    ended = qexp("resume=run", "deploy.confirm=true", "deploy.max_quantum_seconds=50", "deploy.patience=100")
+    assert folder_of(ended) == Path("run")
+    assert sent(server) == 3
+    result = json.loads(Path("run/result.json").read_text())
+    assert (result["status"], result["deployment"]["tasks"]) == ("COMPLETED", {"done": 3})
+    assert Path("run/leaderboard.csv").read_bytes() == leaderboard
+    ended = qexp("resume=run", "deploy.confirm=true")
+    assert ended.status == 2
+    assert "this run is complete; its result is in run/report.html" in ended.err
+
+
+def test_a_limit_that_stopped_a_campaign_is_raised_by_resume(qexp, server):
+    # What a job is charged is more than the estimate: the limit is reached on the way.
+    server.queues.run_seconds = (40.0, 40.0)
+    begun = qexp(
+        *(*QUICK, "tracking=off", "deploy.tasks=4", "deploy.confirm=true", "hydra.run.dir=run"),
+        *("deploy.max_quantum_seconds=30", "deploy.clock=real", "env.arrivals.window=20"),
+    )
+    assert begun.status == 2, begun
+    assert "deploy.max_quantum_seconds=30 would be exceeded" in begun.err
+    assert sent(server) < 4
+    assert folder_of(qexp("resume=run", "deploy.max_quantum_seconds=3000")) == Path("run")
+    assert sent(server) == 4
+
+
+def test_jobs_that_were_sent_are_not_forgotten_for_another_run(qexp, server):
+    folder_of(qexp(*QUICK, "tracking=off", "deploy.tasks=2", "deploy.confirm=true", "hydra.run.dir=run"))
+    journal = Path("run/journal.db").read_bytes()
+    ended = qexp(
+        "tracking=off", "plots=false", "eval.episodes=2", "eval.baselines=[mct]", "hydra.run.dir=run"
+    )
+    assert ended.status == 2
+    assert "run holds the journal of 2 jobs that were sent for real: choose another folder" in ended.err
+    assert Path("run/journal.db").read_bytes() == journal
+
+
+def test_an_account_that_is_missing_is_said_before_anything_is_computed(qexp, server, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("QISKIT_IBM_TOKEN")
+    ended = qexp(*QUICK, "backend=heron", "tracking=off", "deploy.tasks=2", "deploy.confirm=true")
+    assert ended.status == 2
+    assert "no account" in ended.err
+    assert "completion" not in ended.out
+    assert not list((tmp_path / "cwd").iterdir())
+
+
+def test_a_campaign_that_is_gone_on_with_says_when(qexp, server):
+    folder_of(qexp(*QUICK, "tracking=off", "deploy.tasks=3", "deploy.confirm=true", "hydra.run.dir=run"))
+    with Journal(Path("run/journal.db")) as journal:
+        assert not [event for event in journal.events() if event[3] == "resumed"]
+        task = journal.tasks()[-1]
+        task.state = State.RUNNING
+        # As if the clock of the computer had been set back since.
+        journal.save(task, 5000.0)
+    Path("run/result.json").unlink()
+    folder_of(qexp("resume=run"))
+    with Journal(Path("run/journal.db")) as journal:
+        resumed, *_ = [event for event in journal.events() if event[3] == "resumed"]
+    assert resumed[1] >= 5000.0
+    assert resumed[4] == "1 of 3 tasks not over"
