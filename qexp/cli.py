@@ -46,6 +46,11 @@ DISK = {
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
 }
 """What a file system refuses for reasons of its own; other errors of the system may be bugs."""
+DATABASE = {
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY),
+    *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PERM),
+}
+"""The same of SQLite: primary result codes, which are the lowest byte of a code."""
 
 # Here and not in `main`: processes that only run a sweep's jobs need them too.
 OmegaConf.register_new_resolver("qexp_sweep_dir", sweep_dir, replace=True)
@@ -61,6 +66,7 @@ class _Jobs:
         self.started = False
         self.refused: list[Exception] = []
         self.folder: Path | None = None
+        self.disk: OSError | sqlite3.OperationalError | None = None
         self.failed = False
 
     def __call__(self, config: DictConfig) -> float | None:
@@ -82,9 +88,30 @@ class _Jobs:
         except (InputError, OmegaConfBaseException) as error:
             # Raised to Hydra, it would come with Hydra's own words.
             self.refused.append(error)
+        except (OSError, sqlite3.OperationalError) as error:
+            if not _of_the_disk(error):
+                raise
+            log.info("the run failed", exc_info=True)  # into the log file, if that can be written
+            self.disk = error
         return None
 
-    def disk(self, error: OSError | sqlite3.OperationalError) -> str:
+    def status(self, *, wants_traceback: bool) -> int:
+        """Say what could not be done, and return the exit status."""
+        for error in (*self.refused, *filter(None, [self.disk])):
+            if wants_traceback:
+                raise error
+            line = explain(error) if error is not self.disk else self._explain_disk(self.disk)
+            print(f"qexp: {line}", file=sys.stderr)
+        if self.disk is not None:
+            return 1 if self.started else 2
+        if self.refused:
+            return 2
+        if self.failed:
+            print("qexp: no task of the campaign was done", file=sys.stderr)
+            return 1
+        return SweepSession.current.status if SweepSession.current else 0
+
+    def _explain_disk(self, error: OSError | sqlite3.OperationalError) -> str:
         """Say in one line what the disk refused, and how to go on when that is mended."""
         if isinstance(error, OSError):
             where, reason = error.filename or self.folder, error.strerror
@@ -113,6 +140,22 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
+def _of_the_disk(error: OSError | sqlite3.OperationalError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in DISK
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DATABASE
+
+
+@contextmanager
+def _log_or_not(*, strict: bool) -> Iterator[None]:
+    """Keep a log file that cannot be written to, on a full disk, from printing a traceback for each line."""
+    before, logging.raiseExceptions = logging.raiseExceptions, strict
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
+
+
 def main() -> int:
     """Run the command line.
 
@@ -130,16 +173,14 @@ def main() -> int:
         refuse_secrets(sys.argv[1:])
         sys.argv[1:] = composable(sys.argv[1:])
         # Hydra would print its own text and exit with 1; this makes it hand every exception to us instead.
-        with _environment(FULL_ERROR, "1"), closed_at_the_end():
+        with _environment(FULL_ERROR, "1"), _log_or_not(strict=wants_traceback), closed_at_the_end():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
     except (InputError, HydraException, OmegaConfBaseException) as error:
         jobs.refused.append(error)
     except (OSError, sqlite3.OperationalError) as error:
-        if wants_traceback or not (isinstance(error, sqlite3.OperationalError) or error.errno in DISK):
+        if jobs.started or not _of_the_disk(error):
             raise
-        log.info("the command failed", exc_info=True)  # into the log file, if that can be written
-        print(f"qexp: {jobs.disk(error)}", file=sys.stderr)
-        return 1 if jobs.started else 2
+        jobs.disk = error
     except (ValueError, YAMLError) as error:
         if jobs.started:
             raise
@@ -148,13 +189,4 @@ def main() -> int:
     except KeyboardInterrupt:
         print("qexp: interrupted", file=sys.stderr)
         return 130
-    for refusal in jobs.refused:
-        if wants_traceback:
-            raise refusal
-        print(f"qexp: {explain(refusal)}", file=sys.stderr)
-    if jobs.refused:
-        return 2
-    if jobs.failed:
-        print("qexp: no task of the campaign was done", file=sys.stderr)
-        return 1
-    return SweepSession.current.status if SweepSession.current else 0
+    return jobs.status(wants_traceback=wants_traceback)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
 import yaml
+
+from qexp.deploy import journal
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 
@@ -48,7 +52,11 @@ REFUSED = {
     "no such key at all": (["xyzzy=3"], ["'xyzzy'", "--cfg job"]),
     "wrong type": (["env.tasks=abc"], ["env.tasks=abc", "Integer"]),
     "null": (["env.tasks=null"], ["env.tasks=null"]),
-    "not a list": (["eval.baselines=mct"], ["eval.baselines=mct"]),
+    "not a list": (["eval.baselines=mct"], ["eval.baselines=mct", "write eval.baselines=[mct]"]),
+    "key of several options": (
+        ["deploy.tasks=3"],
+        ["'deploy.tasks'; it belongs to deploy=simulator, deploy=ibm and deploy=local"],
+    ),
     "list of something else": (["env.workload.families=[[ghz]]"], ["env.workload.families.0"]),
     "out of range": (["env.tasks=0"], ["env.tasks=0", "greater than or equal to 1"]),
     "not finite": (["env.arrivals.window=inf"], ["env.arrivals.window=inf", "finite"]),
@@ -219,6 +227,58 @@ def test_bugs_keep_their_traceback(qexp, monkeypatch):
 
     monkeypatch.setattr("qexp.run.run", broken)
     with pytest.raises(ValueError, match="a bug"):
+        qexp(*QUICK)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(qexp, tmp_path):
+    (tmp_path / "file").touch()
+    ended = qexp(*QUICK, f"hydra.run.dir={tmp_path / 'file' / 'run'}")
+    assert (ended.status, ended.err) == (2, f"qexp: {tmp_path / 'file' / 'run'}: Not a directory\n")
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_is_full_is_one_line_and_the_log_has_the_rest(qexp, monkeypatch):
+    monkeypatch.setattr("qexp.run.write_files", full)
+    ended = qexp(*QUICK, "hydra.run.dir=run")
+    assert (ended.status, ended.err) == (1, "qexp: run: No space left on device\n")
+    assert "Traceback" in Path("run/qexp.log").read_text(encoding="utf-8")
+    # A campaign's journal has all that is needed to go on.
+    ended = qexp(*QUICK, "deploy=simulator", "deploy.tasks=2", "hydra.run.dir=other")
+    assert ended.err == (
+        "qexp: other: No space left on device; when that is mended, go on with resume=other\n"
+    )
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(OSError, match="No space left"):
+        qexp(*QUICK, "hydra.run.dir=third")
+
+
+def test_a_journal_that_cannot_be_written_is_one_line_and_goes_on_later(qexp, monkeypatch):
+    connect = journal._connect
+
+    def small(path: Path) -> sqlite3.Connection:
+        db = connect(path)
+        if path.name == journal.FILE:
+            pages = db.execute("PRAGMA page_count").fetchone()[0]
+            db.execute(f"PRAGMA max_page_count = {pages + 1}")
+        return db
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_connect", small)
+        ended = qexp(*QUICK, "deploy=simulator", "deploy.tasks=40", "hydra.run.dir=run")
+    assert ended.status == 1
+    assert ended.err == ("qexp: run: database or disk is full; when that is mended, go on with resume=run\n")
+    assert qexp("resume=run").status == 0
+
+
+def test_an_error_of_sql_is_a_bug(qexp, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        sqlite3.connect(":memory:").execute("SELEC")
+
+    monkeypatch.setattr("qexp.run.run", broken)
+    with pytest.raises(sqlite3.OperationalError, match="syntax"):
         qexp(*QUICK)
 
 

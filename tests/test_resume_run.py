@@ -61,6 +61,9 @@ def assert_refused(ended, *words: str) -> None:
         ("algo=dqn", ["algo=dqn", "own configuration"]),
         ("eval.episodes=9", ["eval.episodes=9", "own configuration"]),
         ("hydra.run.dir=elsewhere", ["hydra.run.dir=elsewhere", "own configuration"]),
+        ("deploy=ibm", ["deploy=ibm", "own configuration", "deploy.{confirm,max_jobs"]),
+        ("deploy.tasks=9", ["deploy.tasks=9", "own configuration", "max_quantum_seconds,patience} may be"]),
+        ("env.initial_backlog=5", ["env.initial_backlog=5", "own configuration"]),
         ("tracking.uri=nowhere", ["tracking.uri"]),  # it was started with tracking=off, which has no such key
         ("tracking=off", ["backend", "fleet has changed"]),  # accepted; what is wrong is something else
     ],

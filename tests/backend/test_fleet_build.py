@@ -133,7 +133,7 @@ def test_without_the_runtime_client_the_command_names_the_extra(tmp_path, monkey
     assert build.main([str(tmp_path / "new")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "pip install 'qexp[catalogue]'" in error
+    assert "pip install -e '.[catalogue]'" in error
     assert not (tmp_path / "new").exists()
 
 

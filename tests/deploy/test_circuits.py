@@ -110,4 +110,4 @@ def test_one_line_without_the_extra():
         "except InputError as error: print(error)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "module 'mqt.bench' is not installed: pip install 'qexp[deploy]'\n"
+    assert found.stdout == "module 'mqt.bench' is not installed: pip install -e '.[deploy]' in a checkout\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qexp.deploy.executor import Order, RefusedError
 from qexp.deploy.journal import Journal, State
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "eval.baselines=[mct,greedy]", "env.tasks=5")
@@ -69,7 +70,11 @@ def test_a_campaign_that_was_cut_off_is_gone_on_with(qexp):
     with Journal(folder / "journal.db") as journal:
         assert journal.tasks()[:3] == untouched
         assert [task.attempt for task in journal.tasks()] == [1, 1, 1, 2, 2, 2, 1, 1, 1]
-    assert qexp(f"resume={folder}").status == 2  # complete
+        (resumed,) = [event for event in journal.events() if event[3] == "resumed"]
+    assert resumed[4] == "6 of 9 tasks not over"
+    complete = qexp(f"resume={folder}")
+    assert complete.status == 2
+    assert complete.err.endswith(f"its result is in {folder / 'report.html'}\n")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +84,11 @@ def test_a_campaign_that_was_cut_off_is_gone_on_with(qexp):
         (["deploy.schedulers=[clairvoyant]"], ["clairvoyant", "future"]),
         (["scheduler=clairvoyant"], ["clairvoyant", "future"]),
         (["deploy.schedulers=[mct,policy]"], ["policy", "scheduler.path"]),
+        (["deploy.schedulers=[mct,met,mct]"], ["deploy.schedulers: mct is there more than once"]),
+        (["deploy.schedulers=mct"], ["write deploy.schedulers=[mct]"]),
+        (["deploy.speed=1001"], ["deploy.speed=1001", "less than or equal to 1000"]),
+        (["env.initial_backlog=10"], ["env.initial_backlog=10", "campaign"]),
+        (["deploy=local", "deploy.max_width=1"], ["deploy.max_width=1: must be greater"]),
         (["deploy.clock=slow"], ["deploy.clock", "real, compressed, immediate"]),
         (["deploy.tasks=0"], ["deploy.tasks"]),
         (["deploy.task=3"], ["deploy.task", "deploy.tasks"]),
@@ -92,10 +102,76 @@ def test_what_cannot_be_deployed_is_refused_in_one_line(qexp, tmp_path, argument
     assert not list((tmp_path / "cwd").iterdir())
 
 
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_says_where_and_how_to_go_on(qexp, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("qexp.deploy.campaign.Campaign.run", interrupt)
+        ended = qexp(*QUICK, "deploy=simulator", "deploy.tasks=4", "hydra.run.dir=run")
+    assert ended.status == 130
+    assert ended.out.index("run folder: run\n") < ended.out.index("completion time")
+    assert ended.out.endswith("go on with: python -m qexp resume=run\n")
+    assert folder_of(qexp("resume=run")) == Path("run")
+    with monkeypatch.context() as patch:
+        patch.setattr("qexp.run.evaluate", interrupt)
+        assert "go on" not in qexp(*QUICK, "hydra.run.dir=other").out  # it would begin anew
+
+
+def test_a_campaign_in_which_all_fails_says_why_and_fails(qexp, monkeypatch):
+    def refuse(self: object, order: Order) -> str:
+        raise RefusedError("the machines are too cold" if order.node == "perth" else "out of helium")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("qexp.deploy.simulator.SimulatorExecutor.submit", refuse)
+        ended = qexp(
+            *QUICK,
+            "deploy=simulator",
+            "deploy.tasks=4",
+            "deploy.schedulers=[mct,met]",
+            where := "hydra.run.dir=run",
+        )
+    assert (ended.status, ended.err) == (1, "qexp: no task of the campaign was done\n")
+    after = ended.out[ended.out.index("gap report:") :]
+    result = json.loads(Path("run/result.json").read_text())
+    errors = result["deployment"]["errors"]
+    assert sum(errors.values()) == 8
+    for error, count in errors.items():
+        assert f"{count} not done: {error}\n" in after
+    assert result["status"] == "FAILED"
+    refused = qexp("resume=run")
+    assert refused.status == 2
+    assert "no task of its campaign was done, see run/report.html; start a new run" in refused.err
+    # Nothing was paid for: another run may take its place.
+    assert qexp(*QUICK, "deploy=simulator", "deploy.tasks=4", where).status == 0
+
+
+def test_the_plan_of_a_simulation_promises_no_cost(qexp):
+    schedulers = "deploy.schedulers=[met,mct,random]"
+    ended = qexp(*QUICK, "deploy=simulator", schedulers, "deploy.tasks=4", "deploy.shadow=true")
+    assert "met, mct, random" in ended.out
+    assert re.search(r"shadows +│ greedy ", ended.out)
+    assert "quantum time" not in ended.out
+    assert "times as fast" not in ended.out
+    assert "s of simulated service time" in ended.out
+    alone = ["deploy.shadow=true", "deploy.tasks=4", "eval.baselines=[]"]
+    ended = qexp(*QUICK, "deploy=simulator", *alone)
+    assert "none: eval.baselines names no other scheduler" in ended.out
+
+
 def test_a_new_campaign_does_not_bury_another(qexp, tmp_path):
     where = f"hydra.run.dir={tmp_path / 'one'}"
     folder_of(qexp(*QUICK, "deploy=simulator", "deploy.tasks=4", where))
     first = json.loads((tmp_path / "one" / "result.json").read_text())["deployment"]["campaign"]
+    stale = ["gap.json", "gap_tasks.csv", "calibration.json", "report.html", "plots/gap_tasks.png"]
+    (tmp_path / "one" / "plots").mkdir()
+    for name in stale:
+        (tmp_path / "one" / name).touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qexp.run.evaluate", interrupt)
+        assert qexp(*QUICK, "deploy=simulator", where).status == 130
+    assert not [name for name in stale if (tmp_path / "one" / name).exists()]
     # The first one is over: the folder is used again like that of any run.
     folder_of(qexp(*QUICK, "deploy=simulator", "deploy.tasks=6", where))
     second = json.loads((tmp_path / "one" / "result.json").read_text())["deployment"]

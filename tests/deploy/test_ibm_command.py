@@ -146,7 +146,7 @@ def test_a_campaign_killed_in_the_middle_goes_on_by_the_command_line(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         done = subprocess.run(
-            [sys.executable, "-m", "qexp", "resume=run"],
+            [sys.executable, "-m", "qexp", "resume=run", "deploy.max_quantum_seconds=600"],
             cwd=tmp_path,
             env=environment,
             capture_output=True,

@@ -58,7 +58,10 @@ def test_one_line_without_the_extra(tmp_path):
         [sys.executable, "-c", code, *QUICK], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert ended.returncode == 2
-    assert ended.stderr == "qexp: module 'qiskit_aer' is not installed: pip install 'qexp[deploy]'\n"
+    assert (
+        ended.stderr
+        == "qexp: module 'qiskit_aer' is not installed: pip install -e '.[deploy]' in a checkout\n"
+    )
     assert not (tmp_path / "outputs").exists()
 
 

@@ -321,7 +321,7 @@ def test_without_the_extra_the_command_names_it(tmp_path, monkeypatch, capsys):
     assert build.main(["--only", "ghz:5", "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "pip install 'qexp[catalogue]'" in error
+    assert "pip install -e '.[catalogue]'" in error
     assert not (tmp_path / "out").exists()
 
 
