@@ -93,6 +93,35 @@ def service(folder, **queues):
         process.communicate()
 
 
+def test_the_stand_in_points_a_shell_s_client_at_itself(tmp_path):
+    script = tmp_path / "stand-in.sh"
+    with script.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "tests" / "ibm_stand_in", "--devices", "fez", "--shell"], stdout=out
+        )
+    try:
+        until = time.monotonic() + 60
+        while not script.read_text().endswith("\n"):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        sourced = subprocess.run(
+            ["sh", "-c", '. ./stand-in.sh && echo "$QISKIT_IBM_URL" && echo "$QISKIT_IBM_TOKEN"'],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        url, token = sourced.stdout.split()
+        assert token == TOKEN
+        base = url.removesuffix("/experimental")
+        with urllib.request.urlopen(f"{base}/_stand_in/audit", timeout=10) as answer:  # noqa: S310 loopback
+            assert json.load(answer)["devices"] == ["ibm_fez"]
+    finally:
+        process.kill()
+        process.wait()
+
+
 def journal(folder):
     [path] = folder.glob(f"outputs/*/*/{FILE}")
     with Journal(path) as found:
