@@ -65,6 +65,8 @@ def reason(error: Exception) -> str:
             "no account: set QISKIT_IBM_TOKEN and QISKIT_IBM_INSTANCE, or save one with the client "
             "(QiskitRuntimeService.save_account)"
         )
+    if any(isinstance(link, NoTokenError) and link.refused for link in chain(error)):
+        return "the account gets no access token: its API key is not (any longer) valid"
     if refused(error):
         return "the account was refused: its token is not valid, or not for this instance"
     if "NoTokenError" in of:
