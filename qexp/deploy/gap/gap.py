@@ -175,7 +175,7 @@ def measure(
         found.calibration.seconds(found.scenario),
         found.calibration.delay,
     )
-    gaps = scheduler_gaps(found.tasks, simulations)
+    gaps = scheduler_gaps(found.tasks, simulations, journal.meta.get("schedulers", ()))
     return Gap(
         campaign=_campaign(journal),
         tasks=found.tasks,

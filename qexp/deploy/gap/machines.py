@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qexp.deploy.gap.clusters import of_mean, of_median
 from qexp.deploy.gap.records import Record, column
-from qexp.report.statistics import LEVEL, bootstrap_means, interval
-from qexp.state import Floats
 
 QUANTITIES = {
     "wait": ("wait", "predicted_wait"),
@@ -22,14 +21,13 @@ QUANTITIES = {
 """What is compared: measured and predicted attribute of a record."""
 
 ALL = "all machines"
-FEWEST = 6
-"""With fewer tasks than this, an interval would say nothing."""
-RESAMPLES = 2_000
 
 
 @dataclass(frozen=True)
 class MachineGap:
-    """One quantity on one machine; None where it is not defined or there are too few tasks.
+    """One quantity on one machine; None where it is not defined or there are too few segments.
+
+    Intervals are over segments, as the tasks of one share queues, see `qexp.deploy.gap.clusters`.
 
     Attributes:
         machine: Its name, or `ALL`.
@@ -63,35 +61,33 @@ class MachineGap:
     spread: float | None
 
 
-def machine_gaps(rows: Sequence[Record], names: Iterable[str], *, seed: int = 0) -> list[MachineGap]:
+def machine_gaps(rows: Sequence[Record], names: Iterable[str]) -> list[MachineGap]:
     """Compare each quantity on each machine, and on all together; what has no task is left out.
 
     Args:
         rows: From `with_simulation`.
         names: Machines in the fleet's order.
-        seed: Of the bootstrap.
     """
     counted = [row for row in rows if row.counted]
     groups = {name: [row for row in counted if row.node == name] for name in names} | {ALL: counted}
     found = (
-        _compare(machine, quantity, group, seed)
-        for machine, group in groups.items()
-        for quantity in QUANTITIES
+        _compare(machine, quantity, group) for machine, group in groups.items() for quantity in QUANTITIES
     )
     return [gap for gap in found if gap is not None]
 
 
-def _compare(machine: str, quantity: str, rows: Sequence[Record], seed: int) -> MachineGap | None:
+def _compare(machine: str, quantity: str, rows: Sequence[Record]) -> MachineGap | None:
     measured, predicted = (column(rows, name) for name in QUANTITIES[quantity])
     known = ~np.isnan(measured) & ~np.isnan(predicted)
     measured, predicted = measured[known], predicted[known]
+    segment = np.array([row.segment for row in rows], dtype=np.int64)[known]
     if not len(measured):
         return None
     difference = measured - predicted
-    low, high = _interval_of_mean(difference, seed)
+    low, high = of_mean(difference, segment)
     positive = (measured > 0) & (predicted > 0)
     logs = np.log(measured[positive] / predicted[positive])
-    least, most = _interval_of_median(logs)
+    least, most = of_median(logs, segment[positive])
     return MachineGap(
         machine=machine,
         quantity=quantity,
@@ -103,28 +99,7 @@ def _compare(machine: str, quantity: str, rows: Sequence[Record], seed: int) -> 
         bias_high=high,
         factor_tasks=len(logs),
         factor=float(np.exp(np.median(logs))) if len(logs) else None,
-        factor_low=least,
-        factor_high=most,
+        factor_low=None if least is None else float(np.exp(least)),
+        factor_high=None if most is None else float(np.exp(most)),
         spread=float(np.exp(logs.std(ddof=1))) if len(logs) > 1 else None,
     )
-
-
-def _interval_of_mean(values: Floats, seed: int) -> tuple[float | None, float | None]:
-    if len(values) < FEWEST:
-        return None, None
-    low, high = interval(bootstrap_means(values[:, None], seed=seed, resamples=RESAMPLES))
-    return float(low[0]), float(high[0])
-
-
-def _interval_of_median(logs: Floats) -> tuple[float | None, float | None]:
-    """Return the ends of the interval of exp(median), from order statistics.
-
-    Source: W. J. Conover, "Practical Nonparametric Statistics", 1999, section 3.2.
-    """
-    from scipy.stats import binom
-
-    if len(logs) < FEWEST:
-        return None, None
-    rank = int(binom.ppf((1 - LEVEL) / 2, len(logs), 0.5))
-    ordered = np.exp(np.sort(logs))
-    return float(ordered[rank - 1]), float(ordered[-rank])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from qexp.deploy.gap.clusters import FEWEST
 from qexp.deploy.gap.records import Record, left_out
-from qexp.deploy.gap.schedulers import FEWEST_BLOCKS, FEWEST_RANKED, SchedulerGap
+from qexp.deploy.gap.schedulers import FEWEST_RANKED, SchedulerGap
 from qexp.scheduler.scheduler import Scheduler
 
 
@@ -54,5 +55,5 @@ def of_schedulers(
         yield f"{ran[0]} ran alone: there is no order of schedulers to agree on."
     elif len(ran) < FEWEST_RANKED:
         yield f"Only {len(ran)} schedulers ran: so few agree in their order easily by chance."
-    if len(ran) > 1 and gaps[0].blocks < FEWEST_BLOCKS:
-        yield f"Fewer than {FEWEST_BLOCKS} blocks: differences between schedulers have no intervals."
+    if len(ran) > 1 and gaps[0].blocks < FEWEST:
+        yield f"Fewer than {FEWEST} blocks: differences between schedulers have no intervals."

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qexp.deploy.gap.clusters import margin
 from qexp.deploy.gap.decide import decide
 from qexp.deploy.gap.load import Load
 from qexp.deploy.gap.records import Record
 from qexp.env.scenario import Scenario
-from qexp.report.statistics import bootstrap_means, interval
+from qexp.report.statistics import LEVEL
 from qexp.scheduler.scheduler import Scheduler
 from qexp.state import Floats
 
@@ -32,7 +33,8 @@ RANKED = WAYS[:-1]
 """Ways whose order of schedulers is held against the measured one; in the last they know more than then."""
 FEWEST_RANKED = 4
 """The order of fewer schedulers agrees too easily by chance: three do so perfectly once in six times."""
-FEWEST_BLOCKS = 3
+REFERENCE = "mct"
+"""Who the others are compared with, if it ran."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,11 @@ class SchedulerGap:
             delay of acceptance that were recorded.
         replayed_calibrated: The same, but machines take the calibrated execution times.
         replayed_informed: The same, and the scheduler knows those times.
-        difference: Measured mean - that of the reference, the scheduler with the best measured mean.
-        difference_low: Lower end of its 95 % interval, from blocks drawn jointly for both.
+        reference: Who it is compared with, see `reference`.
+        difference: Measured mean - that of the reference.
+        difference_low: Lower end of its interval: Student's t over the blocks' paired differences, as wide as
+            it takes for the intervals of all schedulers to hold together in 95 % of campaigns (Bonferroni).
+            None with fewer than five blocks.
         difference_high: Upper end.
         simulated_difference: Simulated mean - that of the same reference, over the same tasks.
     """
@@ -70,6 +75,7 @@ class SchedulerGap:
     replayed: float | None
     replayed_calibrated: float | None
     replayed_informed: float | None
+    reference: str | None = None
     difference: float | None = None
     difference_low: float | None = None
     difference_high: float | None = None
@@ -114,12 +120,28 @@ class Simulations:
     delay: float
 
 
-def scheduler_gaps(rows: Sequence[Record], by: Simulations) -> list[SchedulerGap]:
+def reference(ran: Sequence[str], named: Sequence[str]) -> str:
+    """Return who the others are compared with; what was measured has no say in it.
+
+    A choice by the measurement, as of the best, would find differences where there are none.
+
+    Args:
+        ran: Who completed tasks.
+        named: The campaign's schedulers in the order in which they were named.
+
+    Returns:
+        `REFERENCE` if it ran, else the first named that did.
+    """
+    return next(name for name in (REFERENCE, *named, *ran) if name in ran)
+
+
+def scheduler_gaps(rows: Sequence[Record], by: Simulations, named: Sequence[str] = ()) -> list[SchedulerGap]:
     """Return the figures of all schedulers: first those that ran, the best measured first.
 
     Args:
         rows: From `with_simulation`.
         by: Who and what to simulate.
+        named: The campaign's schedulers in the order in which they were named.
     """
     ran = list(dict.fromkeys(row.scheduler for row in rows if row.counted))
     blocks = _blocks(rows, ran)
@@ -127,7 +149,8 @@ def scheduler_gaps(rows: Sequence[Record], by: Simulations) -> list[SchedulerGap
         return []
     counts = np.array([len(block.common) for block in blocks], dtype=np.float64)
     totals = {name: _totals(blocks, name, name in ran, by) for name in dict.fromkeys([*ran, *by.schedulers])}
-    best = min(ran, key=lambda name: float(totals[name]["measured"].sum()))
+    base = reference(ran, named)
+    level = 1 - (1 - LEVEL) / max(1, len(ran) - 1)
     found = [
         SchedulerGap(
             scheduler=name,
@@ -135,7 +158,8 @@ def scheduler_gaps(rows: Sequence[Record], by: Simulations) -> list[SchedulerGap
             blocks=len(blocks),
             tasks=int(counts.sum()),
             **{way: _mean(of_way.get(way), counts) for way in ("measured", *WAYS)},
-            **_differences(of_way, totals[best], counts),
+            reference=base,
+            **({} if name == base else _differences(of_way, totals[base], counts, level)),
         )
         for name, of_way in totals.items()
     ]
@@ -212,18 +236,17 @@ def _mean(totals: Floats | None, counts: Floats) -> float | None:
 
 
 def _differences(
-    mine: Mapping[str, Floats], best: Mapping[str, Floats], counts: Floats
+    mine: Mapping[str, Floats], base: Mapping[str, Floats], counts: Floats, level: float
 ) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
-    if "simulated" in mine and "simulated" in best:
-        found["simulated_difference"] = _mean(mine["simulated"] - best["simulated"], counts)
+    if "simulated" in mine and "simulated" in base:
+        found["simulated_difference"] = _mean(mine["simulated"] - base["simulated"], counts)
     if "measured" in mine:
-        difference = mine["measured"] - best["measured"]
-        found["difference"] = _mean(difference, counts)
-        if len(counts) >= FEWEST_BLOCKS:
-            drawn = bootstrap_means(np.column_stack([difference, counts]), seed=0)
-            low, high = interval(drawn[:, :1] / drawn[:, 1:])
-            found |= {"difference_low": float(low[0]), "difference_high": float(high[0])}
+        difference = mine["measured"] - base["measured"]
+        mean, reach = float(difference.sum() / counts.sum()), margin(difference, counts, level)
+        found["difference"] = mean
+        if reach is not None:
+            found |= {"difference_low": mean - reach, "difference_high": mean + reach}
     return found
 
 

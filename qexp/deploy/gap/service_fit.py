@@ -36,7 +36,7 @@ def line(x: Floats, y: Floats, weights: Floats, *, overhead: bool) -> Parameters
     from scipy.optimize import nnls
 
     mean = float(np.average(y, weights=weights))
-    if not mean > 0:
+    if not mean > 1e-100:  # seconds: nothing that a machine takes, and its inverse could overflow
         return 0.0, 0.0
     design = np.column_stack([np.ones_like(x), x])[:, 0 if overhead else 1 :]
     scale = np.maximum(np.abs(design).max(axis=0), 1e-300)
