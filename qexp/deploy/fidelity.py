@@ -1,14 +1,22 @@
 """How near measured counts come to what a perfect machine would give.
 
-Both figures lie in [0, 1] and take outcomes as bit strings, with counts or probabilities, which need not sum
-to 1.
+Outcomes are bit strings, with counts or with probabilities, which need not sum to 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+
+LARGEST_SPREAD = 0.1
+"""Standard deviation, on the normalised scale, up to which the fidelity of a single job is told.
+
+A tenth of the way from noise to perfection: with more, a job's figure would say less of the machine than of
+its luck, and a few such circuits would outweigh all others in a fit.
+"""
 
 
 def hellinger_fidelity(measured: Mapping[str, float], ideal: Mapping[str, float]) -> float:
@@ -32,36 +40,83 @@ def hellinger_fidelity(measured: Mapping[str, float], ideal: Mapping[str, float]
     return min(1.0, float(np.sqrt(p * q).sum()) ** 2)
 
 
-def normalised_fidelity(measured: Mapping[str, float], ideal: Mapping[str, float]) -> float | None:
-    """Return the Hellinger fidelity on a scale where 0 is what noise alone reaches and 1 is perfect.
+@dataclass(frozen=True)
+class Scale:
+    """What a number of shots can tell of a circuit: Hellinger fidelities to its ideal distribution.
 
-    (F - U) / (1 - U), where U is the fidelity of the uniform distribution over all bit strings; never less
-    than 0. Where the ideal distribution is flat, the plain fidelity is near 1 whatever was measured
-    (T. Lubinski et al., "Application-Oriented Performance Benchmarks for Quantum Computing", IEEE Trans.
-    Quantum Eng. 4, 2023, arXiv:2110.03137).
+    A perfect machine does not reach 1 in a finite number of shots, nor does noise stay at what its
+    distribution has, least where there are many outcomes.
+
+    Attributes:
+        noise: Mean of counts drawn from the uniform distribution over all bit strings.
+        perfect: Mean of counts drawn from the ideal distribution.
+        spread: The larger standard deviation of the two, of a single job.
+    """
+
+    noise: float
+    perfect: float
+    spread: float
+
+    @classmethod
+    def of(cls, ideal: Mapping[str, float], shots: int, *, seed: int = 0) -> Self:
+        """Return the scale of a circuit, from simulated jobs: a mean of 400 of them, or of some 25 of a wide circuit.
+
+        Args:
+            ideal: Probabilities by outcome; all its keys have the same length, which is the number of bits.
+            shots: Repetitions of a job.
+            seed: Of the simulated jobs.
+
+        Raises:
+            ValueError: There are no outcomes or no shots.
+        """
+        if shots < 1:
+            raise ValueError("a distribution without any outcome")
+        rng = np.random.default_rng(seed)
+        p = np.array(list(ideal.values())) / _total(ideal)
+        # All outcomes that are not possible are drawn as one: none of them counts.
+        uniform = np.full(len(p), 0.5 ** len(next(iter(ideal))))
+        uniform = np.append(uniform, max(0.0, 1.0 - uniform.sum()))
+        draws = min(400, max(25, 2**20 // len(p)))  # a second at most
+        found = []
+        for q in (uniform, p):
+            # One job at a time: of a circuit of 16 qubits, all would be gigabytes.
+            jobs = (rng.multinomial(shots, q / q.sum())[: len(p)] for _ in range(draws))
+            found.append(np.array([np.sqrt(counts / shots) @ np.sqrt(p) for counts in jobs]) ** 2)
+        noise, perfect = found
+        return cls(float(noise.mean()), float(perfect.mean()), float(max(noise.std(), perfect.std())))
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether a single job tells signal from noise, see `LARGEST_SPREAD`."""
+        return self.spread <= LARGEST_SPREAD * (self.perfect - self.noise)
+
+
+def normalised_fidelity(
+    measured: Mapping[str, int], ideal: Mapping[str, float], scale: Scale | None = None
+) -> float | None:
+    """Return the Hellinger fidelity where 0 is what noise alone reaches and 1 what a perfect machine does.
+
+    (F - U) / (P - U), where U and P are the mean fidelities of as many shots on a machine that gives every
+    bit string alike, and on a perfect one. Both are means, so a job may lie beyond: a little above 1, and
+    below 0 where outcomes are worse than noise. With infinitely many shots P is 1, as in the
+    normalisation of T. Lubinski et al., "Application-Oriented Performance Benchmarks for Quantum Computing", IEEE Trans.
+    Quantum Eng. 4, 2023, arXiv:2110.03137.
 
     Args:
-        measured: Counts or probabilities by outcome.
-        ideal: The same of what is to be met; all its keys have the same length, which is the number of bits.
+        measured: Counts by outcome.
+        ideal: Probabilities of what is to be met, see `Scale.of`.
+        scale: That of the circuit and so many shots, if it is known.
 
     Returns:
-        The fidelity, or None where the ideal distribution is itself uniform: nothing tells signal from noise.
+        The fidelity, or None where so many shots do not tell signal from noise, see `Scale.told_apart`.
 
     Raises:
         ValueError: One of them is empty.
     """
-    uniform = _uniform_fidelity(ideal)
-    if 1.0 - uniform < 1e-9:
+    scale = scale or Scale.of(ideal, int(sum(measured.values())))
+    if not scale.told_apart:
         return None
-    return max(0.0, (hellinger_fidelity(measured, ideal) - uniform) / (1.0 - uniform))
-
-
-def _uniform_fidelity(ideal: Mapping[str, float]) -> float:
-    """Return the fidelity of the uniform distribution: of it, only outcomes that are possible count."""
-    total = _total(ideal)
-    outcomes: int = 2 ** len(next(iter(ideal)))
-    roots = np.sqrt(np.array(list(ideal.values())) / total)
-    return float(roots.sum()) ** 2 / outcomes
+    return (hellinger_fidelity(measured, ideal) - scale.noise) / (scale.perfect - scale.noise)
 
 
 def _total(distribution: Mapping[str, float]) -> float:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+
+from qexp.deploy.fidelity import Scale, hellinger_fidelity, normalised_fidelity
 
 
 def fidelities(circuit: str, counts: Mapping[str, int]) -> tuple[float, float | None] | None:
@@ -13,9 +16,17 @@ def fidelities(circuit: str, counts: Mapping[str, int]) -> tuple[float, float | 
         counts: How often each bit string was measured.
     """
     from qexp.deploy.circuits import ideal_distribution, known
-    from qexp.deploy.fidelity import hellinger_fidelity, normalised_fidelity
 
-    ideal = ideal_distribution(circuit) if known(circuit) else None
-    if not ideal or not sum(counts.values()):
+    ideal, shots = ideal_distribution(circuit) if known(circuit) else None, sum(counts.values())
+    if not ideal or not shots:
         return None
-    return hellinger_fidelity(counts, ideal), normalised_fidelity(counts, ideal)
+    return hellinger_fidelity(counts, ideal), normalised_fidelity(counts, ideal, _scale(circuit, shots))
+
+
+@lru_cache(maxsize=4096)
+def _scale(circuit: str, shots: int) -> Scale:
+    from qexp.deploy.circuits import ideal_distribution
+
+    ideal = ideal_distribution(circuit)
+    assert ideal is not None
+    return Scale.of(ideal, shots)

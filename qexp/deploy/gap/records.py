@@ -40,7 +40,7 @@ class Record:
         completion: Finished - arrived.
         quantum_seconds: Time on the quantum machine that was charged.
         fidelity: Hellinger fidelity of its counts to the ideal distribution.
-        normalised_fidelity: The same where 0 is what noise alone reaches.
+        normalised_fidelity: The same where 0 is what noise alone reaches, and 1 what a perfect machine does.
         predicted_wait: What the scheduler expected of the queue it saw.
         predicted_execution: What the service-time model says.
         predicted_quantum_seconds: What the spend guard reckoned with.
