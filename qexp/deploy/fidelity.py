@@ -59,7 +59,7 @@ class Scale:
 
     @classmethod
     def of(cls, ideal: Mapping[str, float], shots: int, *, seed: int = 0) -> Self:
-        """Return the scale of a circuit, from simulated jobs: a mean of 400 of them, or of some 25 of a wide circuit.
+        """Return the scale of a circuit, from 400 simulated jobs of each kind; of a wide one, 25.
 
         Args:
             ideal: Probabilities by outcome; all its keys have the same length, which is the number of bits.
@@ -99,8 +99,8 @@ def normalised_fidelity(
     (F - U) / (P - U), where U and P are the mean fidelities of as many shots on a machine that gives every
     bit string alike, and on a perfect one. Both are means, so a job may lie beyond: a little above 1, and
     below 0 where outcomes are worse than noise. With infinitely many shots P is 1, as in the
-    normalisation of T. Lubinski et al., "Application-Oriented Performance Benchmarks for Quantum Computing", IEEE Trans.
-    Quantum Eng. 4, 2023, arXiv:2110.03137.
+    normalisation of T. Lubinski et al., "Application-Oriented Performance Benchmarks for Quantum Computing",
+    IEEE Trans. Quantum Eng. 4, 2023, arXiv:2110.03137.
 
     Args:
         measured: Counts by outcome.

@@ -135,6 +135,9 @@ class JournalInMemory:
     def tasks(self):
         return self.rows
 
+    def events(self):
+        return []
+
     def segments(self):
         return {0: (0.0, None)}
 

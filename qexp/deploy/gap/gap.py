@@ -9,11 +9,11 @@ from typing import Any
 
 from qexp.deploy.gap.calibration import Calibration
 from qexp.deploy.gap.decomposition import Decomposition, decompose
-from qexp.deploy.gap.holdout import HoldOut, hold_out
+from qexp.deploy.gap.holdout import HoldOut, held_out_blocks, hold_out
 from qexp.deploy.gap.load import ASSUMPTION, Load
 from qexp.deploy.gap.machines import MachineGap, machine_gaps
 from qexp.deploy.gap.notes import of_schedulers, of_tasks
-from qexp.deploy.gap.records import Fidelity, Record, left_out, records
+from qexp.deploy.gap.records import Fidelity, Record, left_out, records, undisturbed
 from qexp.deploy.gap.replay import with_simulation
 from qexp.deploy.gap.schedulers import Ranks, SchedulerGap, Simulations, ranks, scheduler_gaps
 from qexp.deploy.journal import Journal
@@ -146,7 +146,7 @@ def calibrate(journal: Journal, scenario: Scenario, fidelity: Fidelity) -> Calib
         scenario = replace(scenario, initial_backlog=0.0, mask=True)
     rows = with_simulation(scenario, records(journal, fidelity))
     segments, foreign = decompose(scenario, rows)
-    calibration, held_out = hold_out(scenario, rows, foreign)
+    calibration, held_out = hold_out(scenario, undisturbed(rows), foreign)
     rows = calibration.of(scenario, rows)
     return Calibrated(scenario, rows, segments, foreign, calibration, held_out, list(of_tasks(rows)))
 
@@ -167,15 +167,17 @@ def measure(
         InputError: The journal has a circuit or a machine that the scenario has not.
     """
     found = calibrate(journal, scenario, fidelity)
+    rows = undisturbed(found.tasks)
     simulations = Simulations(
         found.scenario,
         schedulers,
-        Load.of(found.tasks, found.foreign),
+        Load.of(rows, found.foreign),
         int(journal.meta.get("seed", 0)),
         found.calibration.seconds(found.scenario),
         found.calibration.delay,
+        held_out_blocks(rows),
     )
-    gaps = scheduler_gaps(found.tasks, simulations, journal.meta.get("schedulers", ()))
+    gaps = scheduler_gaps(rows, simulations, journal.meta.get("schedulers", ()))
     return Gap(
         campaign=_campaign(journal),
         tasks=found.tasks,

@@ -100,6 +100,14 @@ def halves(rows: Sequence[Record]) -> tuple[str, set[int]]:
     return "tasks", {row.id for row in counted}
 
 
+def held_out_blocks(rows: Sequence[Record]) -> set[int]:
+    """Return the blocks that a calibration on the first half has seen nothing of."""
+    split, first = halves(rows)
+    if split != "blocks":
+        return set()
+    return {row.block for row in rows} - {row.block for row in rows if row.id in first}
+
+
 def hold_out(
     scenario: Scenario, rows: Sequence[Record], foreign: Mapping[int, float]
 ) -> tuple[Calibration, HoldOut]:

@@ -20,8 +20,9 @@ class Load:
     """Foreign load as it was recorded, taken to be there whatever we do.
 
     Attributes:
-        waits: Mean wait that our own jobs do not explain, seconds, by block and machine; never below 0.
-        machines: The same over all blocks, by machine.
+        waits: Mean wait that our own jobs do not explain, seconds, by block and machine. Below 0 in a block
+            where our own jobs explain more than was waited; 0 in all where they do so over the campaign.
+        machines: The same over all blocks, by machine; never below 0.
         everywhere: The same over all tasks, for machines that never had one.
         delay: Mean time from arrival to acceptance, seconds.
     """
@@ -45,9 +46,11 @@ class Load:
             if row.id in foreign and row.node is not None:
                 by_block.setdefault((row.block, row.node), []).append(foreign[row.id])
                 by_machine.setdefault(row.node, []).append(foreign[row.id])
+        machines = {key: _mean(values) for key, values in by_machine.items()}
         return cls(
-            {key: _mean(values) for key, values in by_block.items()},
-            {key: _mean(values) for key, values in by_machine.items()},
+            # Cut off at 0 block by block, the mean over the campaign would be more than was waited.
+            {key: float(np.mean(w)) if machines[key[1]] else 0.0 for key, w in by_block.items()},
+            machines,
             _mean(list(foreign.values())),
             mean_delay(rows),
         )
@@ -66,10 +69,7 @@ def mean_delay(rows: Sequence[Record]) -> float:
 
 
 def typical_delay(rows: Sequence[Record]) -> float:
-    """Return the median time from arrival to acceptance, seconds.
-
-    Not the mean: the hour in which a killed campaign waited to be gone on with is nothing to expect again.
-    """
+    """Return the median time from arrival to acceptance, seconds: one that hung is not the rule."""
     delays = _delays(rows)
     return float(np.median(delays)) if len(delays) else 0.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from qexp.deploy.gap.clusters import FEWEST
-from qexp.deploy.gap.records import Record, left_out
+from qexp.deploy.gap.records import Record, left_out, undisturbed
 from qexp.deploy.gap.schedulers import FEWEST_RANKED, SchedulerGap
 from qexp.scheduler.scheduler import Scheduler
 
@@ -17,8 +17,21 @@ def of_tasks(rows: Sequence[Record]) -> Iterator[str]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out(rows).items())
         yield f"{lost} of {len(rows)} tasks are in no figure: {reasons}."
     if not counted:
-        yield "No task was completed: there is nothing to compare."
+        done = sum(row.left_out == "no times" for row in rows)
+        known = f"{done} tasks are done, but their times are not known" if done else "No task was completed"
+        yield f"{known}: there is nothing to compare."
         return
+    if blocks := sorted({row.block for row in rows if row.interrupted}):
+        where = f"block{'s' if len(blocks) > 1 else ''} {', '.join(map(str, blocks))}"
+        yield (
+            f"The campaign was interrupted and gone on with in {where}, and completion times there hold the "
+            "time in between: "
+            + (
+                "the comparison of schedulers and the calibration are without them, for all schedulers."
+                if len(undisturbed(rows)) < len(rows)
+                else "as there is nothing else, the comparison of schedulers and the calibration hold it too."
+            )
+        )
     if unsplit := sum(not row.split for row in counted):
         yield (
             f"Of {unsplit} of {len(counted)} completed tasks it is not known when they ran: their gap is in "

@@ -42,6 +42,8 @@ def page(gap: Gap, tables: Sequence[Sheet], plots: Sequence[Path]) -> str:
 
 def _lead(gap: Gap) -> str:
     if not gap.counted:
+        if any(row.left_out == "no times" for row in gap.tasks):
+            return f"Of none of {len(gap.tasks)} tasks times are known: there is nothing to compare."
         return f"None of {len(gap.tasks)} tasks was completed: there is nothing to compare."
     measured, simulated = gap.total("measured"), gap.total("simulated")
     found = (

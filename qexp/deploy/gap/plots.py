@@ -11,7 +11,7 @@ import numpy as np
 from qexp.deploy.gap.gap import Gap
 from qexp.deploy.gap.holdout import halves
 from qexp.deploy.gap.machines import ALL, QUANTITIES
-from qexp.deploy.gap.records import Record, column, nodes_of
+from qexp.deploy.gap.records import Record, column, nodes_of, undisturbed
 from qexp.look import CLAIRVOYANT, INK, LEARNED, OTHER, PALETTE, REFERENCE
 from qexp.report.plots.style import figure
 from qexp.state import Floats
@@ -238,8 +238,9 @@ def schedulers(gap: Gap, path: Path) -> None:
 def calibration(gap: Gap, path: Path) -> None:
     """Draw the second half: total completion time, and each task's completion time before and after."""
     held = gap.hold_out
-    _, first = halves(gap.tasks)
-    rows = [row for row in gap.tasks if row.counted and row.id not in first]
+    tasks = undisturbed(gap.tasks)
+    _, first = halves(tasks)
+    rows = [row for row in tasks if row.counted and row.id not in first]
     with figure(path, height=4.2) as canvas:
         left, right = canvas.subplots(1, 2, width_ratios=(1.25, 1))
         totals = {

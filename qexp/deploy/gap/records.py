@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Record:
         node: Machine, or None if it never had one.
         state: How it ended.
         left_out: Why it takes part in no figure; empty for a task that does.
+        interrupted: Whether the campaign was interrupted and gone on with in its block: its times hold the
+            time in between.
         offset: Planned arrival after the segment's begin.
         arrival: When it arrived, after the segment's begin.
         submitted: When the executor accepted it, after the segment's begin.
@@ -79,6 +81,7 @@ class Record:
     simulated_completion: float | None = None
     calibrated_execution: float | None = None
     calibrated_fidelity: float | None = None
+    interrupted: bool = False
 
     @property
     def counted(self) -> bool:
@@ -110,7 +113,34 @@ def records(journal: Journal, fidelity: Fidelity) -> list[Record]:
             begin = task.arrival - task.offset
             begins[task.segment] = min(begins.get(task.segment, begin), begin)
     begins |= {segment: begin for segment, (begin, _) in journal.segments().items()}
-    return [_record(task, begins.get(task.segment), fidelity) for task in tasks]
+    blocks = _interrupted(journal, tasks)
+    found = [_record(task, begins.get(task.segment), fidelity) for task in tasks]
+    return [replace(row, interrupted=row.block in blocks) for row in found]
+
+
+def _interrupted(journal: Journal, tasks: Sequence[Task]) -> set[int]:
+    """Return the blocks with a segment in which the campaign was gone on with: tasks of it ended later."""
+    ends: dict[int, float] = {}
+    for task in tasks:
+        end = np.inf if task.finished is None and not task.state.final else task.finished or -np.inf
+        ends[task.segment] = max(ends.get(task.segment, -np.inf), end)
+    resumed = [time for task, time, _, state, _ in journal.events() if task is None and state == "resumed"]
+    begins = {segment: begin for segment, (begin, _) in journal.segments().items()}
+    within = {
+        segment
+        for segment, begin in begins.items()
+        if any(begin < time < ends.get(segment, -np.inf) for time in resumed)
+    }
+    return {task.block for task in tasks if task.segment in within}
+
+
+def undisturbed(rows: Sequence[Record]) -> list[Record]:
+    """Return the records of blocks without interruption, whole blocks so that schedulers stay paired.
+
+    All records where nothing that counts would be left.
+    """
+    found = [row for row in rows if not row.interrupted]
+    return found if any(row.counted for row in found) else list(rows)
 
 
 def _record(task: Task, begin: float | None, fidelity: Fidelity) -> Record:

@@ -6,7 +6,7 @@ failed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ WAYS = (
     "replayed_informed",
 )
 """Ways to foresee a mean completion time, see `SchedulerGap`."""
+CALIBRATED = ("simulated_calibrated", "replayed_calibrated", "replayed_informed")
+"""Those with a calibration: told of the blocks that it was not fitted to, see `SchedulerGap.held_out`."""
 RANKED = WAYS[:-1]
 """Ways whose order of schedulers is held against the measured one; in the last they know more than then."""
 FEWEST_RANKED = 4
@@ -47,6 +49,9 @@ class SchedulerGap:
         blocks: Blocks behind each figure.
         tasks: Tasks behind each figure.
         measured: As measured.
+        held_out: Blocks behind the calibrated figures: those of the second half, or all where the campaign is
+            not halved by blocks and the calibration has seen tasks of each.
+        measured_held_out: As measured in these, None if it has no task there.
         recorded: Simulated from an empty cloud with the placements that it chose in the campaign.
         simulated: Simulated from an empty cloud, the scheduler choosing.
         simulated_calibrated: The same, but machines take the calibrated execution times, which the scheduler
@@ -69,6 +74,8 @@ class SchedulerGap:
     blocks: int
     tasks: int
     measured: float | None
+    held_out: int
+    measured_held_out: float | None
     recorded: float | None
     simulated: float | None
     simulated_calibrated: float | None
@@ -110,6 +117,7 @@ class Simulations:
         seed: The campaign's.
         calibrated: Calibrated execution times, ``[circuits, nodes]``.
         delay: Calibrated delay of acceptance, seconds.
+        held_out: Blocks that the calibration was not fitted to.
     """
 
     scenario: Scenario
@@ -118,6 +126,7 @@ class Simulations:
     seed: int
     calibrated: Floats
     delay: float
+    held_out: Collection[int]
 
 
 def reference(ran: Sequence[str], named: Sequence[str]) -> str:
@@ -149,6 +158,8 @@ def scheduler_gaps(rows: Sequence[Record], by: Simulations, named: Sequence[str]
         return []
     counts = np.array([len(block.common) for block in blocks], dtype=np.float64)
     totals = {name: _totals(blocks, name, name in ran, by) for name in dict.fromkeys([*ran, *by.schedulers])}
+    unseen = np.array([block.number in by.held_out for block in blocks])
+    late = counts * unseen if unseen.any() else counts
     base = reference(ran, named)
     level = 1 - (1 - LEVEL) / max(1, len(ran) - 1)
     found = [
@@ -157,7 +168,12 @@ def scheduler_gaps(rows: Sequence[Record], by: Simulations, named: Sequence[str]
             ran=name in ran,
             blocks=len(blocks),
             tasks=int(counts.sum()),
-            **{way: _mean(of_way.get(way), counts) for way in ("measured", *WAYS)},
+            held_out=int((late > 0).sum()),
+            measured_held_out=_mean(of_way.get("measured"), late),
+            **{
+                way: _mean(of_way.get(way), late if way in CALIBRATED else counts)
+                for way in ("measured", *WAYS)
+            },
             reference=base,
             **({} if name == base else _differences(of_way, totals[base], counts, level)),
         )
@@ -232,7 +248,8 @@ def _played(
 
 
 def _mean(totals: Floats | None, counts: Floats) -> float | None:
-    return None if totals is None else float(totals.sum() / counts.sum())
+    """Return the mean per task of the blocks that have a count."""
+    return None if totals is None else float(totals[counts > 0].sum() / counts.sum())
 
 
 def _differences(
@@ -275,7 +292,8 @@ def ranks(gaps: Sequence[SchedulerGap]) -> list[Ranks]:
 
     found = []
     for way in RANKED:
-        pairs = [(gap.measured, getattr(gap, way)) for gap in gaps if gap.ran]
+        measured_as = "measured_held_out" if way in CALIBRATED else "measured"
+        pairs = [(getattr(gap, measured_as), getattr(gap, way)) for gap in gaps if gap.ran]
         known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64)
         if len(known) < 2:
             continue
