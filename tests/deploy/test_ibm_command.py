@@ -261,3 +261,34 @@ def test_a_campaign_that_is_gone_on_with_says_when(qexp, server):
         resumed, *_ = [event for event in journal.events() if event[3] == "resumed"]
     assert resumed[1] >= 5000.0
     assert resumed[4] == "1 of 3 tasks not over"
+
+
+@pytest.mark.slow
+def test_a_policy_that_was_trained_for_the_plan_is_the_one_that_is_submitted(tmp_path):
+    def command(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "qexp", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    training = ("algo=a2c", "algo.env_steps=4000", "tracking=off", "hydra.run.dir=run")
+    with account() as server:
+        out = command(*QUICK, *training, "deploy.tasks=3", "deploy.schedulers=[mct,policy]")
+        assert "go on with: python -m qexp resume=run deploy.confirm=true" in out
+        assert sent(server) == 0
+        policy = (tmp_path / "run" / "policy" / "policy.safetensors").read_bytes()
+        command("resume=run", "deploy.confirm=true")
+        assert sent(server) == 6
+    assert (tmp_path / "run" / "policy" / "policy.safetensors").read_bytes() == policy
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "COMPLETED"
+    assert {name: row["done"] for name, row in result["deployment"]["schedulers"].items()} == {
+        "mct": 3,
+        "a2c": 3,
+    }
