@@ -170,6 +170,7 @@ def deployment(seed: int) -> IBM:
         confirm=True,
         max_jobs=1000,
         max_quantum_seconds=1e6,
+        max_execution_time=60.0,
         poll_interval=0.05,
         status_interval=0.3,
         timeout=1.0,
