@@ -42,6 +42,8 @@ TASKS = 10
 LONGEST = 120.0
 """Seconds after which a campaign that nobody kills counts as stuck."""
 LATEST_KILL = 1.2
+REFUSED = 2
+"""Exit status of a process that says in one line why it does not go on."""
 SETTLE = 0.6
 
 AT_RANDOM = "at a random instant"
@@ -112,6 +114,8 @@ class Tally:
     charges: int = 0
     stuck: int = 0
     stopped: int = 0
+    seconds: int = 0
+    let_in: int = 0
     findings: list[str] = field(default_factory=list)
 
     @property
@@ -122,7 +126,7 @@ class Tally:
     @property
     def wrong(self) -> int:
         """How much there is that must not be."""
-        return self.twice + self.lost + self.unseen + self.charges + self.stuck
+        return self.twice + self.lost + self.unseen + self.charges + self.stuck + self.let_in
 
 
 @contextmanager
@@ -197,7 +201,7 @@ def fork(scenario: Scenario, folder: Path, seed: int) -> int:
                 status = 0
             except InputError as error:
                 out.write(f"{error}\n")
-                status = 2
+                status = REFUSED
     finally:
         os._exit(status)
 
@@ -228,6 +232,8 @@ def run_campaign(
                 patience = rng.uniform(0.0, LATEST_KILL)
             elif when is not None:
                 ask(url, "faults", [deadly(process, when, rng)])
+            else:
+                intrude(scenario, folder, seed, tally, process)
             status = ended(process, patience)
             if when is not None:
                 ask(url, "faults", [])
@@ -252,6 +258,17 @@ def run_campaign(
                     tally.stuck += 1
                     break
         count(folder, tally, url)
+
+
+def intrude(scenario: Scenario, folder: Path, seed: int, tally: Tally, process: int) -> None:
+    """Have a second process go on with the campaign that one is at, and see that it is refused."""
+    time.sleep(0.3)
+    second = fork(scenario, folder, seed)
+    status = ended(second, LONGEST)
+    if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+        return  # the first had ended by then
+    tally.seconds += 1
+    tally.let_in += status != REFUSED
 
 
 def deadly(process: int, when: str, rng: random.Random) -> dict[str, Any]:
@@ -360,6 +377,8 @@ def page(killed: Tally, faulty: Tally, lag: float) -> str:
         ("**jobs that the journal never heard of**", "unseen"),
         ("**tasks with other quantum seconds than charged**", "charges"),
         ("**campaigns stuck**", "stuck"),
+        ("second processes on a campaign under way", "seconds"),
+        ("**of these, let in**", "let_in"),
     ]
     lines = ["# Campaigns under fire", "", "Made by `python -m benchmarks.faults`.", ""]
     lines += [f"- {fact}" for fact in machine()]

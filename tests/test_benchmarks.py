@@ -112,7 +112,7 @@ def test_campaigns_under_fire_in_miniature(tmp_path: Path):
     assert counts["kills (SIGKILL)"] == ["3", "0"]
     assert int(counts["faults"][1]) >= 10
     wrong = [name for name in counts if name.startswith("**")]
-    assert len(wrong) == 5
+    assert len(wrong) == 6
     assert all(counts[name] == ["0", "0"] for name in wrong)
 
 
