@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -23,6 +24,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +44,7 @@ TASKS = 10
 LONGEST = 120.0
 """Seconds after which a campaign that nobody kills counts as stuck."""
 LATEST_KILL = 1.2
+QUEUES: dict[str, Any] = {"run_seconds": [2.0, 12.0], "speed": 20.0}
 REFUSED = 2
 """Exit status of a process that says in one line why it does not go on."""
 SETTLE = 0.6
@@ -311,6 +314,48 @@ def count(folder: Path, tally: Tally, url: str) -> None:
         say(f"campaign {tally.campaigns}, {finding}")
 
 
+def scenario() -> Scenario:
+    """Return the placement problem, with all imported that its campaigns need: they begin at once then."""
+    it = Scenario(fleet(), workload=QCE(max_width=4, families=["ghz", "dj", "qft"]))
+    deployment(0).executor(it).close()
+    return it
+
+
+def kill_campaigns(kills: int, lag: float, seed: int) -> Tally:
+    """Run campaigns until so many processes are killed."""
+    rng, tally = random.Random(seed), Tally()  # noqa: S311 not for secrets
+    with service(**QUEUES, hidden=lag) as url:
+        it = scenario()
+        while tally.kills < kills:
+            run_campaign(it, tally.campaigns, tally, rng, min(8, kills - tally.kills), url)
+            say(f"{tally.kills} kills in {tally.campaigns} campaigns")
+    return tally
+
+
+def injure_campaigns(faults: int, lag: float, seed: int) -> Tally:
+    """Run campaigns until so many faults have struck."""
+    rng, tally, names = random.Random(seed), Tally(), list(FAULTS)  # noqa: S311 not for secrets
+    with service(**QUEUES, hidden=lag, fates=dict.fromkeys(FATES, 0.03)) as url:
+        it = scenario()
+        while tally.struck.total() < faults:
+            # Questions are many and orders few.
+            chances = [0.15 if name.startswith("order") else 0.04 for name in names]
+            chosen = [
+                FAULTS[name] | {"times": None, "chance": chance}
+                for name, chance in zip(names, chances, strict=True)
+            ]
+            ask(url, "faults", chosen)
+            # A machine goes to maintenance for a while; the others go on.
+            closed = rng.choice(ask(url, "audit")["devices"])
+            ask(url, f"devices/{closed}", {"status": "maintenance"})
+            run_campaign(it, tally.campaigns, tally, rng, 0, url)
+            ask(url, f"devices/{closed}", {"status": "active"})
+            for name, struck in zip(names, ask(url, "audit")["struck"], strict=True):
+                tally.struck[name] += struck
+            say(f"{tally.struck.total()} faults in {tally.campaigns} campaigns")
+    return tally
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Kill, injure, count, and print a table; the exit status says whether anything was lost."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
@@ -322,37 +367,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
-    rng = random.Random(options.seed)  # noqa: S311 not for secrets
-    killed, faulty = Tally(), Tally()
-    knobs = {"run_seconds": [2.0, 12.0], "speed": 20.0, "hidden": options.lag}
-    with service(**knobs) as url:
-        scenario = Scenario(fleet(), workload=QCE(max_width=4, families=["ghz", "dj", "qft"]))
-        # Imports what a campaign needs, so that the processes forked from this one begin at once.
-        deployment(0).executor(scenario).close()
-        number = 0
-        while killed.kills < options.kills:
-            number += 1
-            run_campaign(scenario, number, killed, rng, min(8, options.kills - killed.kills), url)
-            say(f"{killed.kills} kills in {killed.campaigns} campaigns")
-    with service(**knobs, fates=dict.fromkeys(FATES, 0.03)) as url:
-        names = list(FAULTS)
-        while faulty.struck.total() < options.faults:
-            number += 1
-            # Questions are many and orders few.
-            chances = [0.15 if name.startswith("order") else 0.04 for name in names]
-            chosen = [
-                FAULTS[name] | {"times": None, "chance": chance}
-                for name, chance in zip(names, chances, strict=True)
-            ]
-            ask(url, "faults", chosen)
-            # A machine goes to maintenance for a while; the others go on.
-            closed = rng.choice(ask(url, "audit")["devices"])
-            ask(url, f"devices/{closed}", {"status": "maintenance"})
-            run_campaign(scenario, number, faulty, rng, 0, url)
-            ask(url, f"devices/{closed}", {"status": "active"})
-            for name, struck in zip(names, ask(url, "audit")["struck"], strict=True):
-                faulty.struck[name] += struck
-            say(f"{faulty.struck.total()} faults in {faulty.campaigns} campaigns")
+    # Each half has a service of its own, and waits for it most of the time.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+        first = pool.submit(kill_campaigns, options.kills, options.lag, options.seed)
+        second = pool.submit(injure_campaigns, options.faults, options.lag, options.seed)
+        killed, faulty = first.result(), second.result()
     text = page(killed, faulty, options.lag)
     print(text)
     if options.out:
