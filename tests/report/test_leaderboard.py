@@ -189,3 +189,10 @@ def test_the_interval_of_a_ratio_covers_it_as_often_as_it_says():
         )["asap"]
         hits += row.ratio_ci_low <= 1.09 <= row.ratio_ci_high
     assert hits >= 178  # 95 % of 200, less four standard deviations
+
+
+def test_a_gap_of_less_than_a_percent_is_not_shared_out():
+    rows = leaderboard(table(mct=[100.0, 100.0], clairvoyant=[99.5, 99.5], random=[400.0, 400.0]))
+    assert {row.gap_closed for row in rows} == {None}
+    rows = leaderboard(table(mct=[100.0, 100.0], clairvoyant=[99.0, 99.0], random=[400.0, 400.0]))
+    assert by_name(rows)["random"].gap_closed == pytest.approx(-300)
