@@ -424,7 +424,7 @@ def page(killed: Tally, faulty: Tally, lag: float) -> str:
     ]
     for title, tally in (("killed", killed), ("faulty", faulty)):
         lines += [f"- {title}: {finding}" for finding in tally.findings]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip() + "\n"
 
 
 if __name__ == "__main__":
