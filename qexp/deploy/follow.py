@@ -243,12 +243,22 @@ class Follower:
             self._collect(task, job)
         elif job.state is JobState.FAILED:
             self._fates.fail(task, job.error or "the job failed")
-        elif job.state is JobState.CANCELLED:
+        elif job.state is JobState.CANCELLED and not self._bill_may_come(task):
             self._fates.cancelled(task, job.error or "the job was cancelled by others")
         else:
-            task.state = State(job.state.value)
+            if not job.state.final:
+                task.state = State(job.state.value)
             if before != (task.state, task.created, task.running, task.finished):
                 self._fates.save(task)
+
+    def _bill_may_come(self, task: Task) -> bool:
+        """Return whether to wait, `deploy.settle` seconds, for the bill of a job that was cancelled.
+
+        A task that is placed anew lets go of its job, and nobody would ask for its bill again.
+        """
+        now = self.executor.now()
+        unknown = self.executor.keeps_jobs and task.quantum_seconds is None
+        return unknown and now - self._since(task, now) < self._settle_seconds
 
     def _collect(self, task: Task, job: Job) -> None:
         """Fetch a result; a task is done only once its result is in the journal."""

@@ -20,6 +20,7 @@ from qexp.deploy.campaign import Campaign
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executor import (
     AccountError,
+    JobState,
     LaterError,
     RefusedError,
     UndecodableError,
@@ -357,6 +358,26 @@ def test_a_job_cancelled_by_others_is_placed_anew_so_often(qce25, service, tmp_p
     task = campaign.tasks[int(cancelled[0].split("-")[-2])]
     assert task.state is ending
     assert task.attempt == 1 + retries
+
+
+def test_the_bill_of_a_cancelled_job_is_waited_for(qce25, service, tmp_path):
+    campaign = make(qce25, service, tmp_path, Simulator(tasks=2, retries=1, settle=5.0))
+    cancelled: dict[str, float] = {}
+
+    def trouble(question: str) -> None:
+        running = [key for key, job in service.jobs.items() if job.state == "running"]
+        if question == "poll" and running and not cancelled:
+            cancelled[running[0]] = service.now
+            job = service.jobs[running[0]]
+            service.jobs[running[0]] = replace(job, state=JobState.CANCELLED, finished=service.now)
+        for key, since in cancelled.items():
+            if service.now > since + 2.0:
+                service.jobs[key] = replace(service.jobs[key], quantum_seconds=1.25)
+
+    service.trouble = trouble
+    campaign.run()
+    assert len(cancelled) == 1
+    check(campaign, service)
 
 
 def test_a_result_that_cannot_be_read_fails_its_task_alone(qce25, service, tmp_path):
