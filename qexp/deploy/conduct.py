@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from qexp.deploy.campaign import Campaign
@@ -84,6 +85,13 @@ def prepare(
         raise InputError(
             f"deploy.max_quantum_seconds={guard.max_quantum_seconds:g}: the campaign needs at least "
             f"{estimate.least:.0f} s of quantum time by the estimate; lower deploy.tasks or raise the limit"
+        )
+    costs = np.concatenate([segment.quantum_seconds.ravel() for segment in plan])
+    longest = float(costs[np.isfinite(costs)].max())
+    if guard.most is not None and longest > guard.most:
+        raise InputError(
+            f"deploy.max_execution_time={guard.most:g}: the longest job takes {longest:.1f} s of quantum time "
+            "by the estimate, and would be stopped; raise the limit or lower env.workload.shots"
         )
     show_plan(plan, estimate, deployment, scenario.fleet, console, executor, shadows)
     return Prepared(deployment, scenario, plan)

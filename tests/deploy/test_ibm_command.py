@@ -81,6 +81,7 @@ def test_a_confirmed_campaign_runs_and_keeps_no_secret(qexp, server, tmp_path):
     [
         (["deploy.max_jobs=4"], ["deploy.max_jobs=4", "5 jobs"]),
         (["deploy.max_quantum_seconds=5"], ["deploy.max_quantum_seconds=5", "at least"]),
+        (["deploy.max_execution_time=2"], ["deploy.max_execution_time=2", "the longest job takes"]),
     ],
 )
 def test_limits_that_are_too_small_are_said_before_anything_happens(qexp, server, tmp_path, settings, words):
@@ -167,9 +168,8 @@ def test_two_processes_on_one_campaign_send_every_order_once(tmp_path):
     with account(queues=Queues(run_seconds=(40.0, 40.0), speed=20.0)) as server:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "qexp", *QUICK, "tracking=off", "hydra.run.dir=run"]
-        first = subprocess.Popen(
-            [*command, "deploy.tasks=6", "deploy.confirm=true"], cwd=tmp_path, env=environment
-        )
+        options = ["deploy.tasks=6", "deploy.confirm=true", "deploy.max_execution_time=50"]
+        first = subprocess.Popen([*command, *options], cwd=tmp_path, env=environment)
         until = time.monotonic() + 120
         while sent(server) < 2:
             assert first.poll() is None
