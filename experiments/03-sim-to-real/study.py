@@ -3,7 +3,8 @@
 ``python experiments/03-sim-to-real/study.py [--only NAME ...]``
 
 Every campaign is one ``python -m qexp`` command; one whose result is there already is not repeated, one that
-was cut off is gone on with. ``results.csv``, ``tables.md`` and the figures are made of what is there.
+was cut off is gone on with; ``--only`` without a name runs none. ``results.csv``, ``tables.md`` and the
+figures are made of what is there.
 """
 
 from __future__ import annotations
@@ -95,9 +96,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=list(CAMPAIGNS), default=list(CAMPAIGNS))
     for name in parser.parse_args().only:
         run(name)
+    (HERE / "tables.md").write_text(tables(), encoding="utf-8")  # makes every report anew, which is read next
     results = collect()
     results.to_csv(HERE / "results.csv", index=False, float_format="%.4f")
-    (HERE / "tables.md").write_text(tables(), encoding="utf-8")
     for name in CAMPAIGNS:
         for figure in ("gap_decomposition", "gap_schedulers"):
             drawn = RUNS / name / "plots" / f"{figure}.png"

@@ -225,6 +225,8 @@ def _campaign(journal: Journal) -> dict[str, str]:
     """Return what the journal's meta data say of the campaign, as far as they are plain values."""
     found = {}
     for key, value in journal.meta.items():
+        if key == "origin" or (key == "speed" and journal.meta.get("clock") == "real"):
+            continue  # a moment on the computer's clock, and a setting without effect
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             found[key] = ", ".join(value)
         elif isinstance(value, str | int | float) and key != "format":

@@ -31,8 +31,10 @@ WAYS = {
     "measured": ("measured", INK, "D"),
     "simulated": ("simulated", OTHER, "o"),
     "replayed": ("replayed", REFERENCE, "o"),
-    "replayed_calibrated": ("replayed, calibrated", LEARNED, "o"),
+    "replayed_calibrated": ("replayed, calibrated (blocks that it was not fitted to)", LEARNED, "o"),
 }
+LEAST_PART = 1e-3
+"""Parts of the gap below this share of what was measured are not drawn."""
 MOST_COLOURS = len(PALETTE)
 
 
@@ -71,9 +73,10 @@ def decomposition(gap: Gap, path: Path) -> None:
         axes = canvas.subplots()
         right, left = np.zeros(len(names)), np.zeros(len(names))
         gaps = np.array([_per_task(gap, name, "gap") for name in names])
+        largest = max(_per_task(gap, name, "measured") for name in names)
         for part, (label, colour) in PARTS.items():
             sizes = np.array([_per_task(gap, name, part) for name in names])
-            if np.abs(sizes).max() < 1e-9:
+            if np.abs(sizes).max() < LEAST_PART * largest:
                 continue
             start = np.where(sizes >= 0, right, left)
             axes.barh(names, sizes, left=start, height=0.6, color=colour, label=label)
@@ -81,9 +84,12 @@ def decomposition(gap: Gap, path: Path) -> None:
         axes.plot(gaps, names, "D", color="white", markeredgecolor=INK, markersize=7, label="gap")
         for y, (name, value) in enumerate(zip(names, gaps.tolist(), strict=True)):
             measured = _per_task(gap, name, "measured")
-            text = f"{value:+z.1f} s of {measured:.1f} s"
+            text = f"{value:+z.1f} s; measured {measured:.1f} s"
             axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), va="center")
         axes.axvline(0.0, color=INK, linewidth=1.0)
+        # Bars would else end at the frame, and a gap there lose half its mark.
+        axes.use_sticky_edges = False
+        axes.margins(x=0.05)
         axes.grid(visible=False, axis="y")
         axes.set_title("Measured - simulated completion time, by cause")
         axes.set_xlabel("seconds per task; simulated from an empty cloud with the recorded placements")
@@ -111,7 +117,7 @@ def tasks(gap: Gap, path: Path) -> None:
             axes.set_xlabel("predicted")
         handles = panels[1].get_legend_handles_labels()
         if len(handles[0]):
-            canvas.legend(*handles, loc="outside lower center", ncols=6)
+            canvas.legend(*handles, loc="outside lower center", ncols=6, markerscale=2)
 
 
 def _scatter(axes: Axes, rows: Sequence[Record], quantity: str, names: Sequence[str], title: str) -> None:
@@ -158,7 +164,7 @@ def machines(gap: Gap, path: Path) -> None:
         for quantity in ("wait_open_loop", "execution", "fidelity")
         if any(row.quantity == quantity and row.factor is not None for row in gap.machines)
     ]
-    titles = {"wait_open_loop": "wait, open loop", "execution": "execution", "fidelity": "fidelity / ESP"}
+    titles = {"wait_open_loop": "wait, simulated", "execution": "execution", "fidelity": "fidelity / ESP"}
     names = [
         name for name in (*gap.calibration.machines, ALL) if any(r.machine == name for r in gap.machines)
     ]
@@ -230,7 +236,8 @@ def schedulers(gap: Gap, path: Path) -> None:
         )
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlim(left=0)
-        axes.set_title(f"Mean completion time of {rows[0].tasks} tasks in {rows[0].blocks} blocks")
+        blocks = f"{rows[0].blocks} block{'' if rows[0].blocks == 1 else 's'}"
+        axes.set_title(f"Mean completion time of {rows[0].tasks} tasks in {blocks}")
         axes.set_xlabel("seconds; replayed: with the foreign load and delays of the campaign")
         canvas.legend(loc="outside lower center", ncols=4)
 
