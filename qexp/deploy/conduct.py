@@ -90,8 +90,8 @@ def prepare(
     longest = float(costs[np.isfinite(costs)].max())
     if guard.most is not None and longest > guard.most:
         raise InputError(
-            f"deploy.max_execution_time={guard.most:g}: the longest job takes {longest:.1f} s of quantum time "
-            "by the estimate, and would be stopped; raise the limit or lower env.workload.shots"
+            f"deploy.max_execution_time={guard.most:g}: the longest job takes {longest:.1f} s of quantum "
+            "time by the estimate, and would be stopped; raise the limit or lower env.workload.shots"
         )
     show_plan(plan, estimate, deployment, scenario.fleet, console, executor, shadows)
     return Prepared(deployment, scenario, plan)

@@ -214,7 +214,7 @@ def test_a_plan_is_confirmed_by_resume_and_says_how(qexp, server):
 
 def test_a_limit_that_stopped_a_campaign_is_raised_by_resume(qexp, server):
     # What a job is charged is more than the estimate: the limit is reached on the way.
-    server.queues.run_seconds = (40.0, 40.0)
+    server.queues.run_seconds = (8.0, 8.0)
     begun = qexp(
         *(*QUICK, "tracking=off", "deploy.tasks=4", "deploy.confirm=true", "hydra.run.dir=run"),
         *("deploy.max_quantum_seconds=30", "deploy.clock=real", "env.arrivals.window=20"),
