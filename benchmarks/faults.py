@@ -22,16 +22,14 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.oracle import judge, records
-from benchmarks.report import machine
+from benchmarks.tally import Tally, page
 from qexp.backend.fleet import Fleet, parse_fleet
 from qexp.deploy.ibm import IBM
 from qexp.deploy.journal import FILE, UNSETTLED, Journal
@@ -88,48 +86,6 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 """What goes wrong on the way, by what it is called in the table."""
 FATES = ("cancelled", "undecodable", "failed")
-
-
-BESIDE = """\
-Beside these, one machine of three was in maintenance throughout each faulty campaign, and of its jobs 3 %
-each were cancelled by others, failed, or left a result that cannot be read: that is how tasks end failed or
-cancelled."""
-MEANING = """\
-What is wrong is read from the service's own books, task by task. *Accepted twice*: while an earlier job of
-the same task was not over or had ended with a result, whatever the tags. *Lost*: not over in the end, or with
-another end than its job. *Stuck*: not over after two minutes without a kill."""
-
-
-@dataclass
-class Tally:
-    """What was done, and what came of it."""
-
-    campaigns: int = 0
-    tasks: int = 0
-    killed: Counter[str] = field(default_factory=Counter)
-    unclear: Counter[str] = field(default_factory=Counter)
-    struck: Counter[str] = field(default_factory=Counter)
-    ends: Counter[str] = field(default_factory=Counter)
-    accepted: int = 0
-    twice: int = 0
-    lost: int = 0
-    unseen: int = 0
-    charges: int = 0
-    stuck: int = 0
-    stopped: int = 0
-    seconds: int = 0
-    let_in: int = 0
-    findings: list[str] = field(default_factory=list)
-
-    @property
-    def kills(self) -> int:
-        """All of them."""
-        return self.killed.total()
-
-    @property
-    def wrong(self) -> int:
-        """How much there is that must not be."""
-        return self.twice + self.lost + self.unseen + self.charges + self.stuck + self.let_in
 
 
 @contextmanager
@@ -374,7 +330,7 @@ def main(arguments: list[str] | None = None) -> int:
         killed, faulty = first.result(), second.result()
     text = page(killed, faulty, options.lag)
     print(text)
-    if options.out:
+    text = page(killed, faulty, list(KILLS), options.lag, SETTLE)
         options.out.write_text(text, encoding="utf-8")
     return int(killed.wrong + faulty.wrong > 0)
 
@@ -382,49 +338,6 @@ def main(arguments: list[str] | None = None) -> int:
 def say(text: str) -> None:
     """Tell how it goes, where tables do not go."""
     print(text, file=sys.stderr, flush=True)
-
-
-def page(killed: Tally, faulty: Tally, lag: float) -> str:
-    """Return the tables as Markdown."""
-    rows = [
-        ("campaigns", "campaigns"),
-        ("tasks", "tasks"),
-        ("kills (SIGKILL)", "kills"),
-        ("orders accepted by the service", "accepted"),
-        ("**orders accepted twice**", "twice"),
-        ("**tasks lost**", "lost"),
-        ("**jobs that the journal never heard of**", "unseen"),
-        ("**tasks with other quantum seconds than charged**", "charges"),
-        ("**campaigns stuck**", "stuck"),
-        ("second processes on a campaign under way", "seconds"),
-        ("**of these, let in**", "let_in"),
-    ]
-    lines = ["# Campaigns under fire", "", "Made by `python -m benchmarks.faults`.", ""]
-    lines += [f"- {fact}" for fact in machine()]
-    lines += ["", "| | killed and resumed | faults injected |", "|---|--:|--:|"]
-    lines += [f"| {title} | {getattr(killed, key)} | {getattr(faulty, key)} |" for title, key in rows]
-    lines.append(f"| faults | {killed.struck.total()} | {faulty.struck.total()} |")
-    for state in sorted({*killed.ends, *faulty.ends}):
-        lines.append(f"| tasks that ended {state} | {killed.ends[state]} | {faulty.ends[state]} |")
-    lines += [
-        "",
-        "| killed when | kills | of these, with an order of unclear fate in the journal |",
-        "|---|--:|--:|",
-    ]
-    lines += [f"| {when} | {killed.killed[when]} | {killed.unclear[when]} |" for when in KILLS]
-    lines += ["", "| fault | injected |", "|---|--:|"]
-    lines += [f"| {name} | {times} |" for name, times in faulty.struck.items()]
-    lines += [
-        "",
-        f"A job was listed {lag:g} s after it was accepted; `deploy.settle` was {SETTLE:g} s.",
-        BESIDE,
-        "",
-        MEANING,
-        "",
-    ]
-    for title, tally in (("killed", killed), ("faulty", faulty)):
-        lines += [f"- {title}: {finding}" for finding in tally.findings]
-    return "\n".join(lines).rstrip() + "\n"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from qexp.deploy.executor import (
     UnsureError,
 )
 from qexp.deploy.follow import Follower, StoppedError
-from qexp.deploy.guard import Guard, spent
 from qexp.deploy.journal import UNSETTLED, Journal, State, Task
 from qexp.deploy.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
@@ -37,17 +36,6 @@ from qexp.scheduler.least_busy import LeastBusy
 from qexp.scheduler.mct import MCT
 
 SCHEDULERS = {"mct": MCT(), "least_busy": LeastBusy()}
-
-
-@dataclass
-class Limited(Simulator):
-    """Limits, which simulated machines have no need of."""
-
-    limits: Guard = field(default_factory=Guard)
-
-    @property
-    def guard(self) -> Guard:
-        return self.limits
 
 
 def make(scenario: Scenario, service: Service, folder: Path, deployment: Deployment) -> Campaign:
@@ -403,42 +391,3 @@ def test_silence_ends_a_campaign_after_its_patience(qce25, service, tmp_path):
     campaign = make(qce25, service, tmp_path, Simulator(tasks=3, patience=50.0))
     with pytest.raises(StoppedError, match=r"deploy\.patience"):
         campaign.run()
-
-
-@pytest.mark.parametrize("limits", [Guard(max_jobs=7), Guard(max_quantum_seconds=21.0)])
-def test_limits_are_never_exceeded(qce25, service, tmp_path, limits):
-    deployment = Limited(tasks=10, limits=limits)
-    campaign = make(qce25, service, tmp_path, deployment)
-    with pytest.raises(StoppedError, match=r"deploy\.max_"):
-        campaign.run()
-    jobs, seconds = spent(campaign.tasks)
-    assert jobs == len(service.jobs)
-    if limits.max_jobs:
-        assert jobs == 7
-    else:
-        assert 15.0 <= seconds <= 21.0
-    assert not any(task.state in {State.QUEUED, State.RUNNING} for task in campaign.tasks)
-
-
-def test_queued_jobs_can_be_cancelled_and_their_tasks_are_planned_again(qce25, service, tmp_path):
-    campaign = make(qce25, service, tmp_path, Simulator(tasks=20, clock="immediate"))
-    service.service = 1000.0
-    rounds = []
-
-    def trouble(question: str) -> None:
-        rounds.append(question)
-        if question == "wait" and rounds.count("wait") == 3:
-            raise KeyboardInterrupt
-
-    service.trouble = trouble
-    with pytest.raises(KeyboardInterrupt):
-        campaign.run()
-    waiting = sum(task.state in {State.SUBMITTED, State.QUEUED} for task in campaign.tasks)
-    assert campaign.cancel_queued() == waiting > 0
-    assert sum(job.state == "cancelled" for job in service.jobs.values()) == waiting
-    service.service, service.trouble = 3.0, lambda _: None
-    campaign.journal.close()
-    campaign = make(qce25, service, tmp_path, Simulator(tasks=20, clock="immediate"))
-    campaign.run()
-    check(campaign, service)
-    assert all(task.state is State.DONE for task in campaign.tasks)

@@ -204,6 +204,38 @@ def test_a_service_that_puts_off_every_order_stops_the_campaign(qce25, service, 
     assert all(task.state is State.PLANNED for task in campaign.tasks)
 
 
+def test_no_more_jobs_than_allowed(qce25, service, tmp_path):
+    campaign = make(qce25, InMemory(service), tmp_path, Limited(tasks=10, limits=Guard(max_jobs=7)))
+    with pytest.raises(StoppedError, match=r"deploy\.max_jobs=7"):
+        campaign.run()
+    assert len(service.jobs) == spent(campaign.tasks)[0] == 7
+    assert not any(task.state in {State.QUEUED, State.RUNNING} for task in campaign.tasks)
+
+
+def test_queued_jobs_can_be_cancelled_and_their_tasks_are_planned_again(qce25, service, tmp_path):
+    campaign = make(qce25, InMemory(service), tmp_path, Simulator(tasks=20, clock="immediate"))
+    service.service = 1000.0
+    rounds = []
+
+    def trouble(question: str) -> None:
+        rounds.append(question)
+        if question == "wait" and rounds.count("wait") == 3:
+            raise KeyboardInterrupt
+
+    service.trouble = trouble
+    with pytest.raises(KeyboardInterrupt):
+        campaign.run()
+    waiting = sum(task.state in {State.SUBMITTED, State.QUEUED} for task in campaign.tasks)
+    assert campaign.cancel_queued() == waiting > 0
+    assert sum(job.state == "cancelled" for job in service.jobs.values()) == waiting
+    service.service, service.trouble = 3.0, lambda _: None
+    campaign.journal.close()
+    campaign = make(qce25, InMemory(service), tmp_path, Simulator(tasks=20, clock="immediate"))
+    campaign.run()
+    assert max(service.accepted.values()) == 1
+    assert all(task.state is State.DONE for task in campaign.tasks)
+
+
 def test_a_cancellation_at_the_users_wish_is_no_retry(qce25, service, tmp_path):
     service.service = 1000.0
     rounds = []
