@@ -328,9 +328,9 @@ def main(arguments: list[str] | None = None) -> int:
         first = pool.submit(kill_campaigns, options.kills, options.lag, options.seed)
         second = pool.submit(injure_campaigns, options.faults, options.lag, options.seed)
         killed, faulty = first.result(), second.result()
-    text = page(killed, faulty, options.lag)
-    print(text)
     text = page(killed, faulty, list(KILLS), options.lag, SETTLE)
+    print(text)
+    if options.out:
         options.out.write_text(text, encoding="utf-8")
     return int(killed.wrong + faulty.wrong > 0)
 

@@ -38,7 +38,9 @@ def check(text: str, figures: int) -> None:
     for row in table:
         assert len(row) == 7
         low, high = (number(part) for part in row[3].split(" - "))
-        assert 0 < low <= number(row[2]) <= high
+        assert low <= number(row[2]) <= high
+        # What a job adds is the difference of two times, of which a loaded machine can make anything.
+        assert low > 0 or row[0].startswith("one more job")
 
 
 def test_the_best_target_that_the_median_reaches_is_named():
