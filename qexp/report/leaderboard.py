@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-LEAST_GAP = 0.01
-"""Share of the reference by which the ideal must be better: of a smaller gap, shares are absurd numbers."""
-
-
 @dataclass(frozen=True)
 class LeaderboardRow:
     """One scheduler over all episodes, in the metric's unit; None where a figure is not defined.
@@ -39,7 +35,7 @@ class LeaderboardRow:
         win_rate: Share of episodes below the reference, ties half; the reference's own row has 0.5.
         counted: Mean of the metric's counted column, where it has one.
         gap_closed: (reference - this) / (reference - ideal) of the means: 0 is the reference, 1 the ideal;
-            None if either was not run or the ideal is not better than the reference by `LEAST_GAP`.
+            None if either was not run or the ideal is no better than the reference.
         ratio: Mean over episodes of the metric over the optimum, where the metric has that ratio.
         ratio_ci_low: Lower end of its 95 % interval.
         ratio_ci_high: Upper end.
@@ -115,7 +111,6 @@ def leaderboard(episodes: pd.DataFrame, metric: Metric = PLACEMENT, *, seed: int
     changes = [] if base is None else percent_changes(table, base, seed=seed)
     counted = None if metric.counted is None else episodes.groupby("scheduler")[metric.counted].mean()
     gap = mean_of.get(metric.reference, np.nan) - mean_of.get(metric.ideal, np.nan)
-    worth_it = gap > 0 and gap >= LEAST_GAP * mean_of[metric.reference]
     rows = [
         LeaderboardRow(
             scheduler=str(name),
@@ -129,7 +124,7 @@ def leaderboard(episodes: pd.DataFrame, metric: Metric = PLACEMENT, *, seed: int
             change_ci_high_pct=changes[k].high if changes else None,
             win_rate=None if base is None else win_rate(table[:, k], base),
             counted=None if counted is None else float(counted[name]),
-            gap_closed=float((mean_of[metric.reference] - means[k]) / gap) if worth_it else None,
+            gap_closed=float((mean_of[metric.reference] - means[k]) / gap) if gap > 0 else None,
         )
         for k, name in enumerate(figures.columns)
     ]
@@ -320,7 +315,10 @@ def _range(low: float | None, high: float | None, sign: str = "", digits: int | 
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:z.0%}"
+    """Format a share; far below zero it says only that the gap is nearly nothing."""
+    if value is None:
+        return "-"
+    return f"{value:z.0%}" if value > -10 else "<-999%"
 
 
 def _ratio(row: LeaderboardRow) -> str:

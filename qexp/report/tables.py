@@ -122,7 +122,10 @@ def _range(low: float | None, high: float | None, sign: str = "", digits: int = 
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:z.0%}"
+    """Format a share; far below zero it says only that the gap is nearly nothing."""
+    if value is None:
+        return "-"
+    return f"{value:z.0%}" if value > -10 else "<-999%"
 
 
 def _ratio(value: float | None, proved: float | None) -> str:

@@ -191,8 +191,11 @@ def test_the_interval_of_a_ratio_covers_it_as_often_as_it_says():
     assert hits >= 178  # 95 % of 200, less four standard deviations
 
 
-def test_a_gap_of_less_than_a_percent_is_not_shared_out():
+def test_shares_of_a_gap_that_is_nearly_nothing_are_recorded_and_not_printed_as_absurd_numbers():
     rows = leaderboard(table(mct=[100.0, 100.0], clairvoyant=[99.5, 99.5], random=[400.0, 400.0]))
-    assert {row.gap_closed for row in rows} == {None}
-    rows = leaderboard(table(mct=[100.0, 100.0], clairvoyant=[99.0, 99.0], random=[400.0, 400.0]))
-    assert by_name(rows)["random"].gap_closed == pytest.approx(-300)
+    assert by_name(rows)["random"].gap_closed == pytest.approx(-600)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render(rows))
+    printed = console.export_text()
+    assert "<-999%" in printed
+    assert "60000%" not in printed
