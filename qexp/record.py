@@ -30,7 +30,7 @@ _UNNAMED = ("tracking", "eval.", "deploy", "hydra", "sweep", "resume", "ray")
 _LONGEST_NAME = 100
 CAMPAIGN_FILES = (
     *("journal.db", "gap.json", "gap_tasks.csv", "gap_segments.csv", "gap_machines.csv"),
-    *("gap_schedulers.csv", "calibration.json", "report.html"),
+    *("gap_schedulers.csv", "gap_shadows.csv", "calibration.json", "report.html"),
 )
 FILES = ("config.yaml", RESULT_FILE, "leaderboard.csv", "episodes.csv")
 

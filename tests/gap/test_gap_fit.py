@@ -15,6 +15,7 @@ from qexp.deploy.gap.calibration import Calibration
 from qexp.deploy.gap.fidelity_fit import power
 from qexp.deploy.gap.gap import calibrate
 from qexp.deploy.gap.holdout import halves
+from qexp.deploy.gap.notes import of_calibration
 from qexp.deploy.gap.service_fit import AFFINE, FACTOR, FAMILIES, line
 from qexp.deploy.gap.shrinkage import Jobs, choose, fit
 from qexp.errors import InputError
@@ -199,3 +200,13 @@ def test_campaigns_are_halved_where_no_queue_is_cut(rough):
     assert name == "tasks"
     assert sorted(first) == counted[: (len(counted) + 1) // 2]
     assert halves([]) == ("tasks", set())
+
+
+def test_a_calibration_that_did_not_help_is_noted(rough):
+    held = rough.hold_out
+    assert abs(held.total_after.error_pct) < abs(held.total_before.error_pct)
+    assert list(of_calibration(held)) == []
+    worse = replace(held, total_before=replace(held.total_before, error_pct=-1.0))
+    worse = replace(worse, total_after=replace(held.total_after, error_pct=2.5))
+    (note,) = of_calibration(worse)
+    assert "+2.5 % with it, by -1.0 % without" in note

@@ -6,21 +6,27 @@ import csv
 import io
 import json
 import math
+import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from campaigns import campaign, noisy_counts, toy_fidelity, write
+from PIL import Image
 from rich.console import Console
 
+from qexp.deploy.gap import plots
 from qexp.deploy.gap.__main__ import main
 from qexp.deploy.gap.files import write as write_report
 from qexp.deploy.gap.gap import gap_report
 from qexp.deploy.gap.sheet import number, render
 from qexp.deploy.gap.sheets import sheets
 from qexp.deploy.journal import State, Task
+from qexp.report.plots.style import figure
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -51,7 +57,6 @@ class Page(HTMLParser):
 def drawn(path):
     """Whether a PNG has ink, and none of it at the border."""
     import numpy as np
-    from PIL import Image
 
     ink = np.asarray(Image.open(path).convert("L")) < 250
     border = ink[0].any() or ink[-1].any() or ink[:, 0].any() or ink[:, -1].any()
@@ -128,6 +133,37 @@ def test_campaigns_of_which_little_is_left(tasks, qce25, schedulers, tmp_path):
     assert all(value is None or math.isfinite(value) for value in gap.metrics().values())
 
 
+def test_tables_without_rows_have_their_columns(rough, tmp_path):
+    assert rough.shadows == []
+    write_report(rough, tmp_path, plots=False)
+    header = (tmp_path / "gap_shadows.csv").read_text()
+    assert header == "scheduler,shadow,tasks,agreement,chosen,instead,times\n"
+
+
+def test_the_picture_of_many_machines_shows_those_with_the_most_tasks(rough, tmp_path, monkeypatch):
+    shown = []
+
+    @contextmanager
+    def watched(path, height):
+        with figure(path, height) as canvas:
+            yield canvas
+            shown.extend(label.get_text() for label in canvas.axes[0].get_yticklabels())
+
+    monkeypatch.setattr(plots, "figure", watched)
+    perth = [row for row in rough.machines if row.machine == "perth"]
+    names = [f"m{k}" for k in range(60)]
+    rows = [replace(row, machine=name, tasks=k + 1) for k, name in enumerate(names) for row in perth]
+    all_machines = [row for row in rough.machines if row.machine == "all machines"]
+    many = replace(
+        rough,
+        machines=[*rows, *all_machines],
+        calibration=replace(rough.calibration, machines=tuple(names)),
+    )
+    plots.machines(many, tmp_path / "many.png")
+    assert shown == [*names[40:], "all machines"]
+    assert drawn(tmp_path / "many.png")
+
+
 def test_names_are_text_on_the_page(qce25, schedulers, tmp_path):
     chosen = {"<b>mct & co</b>": schedulers["mct"]}
     with campaign(tmp_path / "journal.db", qce25, chosen, blocks=1, then=noisy_counts) as journal:
@@ -181,6 +217,16 @@ def test_fit_writes_the_calibration_and_says_what_it_is_worth(run_folder, capsys
     assert "total completion time (s), before" in out
     assert "total completion time (s), calibrated" in out
     assert json.loads((run_folder / "calibration.json").read_text())["base"] == "ClopsDepth"
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_in_one_line(tmp_path, capsys, monkeypatch):
+    for name in ("journal.db", "config.yaml"):
+        (tmp_path / name).touch()
+    # The user that runs the tests may be one who can write everywhere.
+    monkeypatch.setattr("os.access", lambda path, mode: not (path == tmp_path and mode == os.W_OK))
+    assert main([str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"qexp: {tmp_path} cannot be written to: the report is made in the run folder"
 
 
 def test_other_folders_are_refused_in_one_line(tmp_path, capsys):

@@ -54,42 +54,49 @@ def decide(
     cloud = SimulatedCloud(scenario.fleet, episode)
     scheduler.start(episode, np.random.default_rng([seed, tasks[0].block, zlib.crc32(name.encode())]))
     live, predicted = LiveFleet(scenario), told[rows]
+    jobs: list[Task] = []
     while cloud.waiting is not None:
         index, now = cloud.waiting.index, cloud.now
-        jobs = [
-            _job(task, scenario.fleet.names[task.node], float(predicted[task.index, task.node]))
-            for task in cloud.tasks
-            if task.node >= 0
-        ]
+        for job in jobs:
+            _follow(job, cloud.tasks[job.id])
         state = replace(cloud.task_state(), service=predicted[index])
-        cloud.place(scheduler.select(state, _with_load(live.state(jobs, {}, now, 0.0), load, now)))
+        node = scheduler.select(state, _with_load(live.state(jobs, {}, now, 0.0), load, now))
+        cloud.place(node)
+        jobs.append(_job(index, scenario.fleet.names[node], now, float(predicted[index, node])))
     cloud.finish()
     nodes = np.array([task.node for task in cloud.tasks], dtype=np.int64)
     finish = np.array([task.finish for task in cloud.tasks])
     return nodes, finish - episode.arrival + load[nodes]
 
 
-def _job(task: QTask, node: str, predicted: float) -> Task:
-    """Return a simulated task as a campaign's journal would have it."""
+def _job(index: int, node: str, now: float, predicted: float) -> Task:
+    """Return a task that is placed now as a campaign's journal would have it."""
     return Task(
-        id=task.index,
+        id=index,
         segment=0,
         block=0,
         scheduler="",
-        position=task.index,
+        position=index,
         circuit="",
         width=0,
         depth=0,
         shots=0,
         offset=0.0,
-        state=STATES[task.status],
+        state=State.QUEUED,
         node=node,
-        decided=task.placement,
-        created=task.placement,
+        decided=now,
+        created=now,
         predicted_service=predicted,
-        running=None if np.isnan(task.start) else task.start,
-        finished=None if np.isnan(task.finish) else task.finish,
     )
+
+
+def _follow(job: Task, task: QTask) -> None:
+    """Write down what has become of a job."""
+    if job.state.final:
+        return
+    job.state = STATES[task.status]
+    job.running = None if np.isnan(task.start) else task.start
+    job.finished = None if np.isnan(task.finish) else task.finish
 
 
 def _with_load(nodes: NodeState, load: Floats, now: float) -> NodeState:

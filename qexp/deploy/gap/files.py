@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from qexp.deploy.gap.calibration import Calibration
+from qexp.deploy.gap.decomposition import Decomposition
 from qexp.deploy.gap.gap import CALIBRATION_FILE, GAP_FILE, PAGE_FILE, Gap
+from qexp.deploy.gap.machines import MachineGap
+from qexp.deploy.gap.records import Record
+from qexp.deploy.gap.schedulers import SchedulerGap
+from qexp.deploy.gap.shadows import Shadow
 from qexp.runfolder import RunFolder
 
-TABLES = {"gap_tasks.csv": "tasks", "gap_segments.csv": "segments", "gap_machines.csv": "machines"}
-TABLES |= {"gap_schedulers.csv": "schedulers"}
+TABLES = {
+    "gap_tasks.csv": ("tasks", Record),
+    "gap_segments.csv": ("segments", Decomposition),
+    "gap_machines.csv": ("machines", MachineGap),
+    "gap_schedulers.csv": ("schedulers", SchedulerGap),
+    "gap_shadows.csv": ("shadows", Shadow),
+}
 PLOTS = "plots"
 
 
@@ -30,8 +40,8 @@ def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
     from qexp.deploy.gap.page import page
     from qexp.deploy.gap.sheets import sheets
 
-    for name, rows in TABLES.items():
-        _table(getattr(gap, rows), folder / name)
+    for name, (rows, kind) in TABLES.items():
+        _table(getattr(gap, rows), kind, folder / name)
     calibration = write_calibration(gap.calibration, folder)
     drawn: list[Path] = []
     if plots:
@@ -48,7 +58,9 @@ def write_calibration(calibration: Calibration, folder: Path) -> Path:
     return RunFolder(folder).write_json(CALIBRATION_FILE, calibration.to_json())
 
 
-def _table(rows: Sequence[Any], path: Path) -> None:
+def _table(rows: Sequence[Any], kind: type, path: Path) -> None:
     import pandas as pd
 
-    pd.DataFrame([asdict(row) for row in rows]).to_csv(path, index=False)
+    # Named, the columns are there even where there are no rows.
+    columns = [field.name for field in fields(kind)]
+    pd.DataFrame([asdict(row) for row in rows], columns=columns).to_csv(path, index=False)

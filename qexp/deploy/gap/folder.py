@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,11 +44,14 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
         folder: With a journal and a config.yaml.
 
     Raises:
-        InputError: It is no such folder, or its configuration cannot be used (any more).
+        InputError: It is no such folder, it cannot be written to, or its configuration cannot be used (any
+            more).
     """
     for name in (FILE, "config.yaml"):
         if not (folder / name).is_file():
             raise InputError(f"{folder} is not the folder of a campaign: it has no {name}")
+    if not os.access(folder, os.W_OK):  # reading the journal writes its write-ahead files
+        raise InputError(f"{folder} cannot be written to: the report is made in the run folder")
     resolved = _config(folder / "config.yaml")
     fleet = fleet_of(make(resolved["backend"], FleetSource), folder, begun=True)
     scenario = make(resolved["env"], Scenario, fleet=fleet)

@@ -12,10 +12,11 @@ from qexp.deploy.gap.decomposition import Decomposition, decompose
 from qexp.deploy.gap.holdout import HoldOut, held_out_blocks, hold_out
 from qexp.deploy.gap.load import ASSUMPTION, Load
 from qexp.deploy.gap.machines import MachineGap, machine_gaps
-from qexp.deploy.gap.notes import of_schedulers, of_tasks
+from qexp.deploy.gap.notes import of_calibration, of_schedulers, of_tasks
 from qexp.deploy.gap.records import Fidelity, Record, left_out, records, undisturbed
 from qexp.deploy.gap.replay import with_simulation
 from qexp.deploy.gap.schedulers import Ranks, SchedulerGap, Simulations, ranks, scheduler_gaps
+from qexp.deploy.gap.shadows import Shadow, gap_shadows
 from qexp.deploy.journal import Journal
 from qexp.env.scenario import Scenario
 from qexp.scheduler.scheduler import Scheduler
@@ -37,6 +38,7 @@ class Gap:
         ranks: How far simulation and measurement agree in the order of schedulers.
         calibration: What the first half of the campaign teaches.
         hold_out: What that is worth on the second.
+        shadows: What `deploy.shadow=true` logged: agreement of those that were asked without effect.
         notes: What a reader must know to read the figures rightly.
     """
 
@@ -48,6 +50,7 @@ class Gap:
     ranks: list[Ranks]
     calibration: Calibration
     hold_out: HoldOut
+    shadows: list[Shadow]
     notes: list[str]
 
     @property
@@ -71,6 +74,7 @@ class Gap:
             "ranks": [asdict(row) for row in self.ranks],
             "calibration": self.calibration.to_json(),
             "hold_out": asdict(self.hold_out),
+            "shadows": [asdict(row) for row in self.shadows],
             "assumption": ASSUMPTION,
             "notes": self.notes,
         }
@@ -95,6 +99,9 @@ class Gap:
             figures[f"{name}/replayed_calibrated"] = gap.replayed_calibrated
         for rank in self.ranks:
             figures[f"gap/ranks/{rank.way}/kendall"] = rank.kendall
+        for shadow in self.shadows:
+            names = "/".join(name.replace("=", ":") for name in (shadow.scheduler, shadow.shadow))
+            figures[f"gap/shadow/{names}/agreement"] = shadow.agreement
         held = self.hold_out
         for when, total, execution, fidelity in (
             ("before", held.total_before, held.execution_before, held.fidelity_before),
@@ -187,7 +194,12 @@ def measure(
         ranks=ranks(gaps),
         calibration=found.calibration,
         hold_out=found.hold_out,
-        notes=[*found.notes, *of_schedulers(found.tasks, gaps, schedulers)],
+        shadows=gap_shadows(found.tasks, journal.shadows()),
+        notes=[
+            *found.notes,
+            *of_schedulers(found.tasks, gaps, schedulers),
+            *of_calibration(found.hold_out),
+        ],
     )
 
 

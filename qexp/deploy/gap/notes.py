@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from qexp.deploy.gap.clusters import FEWEST
+from qexp.deploy.gap.holdout import HoldOut
 from qexp.deploy.gap.records import Record, left_out, undisturbed
 from qexp.deploy.gap.schedulers import FEWEST_RANKED, SchedulerGap
 from qexp.scheduler.scheduler import Scheduler
@@ -70,3 +71,13 @@ def of_schedulers(
         yield f"Only {len(ran)} schedulers ran: so few agree in their order easily by chance."
     if len(ran) > 1 and gaps[0].blocks < FEWEST:
         yield f"Fewer than {FEWEST} blocks: differences between schedulers have no intervals."
+
+
+def of_calibration(held: HoldOut) -> Iterator[str]:
+    """Yield what the calibration made worse on the half of the campaign that it was not fitted to."""
+    before, after = held.total_before.error_pct, held.total_after.error_pct
+    if before is not None and after is not None and abs(after) > abs(before):
+        yield (
+            "Calibration did not help: the predicted total completion time of the second half is off by "
+            f"{after:+z.1f} % with it, by {before:+z.1f} % without."
+        )

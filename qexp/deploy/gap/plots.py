@@ -31,11 +31,15 @@ WAYS = {
     "measured": ("measured", INK, "D"),
     "simulated": ("simulated", OTHER, "o"),
     "replayed": ("replayed", REFERENCE, "o"),
-    "replayed_calibrated": ("replayed, calibrated (blocks that it was not fitted to)", LEARNED, "o"),
+    "replayed_calibrated": ("replayed, calibrated (second half)", LEARNED, "o"),
 }
+OFFSETS = dict(zip(WAYS, (0.0, 0.18, 0.0, -0.18), strict=True))
+"""How far above its scheduler's line a dot stands, so that equal figures do not hide each other."""
 LEAST_PART = 1e-3
 """Parts of the gap below this share of what was measured are not drawn."""
 MOST_COLOURS = len(PALETTE)
+MOST_MACHINES = 20
+"""Machines with a line of their own; of more, those with the most tasks."""
 
 
 def draw(gap: Gap, folder: Path) -> list[Path]:
@@ -165,16 +169,17 @@ def machines(gap: Gap, path: Path) -> None:
         if any(row.quantity == quantity and row.factor is not None for row in gap.machines)
     ]
     titles = {"wait_open_loop": "wait, simulated", "execution": "execution", "fidelity": "fidelity / ESP"}
-    names = [
-        name for name in (*gap.calibration.machines, ALL) if any(r.machine == name for r in gap.machines)
-    ]
+    tasks = {row.machine: row.tasks for row in gap.machines if row.quantity == "completion_open_loop"}
+    known = [name for name in gap.calibration.machines if name in tasks]
+    most = sorted(known, key=lambda name: -tasks[name])[:MOST_MACHINES]
+    names = [*(name for name in known if name in most), ALL]
     with figure(path, height=1.8 + 0.42 * len(names)) as canvas:
         panels = canvas.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
         for axes, quantity in zip(panels, quantities, strict=True):
             axes.set_xscale("log")
             axes.axvline(1.0, color=INK, linewidth=1.0, linestyle="--")
             for row in gap.machines:
-                if row.quantity == quantity and row.factor is not None:
+                if row.quantity == quantity and row.machine in names and row.factor is not None:
                     _factor(
                         axes,
                         names.index(row.machine),
@@ -189,10 +194,10 @@ def machines(gap: Gap, path: Path) -> None:
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.grid(visible=False, axis="y")
             _plain_ticks(axes)
-        canvas.supxlabel(
-            "dot: median; thick: its 95 % interval; thin: geometric standard deviation of single tasks",
-            fontsize=10,
-        )
+        legend = "dot: median; thick: its 95 % interval; thin: geometric standard deviation of single tasks"
+        if len(known) > len(most):
+            legend += f"\nthe {len(most)} machines of {len(known)} that ran the most tasks"
+        canvas.supxlabel(legend, fontsize=10)
 
 
 def _factor(
@@ -224,7 +229,11 @@ def schedulers(gap: Gap, path: Path) -> None:
     with figure(path, height=2.2 + 0.42 * len(rows)) as canvas:
         axes = canvas.subplots()
         for way, (label, colour, marker) in WAYS.items():
-            known = [(getattr(row, way), y) for y, row in enumerate(rows) if getattr(row, way) is not None]
+            known = [
+                (getattr(row, way), y + OFFSETS[way])
+                for y, row in enumerate(rows)
+                if getattr(row, way) is not None
+            ]
             if known:
                 values, ys = zip(*known, strict=True)
                 size = 70 if way == "measured" else 45

@@ -51,6 +51,7 @@ def sheets(gap: Gap) -> list[Sheet]:
         calibration(gap.calibration),
         hold_out(gap.hold_out),
         counterfactual(gap),
+        shadows(gap),
     ]
     return [sheet for sheet in made if sheet.rows]
 
@@ -295,6 +296,28 @@ def counterfactual(gap: Gap) -> Sheet:
         ),
         rows,
         left=2,
+    )
+
+
+def shadows(gap: Gap) -> Sheet:
+    """How often those that were asked without effect agreed with those that placed."""
+    rows = [
+        [
+            row.scheduler,
+            row.shadow,
+            f"{row.times} x {row.instead} for {row.chosen}" if row.times else "-",
+            str(row.tasks),
+            f"{row.agreement:.0%}",
+        ]
+        for row in gap.shadows
+    ]
+    return Sheet(
+        "What shadows would have chosen",
+        "Asked in the situations that the scheduler met, without effect. Agreement: share of its tasks for "
+        "which the shadow chose the same machine.",
+        ("scheduler", "shadow", "most frequent difference", "tasks", "agreement"),
+        rows,
+        left=3,
     )
 
 
