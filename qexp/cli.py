@@ -25,7 +25,7 @@ from qexp.deploy.journal import FILE as JOURNAL
 from qexp.errors import InputError
 from qexp.messages import explain, help_text
 from qexp.resume import composable, hydra_folder, own_config, run_dir
-from qexp.runfolder import FAILED, RUN_FILE, RunFolder, relative
+from qexp.runfolder import FAILED, RUN_FILE, RunFolder, relative, resume_with
 from qexp.schema import register
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
@@ -119,7 +119,7 @@ class _Jobs:
             where, reason = self.folder, str(error)
         line = f"{relative(Path(where))}: {reason}" if where else str(reason)
         if self.folder is not None and (self.folder / JOURNAL).exists():
-            line += f"; when that is mended, go on with resume={relative(self.folder)}"
+            line += f"; when that is mended, go on with {resume_with(self.folder)}"
         return line
 
 

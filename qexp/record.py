@@ -205,6 +205,8 @@ def log_result(
             those of runs with different schedulers stand side by side.
         drawn: Whether there are plots.
     """
+    if result.status == FAILED:
+        tracker.outcome = "FAILED"
     chosen = [replace(row, scheduler="chosen") for row in result.leaderboard if row.scheduler == decider]
     tracker.log_metrics(metrics([*chosen, *result.leaderboard], scenario.metric))
     for name in (*FILES, scenario.metric.details):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +30,18 @@ START_FILES = {".hydra", "qexp.log", "config.yaml", "fleet.yaml", "tracking.json
 
 GAP_FILES = ("gap.json", "gap_*.csv", "calibration.json", "report.html", "plots/gap_*")
 """What a campaign's gap report consists of, as patterns."""
+
+
+def resume_with(path: Path) -> str:
+    """Return the argument that goes on with the run in a folder, as a person here would type it.
+
+    The folders of a sweep's jobs have equals signs, which Hydra takes from a quoted value only.
+    """
+    typed = str(relative(path))
+    if re.fullmatch(r"[\w/.:@%+-]+", typed):
+        return f"resume={typed}"
+    escaped = typed.replace("\\", "\\\\").replace('"', '\\"')
+    return shlex.quote(f'resume="{escaped}"')
 
 
 def relative(path: Path) -> Path:

@@ -27,7 +27,7 @@ from qexp.deploy.plan import Estimate, Segment, planned_tasks, segments
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
 from qexp.option import REGISTRY
-from qexp.runfolder import relative
+from qexp.runfolder import relative, resume_with
 from qexp.scheduler.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ def conduct(
                 _offer_to_cancel(campaign, console)
                 raise
             except (StoppedError, ExecutorError) as error:
-                raise InputError(f"deploy: {error}; go on with resume={relative(folder)}") from error
+                raise InputError(f"deploy: {error}; go on with {resume_with(folder)}") from error
             return summary(journal, campaign)
 
 
@@ -179,7 +179,7 @@ def _journal(prepared: Prepared, folder: Path, names: Sequence[str]) -> Journal:
 
 def go_on(folder: Path) -> str:
     """Say how to go on with the run in a folder."""
-    return f"go on with: python -m qexp resume={relative(folder)}"
+    return f"go on with: python -m qexp {resume_with(folder)}"
 
 
 def _check_quota(executor: Executor, prepared: Prepared, journal: Journal, console: Console) -> None:
@@ -214,7 +214,7 @@ def clear_journal(folder: Path) -> None:
         tasks, option = journal.tasks(), REGISTRY["deploy"].get(str(journal.meta["executor"]))
     if any(not task.state.final for task in tasks):
         raise InputError(
-            f"{relative(folder)} holds a campaign that is not over: go on with resume={relative(folder)}, or "
+            f"{relative(folder)} holds a campaign that is not over: go on with {resume_with(folder)}, or "
             "choose another folder"
         )
     jobs, _ = spent(tasks)

@@ -14,7 +14,7 @@ import yaml
 from qexp.errors import InputError
 from qexp.metric import METRICS, PLACEMENT, Metric
 from qexp.report.contenders import Contender, Floats, Sample, contenders
-from qexp.runfolder import COMPLETED, RESULT_FILE
+from qexp.runfolder import COMPLETED, PLANNED, RESULT_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ class Job:
     Attributes:
         folder: Its run folder.
         settings: What it was run with, of the keys that the sweep varies.
-        status: `COMPLETED`, `FAILED`, `KILLED`, `CUT_OFF` or `MISSING`.
+        status: `COMPLETED`, `PLANNED`, `FAILED`, `KILLED`, `CUT_OFF` or `MISSING`.
         error: What it failed of, or None.
         decider: The scheduler it is about: what it trained, or else the chosen one; None before the end.
         trained: Whether it trained that.
@@ -71,7 +71,7 @@ class Job:
         if not result_file.is_file():
             return cls(folder, settings, CUT_OFF if folder.is_dir() and any(folder.iterdir()) else MISSING)
         result = json.loads(result_file.read_text(encoding="utf-8"))
-        if result["status"] != COMPLETED:
+        if not result["leaderboard"]:
             return cls(folder, settings, result["status"], result.get("error"))
         options = result["options"]
         decider = options["scheduler"] if options["algo"] == "none" else options["algo"]
@@ -81,7 +81,9 @@ class Job:
         return cls(
             folder,
             settings,
-            COMPLETED,
+            result[
+                "status"
+            ],  # of the campaign, if there is one: the evaluation is done, whatever came of that
             decider=decider,
             trained=options["algo"] != "none",
             figures={key: row[key] for key in _figures(metric)},
@@ -129,7 +131,7 @@ class Sweep:
     @property
     def metrics_used(self) -> list[Metric]:
         """What its jobs are measured by: usually one metric, of several environments several."""
-        return list(dict.fromkeys(job.metric for job in self.jobs if job.status == COMPLETED)) or [PLACEMENT]
+        return list(dict.fromkeys(job.metric for job in self.jobs if job.figures)) or [PLACEMENT]
 
     def table(self) -> pd.DataFrame:
         """Return one row per job."""
@@ -168,7 +170,7 @@ class Sweep:
     def metrics(self) -> dict[str, float | None]:
         """Return figures for a tracker: how many jobs ended how, and the contenders' main figures."""
         figures: dict[str, float | None] = {"sweep/jobs": len(self.jobs)}
-        for status in (COMPLETED, FAILED):
+        for status in (COMPLETED, PLANNED, FAILED):
             figures[f"sweep/{status.lower()}"] = sum(job.status == status for job in self.jobs)
         for row in self.contenders:
             # MLflow's metric names have no equals sign, among others.
@@ -218,7 +220,7 @@ def _samples(jobs: list[Job]) -> list[Sample]:
 
     samples: dict[tuple[object, ...], Sample] = {}
     for job in jobs:
-        if job.status != COMPLETED:
+        if job.figures is None:
             continue
         episodes = pd.read_csv(job.folder / "episodes.csv")
         times = _by_scheduler(episodes, job.metric.column)

@@ -13,9 +13,9 @@ from qexp.metric import Metric
 from qexp.progress import report_console
 from qexp.report.contenders import RESAMPLES, Contender
 from qexp.report.sweeps import Sweep
-from qexp.runfolder import COMPLETED
+from qexp.runfolder import COMPLETED, PLANNED, resume_with
 
-STYLES = {"FAILED": "red", "KILLED": "red", "CUT_OFF": "yellow", "MISSING": "yellow"}
+STYLES = {"FAILED": "red", "KILLED": "red", "PLANNED": "yellow", "CUT_OFF": "yellow", "MISSING": "yellow"}
 LONGEST_ERROR = 300
 
 
@@ -23,13 +23,21 @@ def show(sweep: Sweep) -> None:
     """Print the tables of a sweep."""
     console = report_console()
     console.print(jobs_table(sweep))
-    done = sum(job.status == COMPLETED for job in sweep.jobs)
     for number, job in enumerate(sweep.jobs):
         if job.error:
             console.print(
                 f"job {number}: {job.error[:LONGEST_ERROR]}", highlight=False, markup=False, style="red"
             )
+    done = sum(job.status == COMPLETED for job in sweep.jobs)
+    planned = [job.folder for job in sweep.jobs if job.status == PLANNED]
     console.print(f"{done} of {len(sweep.jobs)} jobs completed", highlight=False)
+    if planned:
+        console.print(
+            f"{len(planned)} planned; to let one loose: "
+            f"python -m qexp {resume_with(planned[0])} deploy.confirm=true",
+            highlight=False,
+            soft_wrap=True,
+        )
     if sweep.contenders:
         console.print(leaderboard(sweep.contenders))
 

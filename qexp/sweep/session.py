@@ -20,7 +20,7 @@ from qexp.errors import InputError
 from qexp.messages import explain
 from qexp.report.sweeps import Sweep
 from qexp.report.tables import show
-from qexp.runfolder import COMPLETED, relative
+from qexp.runfolder import COMPLETED, PLANNED, relative
 from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan
 from qexp.tracking import Tracker, Tracking
 from qexp.tracking.mlflow_tracking import PARENT_RUN
@@ -112,8 +112,10 @@ class SweepSession(Callback):
 
     @property
     def status(self) -> int:
-        """Exit status: 0 if every job completed, else 1."""
-        return int(self.sweep is None or any(job.status != COMPLETED for job in self.sweep.jobs))
+        """Exit status: 0 if every job completed, or waits for its campaign to be confirmed, else 1."""
+        return int(
+            self.sweep is None or any(job.status not in {COMPLETED, PLANNED} for job in self.sweep.jobs)
+        )
 
 
 @contextmanager

@@ -133,13 +133,13 @@ class Recorder(Tracker):
 
     @contextmanager
     def until_end(self) -> Iterator[None]:
-        """End the run with the block: FINISHED, KILLED by an interrupt, or FAILED by another exception."""
+        """End the run: as `outcome`, KILLED by an interrupt, or FAILED by another exception."""
         try:
             yield
         except BaseException as error:
             self.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
-        self.end("FINISHED")
+        self.end(self.outcome)
 
     def log_params(self, config: Mapping[str, Any]) -> None:
         """Record a configuration, see `Tracker.log_params`."""

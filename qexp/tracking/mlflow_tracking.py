@@ -36,7 +36,7 @@ class MlflowTracking(Tracking):
     ) -> Iterator[Tracker]:
         """Begin an MLflow run or continue one, see `Tracking.start`.
 
-        It ends as FINISHED, as KILLED by an interrupt from the keyboard, or as FAILED by another exception.
+        It ends as its `outcome`, KILLED by an interrupt from the keyboard, or FAILED by another exception.
         """
         with quiet():
             from mlflow.tracking.context.registry import resolve_tags

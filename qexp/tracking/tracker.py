@@ -17,9 +17,11 @@ class Tracker:
 
     Attributes:
         run_id: MLflow's id of the run, None if it is not tracked.
+        outcome: How the run will be recorded to have ended, if nothing is raised: FINISHED or FAILED.
     """
 
     run_id: str | None = None
+    outcome: str = "FINISHED"
 
     def log_params(self, config: Mapping[str, Any]) -> None:
         """Record a resolved configuration; nested keys are joined by dots."""

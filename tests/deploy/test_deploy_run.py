@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 from pathlib import Path
+from sqlite3 import connect
 
 import pytest
 
@@ -126,7 +128,7 @@ def test_a_campaign_in_which_all_fails_says_why_and_fails(qexp, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("qexp.deploy.simulator.SimulatorExecutor.submit", refuse)
         ended = qexp(
-            *QUICK,
+            *QUICK[1:],  # tracked
             "deploy=simulator",
             "deploy.tasks=4",
             "deploy.schedulers=[mct,met]",
@@ -140,6 +142,8 @@ def test_a_campaign_in_which_all_fails_says_why_and_fails(qexp, monkeypatch):
     for error, count in errors.items():
         assert f"{count} not done: {error}\n" in after
     assert result["status"] == "FAILED"
+    with closing(connect("outputs/mlflow.db")) as store:
+        assert store.execute("select status from runs").fetchall() == [("FAILED",)]
     refused = qexp("resume=run")
     assert refused.status == 2
     assert "no task of its campaign was done, see run/report.html; start a new run" in refused.err

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -51,6 +53,27 @@ def test_without_confirmation_nothing_is_submitted(qexp, server):
     assert "nothing was submitted: deploy.confirm=true submits" in ended.out
     assert sent(server) == 0
     assert json.loads((folder / "result.json").read_text())["deployment"] is None
+
+
+def test_a_sweep_plans_campaigns_that_are_let_loose_one_by_one(qexp, server):
+    swept = qexp("-m", "sweep=s", "scheduler=mct,met", *QUICK, "tracking=off", "deploy.tasks=3")
+    assert swept.status == 0, swept
+    assert "0 of 2 jobs completed" in swept.out
+    (command,) = re.findall(
+        r"2 planned; to let one loose: python -m qexp (.*) deploy.confirm=true", swept.out
+    )
+    assert sent(server) == 0
+    folder = Path("outputs/sweeps/s")
+    with (folder / "sweep.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["status"], row["scheduler"]) for row in rows] == [("PLANNED", "mct"), ("PLANNED", "met")]
+    assert all(float(row["total_completion_time_mean"]) > 0 for row in rows)
+    folder_of(qexp(*shlex.split(command), "deploy.confirm=true"))
+    assert sent(server) == 3
+    again = qexp("-m", "sweep=s", "scheduler=mct,met", *QUICK, "tracking=off", "deploy.tasks=3")
+    assert again.status == 0, again
+    assert "1 of 2 jobs completed" in again.out
+    assert sent(server) == 3
 
 
 def test_a_confirmed_campaign_runs_and_keeps_no_secret(qexp, server, tmp_path):
