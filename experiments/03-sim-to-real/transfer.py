@@ -30,7 +30,8 @@ RUNS = Path("outputs/studies/03-sim-to-real/transfer")
 COMMON = ("eval.seed=2024", "eval.baselines=[mct]", "plots=false", "tracking=off")
 TRAINED: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "a2c": ((0, 1), ("algo=a2c",)),
-    "a2c, random fleets": ((0,), ("algo=a2c", "algo.fleet_randomisation=true")),
+    "a2c, random fleets": ((0, 1), ("algo=a2c", "algo.fleet_randomisation=true")),
+    "dqn": ((0,), ("algo=dqn",)),
 }
 # All tasks arrive within a minute. Five for each machine, as many as in training, and other loads.
 FLEETS: dict[str, tuple[int, tuple[str, ...]]] = {

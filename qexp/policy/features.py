@@ -43,10 +43,10 @@ TASK_FEATURES = (
     "log_width",
     "log_depth",
     "log_reschedules",
-    "log_remaining",  # tasks of the episode still to be placed
+    "log_remaining_per_5",  # tasks of the episode still to be placed, for every five machines
     "log_best_finish",
     "log_best_service",
-    "remaining",
+    "remaining_per_5",
     "mean_backlog",
     "max_backlog",
     "share_fitting",  # share of the nodes the task may be placed on
@@ -56,6 +56,9 @@ PRIOR_FEATURE = NODE_FEATURES.index("log_finish_gap")
 LINEAR_SCALE = 30.0  # seconds; a busy queue of the default scenario is about this long
 LOG_SCALE = 3.0
 COUNT_SCALE = 25.0
+# What tasks still to come cost depends on how many machines there are for them. Counted for every five, of
+# which the default fleet consists, a policy that was trained on one fleet knows the load of any other.
+SHARED_BY = np.float32(5)
 LIMIT = 10.0  # bound of every feature, so that observation spaces are finite
 REMEMBERED = 2000  # circuits whose features are kept; a catalogue has a few hundred
 
@@ -229,6 +232,7 @@ def at_moment(
     """
     # A row per quantity, a column per node, and a last column for what is one number per decision.
     fits, last = circuit.fits, len(circuit.fits)
+    shared = np.multiply(remaining, SHARED_BY / circuit.machines, dtype=np.float64)
     table = np.empty((3, last + 1, *fits.shape[1:]), dtype=np.float32)
     backlog, finish, queue = table[0, :last], table[1, :last], table[2, :last]
     backlog[...] = free_at.T - now
@@ -237,7 +241,7 @@ def at_moment(
     best_finish = np.minimum.reduce(finish)
     finish *= fits
     queue[...] = pending.T
-    table[0, last], table[1, last], table[2, last] = reschedules, remaining, best_finish
+    table[0, last], table[1, last], table[2, last] = reschedules, shared, best_finish
     logs = table + _ONE
     np.log(logs, out=logs)
 
@@ -250,7 +254,7 @@ def at_moment(
 
     finish -= best_finish
     finish *= fits
-    table[0, last] = remaining * (LINEAR_SCALE / COUNT_SCALE)
+    table[0, last] = shared * (LINEAR_SCALE / COUNT_SCALE)
     table[1, last] = np.add.reduce(backlog) / circuit.machines
     table[2, last] = np.maximum.reduce(backlog)
     table *= _PER_SECOND

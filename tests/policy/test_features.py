@@ -132,10 +132,10 @@ def test_golden_values(make_state):
         "log_width": ln(5) / 3,
         "log_depth": ln(100) / 3,
         "log_reschedules": ln(2) / 3,
-        "log_remaining": ln(11) / 3,
+        "log_remaining_per_5": ln(1 + 10 * 5 / 3) / 3,
         "log_best_finish": ln(10) / 3,
         "log_best_service": ln(10) / 3,
-        "remaining": 10 / 25,
+        "remaining_per_5": 10 * 5 / 3 / 25,
         "mean_backlog": 25 / 3 / 30,
         "max_backlog": 20 / 30,
         "share_fitting": 2 / 3,
@@ -161,6 +161,14 @@ def test_golden_values(make_state):
         assert nodes[:, N[name]] == pytest.approx(values, abs=1e-6), name
     assert expected_nodes.keys() == set(NODE_FEATURES)
     assert NODE_FEATURES[PRIOR_FEATURE] == "log_finish_gap"
+
+
+@pytest.mark.parametrize("n", [1, 5, 200])
+def test_tasks_still_to_come_are_counted_for_the_machines_that_share_them(make_state, n):
+    task, machines = make_state([3.0] * n)
+    of_task, _ = placement_features(replace(task, remaining=4 * n), machines)
+    assert of_task[T["remaining_per_5"]] == pytest.approx(4 * 5 / 25)
+    assert of_task[T["log_remaining_per_5"]] == pytest.approx(np.log(21) / 3)
 
 
 def test_a_node_out_of_reach_counts_for_no_best(make_state):
