@@ -178,12 +178,15 @@ def main() -> int:
     except (InputError, HydraException, OmegaConfBaseException) as error:
         jobs.refused.append(error)
     except (OSError, sqlite3.OperationalError) as error:
-        if jobs.started or not _of_the_disk(error):
+        if jobs.started or not (_of_the_disk(error) or isinstance(error, FileNotFoundError)):
             raise
         jobs.disk = error
     except (ValueError, YAMLError) as error:
         if jobs.started:
             raise
+        if isinstance(error.__cause__, OSError):  # the log file cannot be written
+            jobs.disk = error.__cause__
+            return jobs.status(wants_traceback=wants_traceback)
         # How Hydra refuses, for example, an option that is a number, or a config file that is not YAML.
         jobs.refused.append(InputError(f"{error}: {' '.join(sys.argv[1:])}"))
     except KeyboardInterrupt:

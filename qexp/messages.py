@@ -60,7 +60,14 @@ def explain(error: BaseException) -> str:
         return f"{single[1]}={single[2]}: expected a list: write {single[1]}=[{single[2]}]"
     if unknown := re.search(r"Could not override '([^']+)'.*Key '\w+' (?:is )?not in", full):
         return f"unknown key {unknown[1]!r}{_closest(unknown[1])}"
+    if "mismatched input '='" in full:
+        return f"{full}; a value that holds = is put in quotes twice: 'key=\"value\"'"
     return full
+
+
+def number_of(count: int, word: str) -> str:
+    """Return a number of things in words: 1 job, 2 jobs."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _flat(*errors: BaseException | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,23 @@ def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str])
     for key in changed:
         OmegaConf.update(config, key, OmegaConf.select(command, key), merge=False, force_add=True)
     return config
+
+
+def keep_limits(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
+    """Write the limits that a campaign is gone on with to its config.yaml: they hold from now on.
+
+    Args:
+        folder: The run folder.
+        resolved: The configuration in force.
+    """
+    path = folder.path / "config.yaml"
+    config = OmegaConf.load(path)
+    for limit in LIMITS:
+        if limit in resolved["deploy"]:
+            OmegaConf.update(config, f"deploy.{limit}", resolved["deploy"][limit], merge=False)
+    scratch = path.with_name(f".{path.name}.tmp")
+    OmegaConf.save(config, scratch)
+    scratch.replace(path)
 
 
 def composable(typed: Sequence[str]) -> list[str]:

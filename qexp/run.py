@@ -19,7 +19,16 @@ from qexp.algo.config import Training
 from qexp.backend.fleet import FleetSource
 from qexp.backend.kept import fleet_of, keep
 from qexp.build import make
-from qexp.deploy.conduct import Prepared, check_account, clear_journal, conduct, go_on, prepare, report
+from qexp.deploy.conduct import (
+    Prepared,
+    check_account,
+    check_journal,
+    clear_journal,
+    conduct,
+    go_on,
+    prepare,
+    report,
+)
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.lock import refuse_conducted
 from qexp.env.decision_problem import DecisionProblem
@@ -32,7 +41,7 @@ from qexp.policy.extract import extract
 from qexp.progress import evaluation_progress, report_console, training_progress
 from qexp.record import Identity, Result, log_result, run_name, write_failure, write_files, write_plots
 from qexp.report.leaderboard import leaderboard, render, verdict
-from qexp.resume import last_checkpoint, unfinished
+from qexp.resume import keep_limits, last_checkpoint, unfinished
 from qexp.runfolder import CHECKPOINTS, COMPLETED, FAILED, PLANNED, RunFolder, relative
 from qexp.scheduler.policy import PolicyScheduler
 from qexp.scheduler.scheduler import Scheduler
@@ -77,7 +86,7 @@ def run(config: DictConfig, folder: RunFolder, *, resume: bool = False, shared: 
     learned = algo if algo != "none" else next((name for name in schedulers if name == "policy"), None)
     identity = Identity.of(resolved, scenario.machines_hash)
 
-    campaign = _campaign(resolved, scenario, folder.path, console)
+    campaign = _campaign(resolved, scenario, folder, console, resume)
     begun = _begun(folder, identity, console, resume)
 
     training = None
@@ -152,6 +161,7 @@ def _begin(
     """Write down what this run is, unless it goes on with one that has ``begun``."""
     if begun:
         folder.forget_result()
+        keep_limits(folder, resolved)
     else:
         folder.forget_run()
         OmegaConf.save(OmegaConf.create(resolved), folder.path / "config.yaml")
@@ -205,7 +215,7 @@ def _say_how_to_go_on(error: BaseException, folder: Path, console: Console, *, r
 
 
 def _campaign(
-    resolved: Mapping[str, Any], scenario: DecisionProblem, folder: Path, console: Console
+    resolved: Mapping[str, Any], scenario: DecisionProblem, folder: RunFolder, console: Console, resume: bool
 ) -> Prepared | None:
     """Plan what is deployed, and say so, before anything takes time; None if nothing is."""
     name = option_of(resolved, "deploy")
@@ -216,11 +226,12 @@ def _campaign(
     # A policy goes by the name of what trained it, as on the leaderboard.
     names = [own if scheduler == "policy" else scheduler for scheduler in resolved["deploy"]["schedulers"]]
     deployment = make({**resolved["deploy"], "schedulers": names or [own]}, Deployment)
-    evaluated = dict.fromkeys((own, *resolved["eval"]["baselines"]))
-    shadows = [name for name in evaluated if name not in {*deployment.schedulers, "clairvoyant"}]
-    campaign = prepare(deployment, scenario, console, name, shadows)
-    console.print(f"run folder: {relative(folder)}", soft_wrap=True, highlight=False)
-    refuse_conducted(folder)
+    known = dict.fromkeys((*deployment.schedulers, own, *resolved["eval"]["baselines"]))
+    campaign = prepare(deployment, scenario, console, name, [who for who in known if who != "clairvoyant"])
+    console.print(f"run folder: {relative(folder.path)}", soft_wrap=True, highlight=False)
+    refuse_conducted(folder.path)
+    if resume:
+        check_journal(folder, confirmed=deployment.confirmed)
     check_account(campaign)
     return campaign
 

@@ -240,6 +240,27 @@ def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def test_a_folder_in_no_place_is_one_line(qexp):
+    ended = qexp("tracking=off", "eval.episodes=2", "hydra.run.dir=/proc/qexp/run")
+    assert ended.status == 2
+    assert re.fullmatch(r"qexp: /proc/qexp[^\n]*: No such file or directory\n", ended.err), ended.err
+
+
+def test_a_folder_in_which_no_log_can_be_written_is_one_line(qexp, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "run/qexp.log")
+
+    monkeypatch.setattr("logging.FileHandler._open", refuse)
+    ended = qexp("tracking=off", "eval.episodes=2", "hydra.run.dir=run")
+    assert (ended.status, ended.err) == (2, "qexp: run/qexp.log: Permission denied\n")
+
+
+def test_a_value_that_wants_quotes_is_said_to(qexp):
+    ended = qexp("resume=outputs/sweeps/s/scheduler=mct-seed=0")
+    assert ended.status == 2
+    assert """quotes twice: 'key="value"'""" in ended.err
+
+
 def test_a_disk_that_is_full_is_one_line_and_the_log_has_the_rest(qexp, monkeypatch):
     monkeypatch.setattr("qexp.run.write_files", full)
     ended = qexp(*QUICK, "hydra.run.dir=run")

@@ -21,6 +21,7 @@ from qexp.backend.difference import report
 from qexp.backend.fleet import load_fleet, parse_fleet
 from qexp.backend.ibm import Nodes, ask, fake_backend, fake_names, live_nodes
 from qexp.backend.machines import lattice_of
+from qexp.deploy.account import refuse_secrets
 from qexp.errors import InputError
 
 
@@ -126,9 +127,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; return the exit status."""
-    options = _parser().parse_args(arguments)
     console = Console()
     try:
+        refuse_secrets(sys.argv[1:] if arguments is None else arguments)
+        options = _parser().parse_args(arguments)
         if options.command == "list":
             show_fakes(console)
         elif options.command == "diff":

@@ -46,7 +46,7 @@ class Campaign:
         scenario: The placement problem.
         plan: All segments.
         schedulers: Who places, by name; of these, those that a segment names.
-        shadows: Who is asked too, without effect, by name.
+        shadows: Who is asked too, without effect, when another places, by name.
         executor: What runs the circuits.
         deployment: The settings.
         on_change: Called with the campaign whenever something may have changed.
@@ -111,10 +111,8 @@ class Campaign:
         began = self.journal.begin_segment(segment.number, self.executor.now())
         self._guards = [self.deployment.guard, *self._limit_of_account()]
         entropy = [self.deployment.seed, segment.block]
-        for name, scheduler in {
-            **self.shadows,
-            segment.scheduler: self.schedulers[segment.scheduler],
-        }.items():
+        placing = self.schedulers[segment.scheduler]
+        for name, scheduler in {**self._shadows(segment), segment.scheduler: placing}.items():
             scheduler.start(segment.episode, np.random.default_rng([*entropy, zlib.crc32(name.encode())]))
         for task in tasks:
             task.arrival = began + task.offset
@@ -138,8 +136,11 @@ class Campaign:
             self.on_change(self)
         self._follower.audit(self.tasks, self.id)
         if stopped is not None:
-            raise StoppedError(str(stopped))
+            raise StoppedError(str(stopped), stopped.limit)
         self.journal.end_segment(segment.number, self.executor.now())
+
+    def _shadows(self, segment: Segment) -> dict[str, Scheduler]:
+        return {name: who for name, who in self.shadows.items() if name != segment.scheduler}
 
     def _catch_up(self, segment: Segment, tasks: Sequence[Task]) -> None:
         """Ask the schedulers again for what an earlier process asked them: whose turn it is depends on it."""
@@ -150,7 +151,7 @@ class Campaign:
             mask = np.isfinite(segment.episode.service[row])
             state = self._task_state(segment, row, task, tasks, task.offset, mask)
             nodes = self._live.state([], {}, 0.0, 0.0)
-            for scheduler in (*self.shadows.values(), self.schedulers[segment.scheduler]):
+            for scheduler in (*self._shadows(segment).values(), self.schedulers[segment.scheduler]):
                 for _ in range(asked):
                     scheduler.select(state, nodes)
 
@@ -202,14 +203,16 @@ class Campaign:
         node = self.schedulers[segment.scheduler].select(state, nodes)
         seconds = time.perf_counter() - start
         names = self.scenario.fleet.names
-        if self.shadows:
-            asked = {name: names[shadow.select(state, nodes)] for name, shadow in self.shadows.items()}
+        if shadows := self._shadows(segment):
+            asked = {name: names[shadow.select(state, nodes)] for name, shadow in shadows.items()}
             self.journal.add_shadow(task, asked)
         task.state, task.tag = State.SUBMITTING, f"{self.id}-{task.id}-{task.attempt}"
         task.node, task.decided, task.decision_seconds = names[node], now, seconds
         task.predicted_wait = max(float(nodes.free_at[node]) - (now - began), 0.0)
         task.predicted_service = float(episode.service[row, node])
-        task.esp, task.estimated_quantum_seconds = float(episode.esp[row, node]), float(estimates[node])
+        task.esp = float(episode.esp[row, node])
+        if not self.deployment.simulated:
+            task.estimated_quantum_seconds = float(estimates[node])
         self._fates.save(task, f"on {task.node}")
         self._send(task)
 

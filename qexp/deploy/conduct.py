@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import shlex
 import sys
 import time
 from collections import Counter
@@ -26,8 +27,9 @@ from qexp.deploy.lock import conducting, refuse_conducted
 from qexp.deploy.plan import Estimate, Segment, planned_tasks, segments
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.messages import number_of
 from qexp.option import REGISTRY
-from qexp.runfolder import relative, resume_with
+from qexp.runfolder import RunFolder, relative, resume_with
 from qexp.scheduler.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ def prepare(
         scenario: The placement problem.
         console: Where to print.
         executor: What it runs on, in a word.
-        shadows: Schedulers that are asked without effect, by name.
+        shadows: Schedulers that are asked without effect when others place, by name.
 
     Raises:
         InputError: Its limits are too small for it, or its workload, or it cannot be run.
@@ -79,7 +81,7 @@ def prepare(
     if guard.max_jobs is not None and estimate.jobs > guard.max_jobs:
         raise InputError(
             f"deploy.max_jobs={guard.max_jobs}: the campaign has {estimate.jobs} jobs "
-            f"(deploy.tasks={deployment.tasks} for each of {len(names)} schedulers)"
+            f"(deploy.tasks={deployment.tasks} for each of {number_of(len(names), 'scheduler')})"
         )
     if guard.max_quantum_seconds is not None and estimate.least > guard.max_quantum_seconds:
         raise InputError(
@@ -92,6 +94,11 @@ def prepare(
         raise InputError(
             f"deploy.max_execution_time={guard.most:g}: the longest job takes {longest:.1f} s of quantum "
             "time by the estimate, and would be stopped; raise the limit or lower env.workload.shots"
+        )
+    if guard.max_quantum_seconds is not None and guard.most_of(longest) > guard.max_quantum_seconds:
+        raise InputError(
+            f"deploy.max_quantum_seconds={guard.max_quantum_seconds:g}: a single job may take "
+            f"{guard.most_of(longest):g} s (deploy.max_execution_time); raise the one or lower the other"
         )
     show_plan(plan, estimate, deployment, scenario.fleet, console, executor, shadows)
     return Prepared(deployment, scenario, plan)
@@ -122,15 +129,13 @@ def conduct(
         KeyboardInterrupt: By the user; the journal is complete.
     """
     deployment, scenario = prepared.deployment, prepared.scenario
-    names = deployment.schedulers
-    shadows = {name: s for name, s in schedulers.items() if name not in names}
     if not deployment.confirmed:
         console.print("nothing was submitted: deploy.confirm=true submits", style="bold", highlight=False)
         console.print(f"{go_on(folder)} deploy.confirm=true", soft_wrap=True, highlight=False)
         return None
     with conducting(folder):
         goes_on = (folder / FILE).exists()
-        with _journal(prepared, folder, names) as journal, deployment.executor(scenario) as executor:
+        with _journal(prepared, folder) as journal, deployment.executor(scenario) as executor:
             _check_quota(executor, prepared, journal, console)
             executor.start(_clock(journal, executor))
             tasks = journal.tasks()
@@ -143,7 +148,7 @@ def conduct(
                 schedulers,
                 executor,
                 deployment,
-                shadows if deployment.shadow else {},
+                schedulers if deployment.shadow else {},
             )
             try:
                 with campaign_display(campaign, console) as show:
@@ -153,11 +158,45 @@ def conduct(
                 _offer_to_cancel(campaign, console)
                 raise
             except (StoppedError, ExecutorError) as error:
-                raise InputError(f"deploy: {error}; go on with {resume_with(folder)}") from error
+                raise InputError(_how_to_go_on(error, campaign, folder)) from error
             return summary(journal, campaign)
 
 
-def _journal(prepared: Prepared, folder: Path, names: Sequence[str]) -> Journal:
+def _how_to_go_on(error: StoppedError | ExecutorError, campaign: Campaign, folder: Path) -> str:
+    """Say why a campaign stopped, how to go on with it, and how to see what was done."""
+    raised = f" {error.limit}=N" if isinstance(error, StoppedError) and error.limit else ""
+    seen = f"see what was done with python -m qexp.deploy.gap {shlex.quote(str(relative(folder)))}, "
+    done = any(task.state is State.DONE for task in campaign.tasks)
+    return f"deploy: {error}; {seen if done else ''}go on with {resume_with(folder)}{raised}"
+
+
+def check_journal(folder: RunFolder, *, confirmed: bool) -> None:
+    """Refuse what cannot be gone on with, before anything takes time.
+
+    Args:
+        folder: Of the run that is gone on with.
+        confirmed: Whether anything may be submitted.
+
+    Raises:
+        InputError: The journal is gone or damaged, or nothing may be submitted although jobs were.
+    """
+    path, campaign = folder.path / FILE, (folder.begun or {}).get("campaign")
+    if path.exists():
+        with Journal(path):
+            pass
+        if not confirmed:
+            raise InputError(
+                f"{relative(folder.path)} holds a campaign that was confirmed before: go on with "
+                f"{resume_with(folder.path)} deploy.confirm=true"
+            )
+    elif campaign is not None:
+        raise InputError(
+            f"{relative(path)} is gone, and with it what became of the jobs that are tagged {campaign}: "
+            "put it back, or start a new run in another folder"
+        )
+
+
+def _journal(prepared: Prepared, folder: Path) -> Journal:
     """Open the journal in a folder; begin one if there is none."""
     path, deployment, scenario = folder / FILE, prepared.deployment, prepared.scenario
     if path.exists():
@@ -166,7 +205,7 @@ def _journal(prepared: Prepared, folder: Path, names: Sequence[str]) -> Journal:
         "campaign": f"qexp-{secrets.token_hex(6)}",
         "origin": time.time(),
         "executor": type(deployment).__name__.lower(),
-        "schedulers": names,
+        "schedulers": deployment.schedulers,
         "clock": deployment.clock,
         "speed": deployment.speed,
         "seed": deployment.seed,
@@ -174,7 +213,11 @@ def _journal(prepared: Prepared, folder: Path, names: Sequence[str]) -> Journal:
         "fleet": scenario.fleet.names,
         "fleet_hash": scenario.fleet.hash,
     }
-    return Journal.create(path, planned_tasks(prepared.plan, deployment), meta)
+    journal = Journal.create(path, planned_tasks(prepared.plan, deployment), meta)
+    run = RunFolder(folder)
+    if run.begun is not None:  # should the journal get lost, nothing is sent a second time unawares
+        run.begin({**run.begun, "campaign": meta["campaign"]})
+    return journal
 
 
 def go_on(folder: Path) -> str:
@@ -239,9 +282,9 @@ def _offer_to_cancel(campaign: Campaign, console: Console) -> None:
     waiting = [task for task in campaign.tasks if task.state in {State.SUBMITTED, State.QUEUED} and task.job]
     if not campaign.executor.keeps_jobs or not waiting:
         return
-    console.print(f"{len(waiting)} jobs wait in queues; the journal is complete either way.")
+    console.print(f"{number_of(len(waiting), 'job')} in queues; the journal is complete either way.")
     if not (console.is_terminal and sys.stdin.isatty()):
-        console.print("they stay there: go on with resume=..., or cancel them with the vendor's tools")
+        console.print("They stay there until the campaign goes on, or the vendor's tools cancel them.")
         return
     if console.input(r"cancel them? \[y/N] ").strip().lower() in {"y", "yes"}:
         console.print(f"cancelled {campaign.cancel_queued()} of {len(waiting)}")

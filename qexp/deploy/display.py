@@ -42,11 +42,16 @@ def show_plan(
     table = Table(title=f"campaign on {executor}", title_justify="left", show_header=False)
     table.add_row("schedulers", ", ".join(deployment.schedulers))
     if deployment.shadow:
-        table.add_row("shadows", ", ".join(shadows) or "none: eval.baselines names no other scheduler")
+        several = len(deployment.schedulers) > 1
+        asked = [name for name in shadows if several or name not in deployment.schedulers]
+        table.add_row("shadows", ", ".join(asked) or "none: eval.baselines names no other scheduler")
     table.add_row("tasks", f"{deployment.tasks} each, in {blocks} block{'s' if blocks > 1 else ''}")
     table.add_row("jobs", f"{estimate.jobs}{_limit(guard.max_jobs)}")
     if not deployment.simulated:
-        seconds = f"{estimate.least:.0f} to {estimate.most:.0f} s{_limit(guard.max_quantum_seconds)}"
+        least, most = f"{estimate.least:.0f}", f"{estimate.most:.0f}"
+        seconds = (
+            least if least == most else f"{least} to {most}"
+        ) + f" s{_limit(guard.max_quantum_seconds)}"
         table.add_row("quantum time, estimated", seconds)
     table.add_row("clock", _clock(deployment))
     shown = [f"{node.name} ({node.qubits})" for node in fleet.nodes[:SHOWN_MACHINES]]

@@ -22,7 +22,15 @@ PAUSE = 5.0
 
 
 class StoppedError(Exception):
-    """The campaign cannot go on now; the journal is complete, and the message one line."""
+    """The campaign cannot go on now; the journal is complete, and the message one line.
+
+    Attributes:
+        limit: The key of the limit that stopped it, if it was one that can be raised.
+    """
+
+    def __init__(self, message: str, limit: str | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 @dataclass
@@ -81,7 +89,7 @@ class Follower:
             log.warning("%s: %s", what, error)
             now = self.executor.now()
             if now - self._silent.setdefault(what, now) > self._patience:
-                raise StoppedError(f"no answer for deploy.patience seconds: {error}") from error
+                raise StoppedError(f"no answer for deploy.patience={self._patience:g} s: {error}") from error
             return None
         self._silent.pop(what, None)
         return answer
@@ -276,7 +284,7 @@ class Follower:
             if self.ask("find", partial(self.executor.find, task.tag or "")) is not None:
                 self._fates.fail(task, f"the job is done, but its result cannot be read: {error}")
             elif isinstance(error, UnreachableError):
-                raise StoppedError(f"no answer for deploy.patience seconds: {error}") from error
+                raise StoppedError(f"no answer for deploy.patience={self._patience:g} s: {error}") from error
             return
         task.counts = None if counts is None else dict(counts)
         task.state, task.error = State.DONE, None

@@ -9,7 +9,15 @@ from qexp.deploy.journal import State, Task
 
 
 class LimitError(Exception):
-    """The next order may exceed a limit, and no bill that is still to come can change that."""
+    """The next order may exceed a limit, and no bill that is still to come can change that.
+
+    Attributes:
+        limit: The limit's key, if it has one.
+    """
+
+    def __init__(self, message: str, limit: str | None) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 @dataclass(frozen=True)
@@ -42,23 +50,25 @@ class Guard:
         """
         tasks = list(tasks)
         if self.max_jobs is not None and (jobs := spent(tasks)[0]) + 1 > self.max_jobs:
-            raise LimitError(f"deploy.max_jobs={self.max_jobs} is reached: {jobs} jobs")
+            raise LimitError(f"deploy.max_jobs={self.max_jobs} is reached: {jobs} jobs", "deploy.max_jobs")
         if self.max_quantum_seconds is None:
             return True
         charged = sum(task.spent + (task.quantum_seconds or 0.0) for task in tasks)
         open_bills = [task for task in tasks if unbilled(task)]
-        reserved = sum(self._most(task.estimated_quantum_seconds or 0.0) for task in open_bills)
-        if charged + reserved + self._most(estimate) <= self.max_quantum_seconds:
+        reserved = sum(self.most_of(task.estimated_quantum_seconds or 0.0) for task in open_bills)
+        if charged + reserved + self.most_of(estimate) <= self.max_quantum_seconds:
             return True
-        if bills and charged + self._most(estimate) <= self.max_quantum_seconds:
+        if bills and charged + self.most_of(estimate) <= self.max_quantum_seconds:
             return False
         raise LimitError(
             f"{self.name}={self.max_quantum_seconds:g} might be exceeded: {charged:.1f} s are charged, "
             + (f"{reserved:.1f} s may be charged yet, " if reserved else "")
-            + f"and the next job may take {self._most(estimate):.1f} s"
+            + f"and the next job may take {self.most_of(estimate):.1f} s",
+            self.name if self.name.startswith("deploy.") else None,
         )
 
-    def _most(self, estimate: float) -> float:
+    def most_of(self, estimate: float) -> float:
+        """Return the most that a job may take, seconds: it is stopped then, or that is the estimate."""
         return estimate if self.most is None else max(self.most, estimate)
 
 

@@ -153,6 +153,8 @@ class Journal:
         self.path = path
         try:
             self._db = _connect(path)
+            if (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise InputError(f"{path}: damaged: {' '.join(str(found).split())}")
             _add_columns(self._db)
             self.meta: dict[str, Any] = {
                 key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")

@@ -98,7 +98,9 @@ def load_policy(path: str | Path) -> Policy:
         description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
         payload = (folder / WEIGHTS_FILE).read_bytes()
     except OSError as error:
-        raise InputError(f"scheduler.path: no policy bundle at {folder}: {error.strerror}") from error
+        raise InputError(
+            f"scheduler.path: no policy bundle at {folder}: {Path(error.filename).name}: {error.strerror}"
+        ) from error
     except ValueError as error:
         raise InputError(f"scheduler.path: {folder / DESCRIPTION_FILE} is not valid JSON: {error}") from error
     if (

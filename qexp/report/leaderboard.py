@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qexp.messages import number_of
 from qexp.metric import PLACEMENT, Metric
 from qexp.report.statistics import bootstrap_means, interval, iqm, percent_changes, win_rate
 
@@ -251,7 +252,8 @@ def _change_range(row: LeaderboardRow) -> str:
 
 
 def _caption(row: LeaderboardRow, metric: Metric) -> str:
-    text = f"{row.episodes} paired episodes, 95 % intervals; vs {metric.reference}: negative is faster"
+    text = f"{number_of(row.episodes, 'paired episode')}, 95 % intervals"
+    text += f"; vs {metric.reference}: negative is faster"
     if row.proved is None or row.proved == 1:
         return text
     unproved = round((1 - row.proved) * row.episodes)

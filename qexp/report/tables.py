@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -65,7 +66,8 @@ def jobs_table(sweep: Sweep) -> Table:
         ]
         if any(metric.ratio for metric in metrics):
             cells.append(_ratio(figures.get(job.metric.ratio or ""), figures.get("optimum_proved_share")))
-        table.add_row(str(number), *(job.settings.get(key, "") for key in sweep.swept), status, *cells)
+        swept = [Text(job.settings.get(key, "")) for key in sweep.swept]  # lists are no markup
+        table.add_row(str(number), *swept, status, *cells)
     return table
 
 
@@ -115,7 +117,12 @@ def _leaderboard(section: str, metric: Metric) -> Table:
 
 def _table(title: str) -> Table:
     return Table(
-        title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, header_style="bold"
+        title=escape(title),
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
     )
 
 

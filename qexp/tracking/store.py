@@ -166,7 +166,7 @@ def as_input_error(uri: str) -> Iterator[None]:
 
 def reason(error: Exception) -> str:
     """Say in a line what is wrong with a store."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()).partition(" [SQL:")[0] or type(error).__name__
     if "401" in text and "authenticat" in text:
         return (
             "the server asks for a user it knows: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "

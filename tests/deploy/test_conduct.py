@@ -57,7 +57,7 @@ def test_a_person_is_asked(interrupted, monkeypatch, answer, cancels):
     waiting = [t for t in interrupted.tasks if t.state in {State.SUBMITTED, State.QUEUED}]
     assert waiting
     said = ask(interrupted, monkeypatch, answer)
-    assert f"{len(waiting)} jobs wait" in said
+    assert f"{len(waiting)} jobs in queues" in said
     assert "cancel them? [y/N]" in said
     jobs = [job.state for job in interrupted.executor.service.jobs.values()]
     assert jobs.count("cancelled") == (len(waiting) if cancels else 0)
@@ -66,5 +66,5 @@ def test_a_person_is_asked(interrupted, monkeypatch, answer, cancels):
 
 def test_without_a_terminal_jobs_stay(interrupted, monkeypatch):
     said = ask(interrupted, monkeypatch, "y", terminal=False)
-    assert "resume=" in said
+    assert "stay there" in said
     assert not any(job.state == "cancelled" for job in interrupted.executor.service.jobs.values())

@@ -155,10 +155,15 @@ def test_the_plan_of_a_simulation_promises_no_cost(qexp):
     schedulers = "deploy.schedulers=[met,mct,random]"
     ended = qexp(*QUICK, "deploy=simulator", schedulers, "deploy.tasks=4", "deploy.shadow=true")
     assert "met, mct, random" in ended.out
-    assert re.search(r"shadows +│ greedy ", ended.out)
+    assert re.search(r"shadows +│ met, mct, random, greedy ", ended.out)
     assert "quantum time" not in ended.out
     assert "times as fast" not in ended.out
     assert "s of simulated service time" in ended.out
+    with Journal(folder_of(ended) / "journal.db") as journal:
+        placed = {task.id: task.scheduler for task in journal.tasks()}
+        asked = {(placed[task], shadow) for task, shadow, _ in journal.shadows()}
+    everybody = {"met", "mct", "random", "greedy"}
+    assert asked == {(who, shadow) for who in everybody - {"greedy"} for shadow in everybody - {who}}
     alone = ["deploy.shadow=true", "deploy.tasks=4", "eval.baselines=[]"]
     ended = qexp(*QUICK, "deploy=simulator", *alone)
     assert "none: eval.baselines names no other scheduler" in ended.out

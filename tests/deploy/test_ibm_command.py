@@ -104,6 +104,7 @@ def test_a_confirmed_campaign_runs_and_keeps_no_secret(qexp, server, tmp_path):
     [
         (["deploy.max_jobs=4"], ["deploy.max_jobs=4", "5 jobs"]),
         (["deploy.max_quantum_seconds=5"], ["deploy.max_quantum_seconds=5", "at least"]),
+        (["deploy.tasks=1", "deploy.max_quantum_seconds=5"], ["a single job may take 10 s"]),
         (["deploy.max_execution_time=2"], ["deploy.max_execution_time=2", "the longest job takes"]),
     ],
 )
@@ -244,9 +245,66 @@ def test_a_limit_that_stopped_a_campaign_is_raised_by_resume(qexp, server):
     )
     assert begun.status == 2, begun
     assert re.search(r"deploy\.max_quantum_seconds=30 \w+ be exceeded", begun.err), begun.err
+    assert "see what was done with python -m qexp.deploy.gap run" in begun.err
+    assert begun.err.endswith("go on with resume=run deploy.max_quantum_seconds=N\n")
     assert sent(server) < 4
     assert folder_of(qexp("resume=run", "deploy.max_quantum_seconds=3000")) == Path("run")
     assert sent(server) == 4
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_campaign_that_was_confirmed_once_goes_on_as_it_was_allowed(qexp, server, monkeypatch):
+    folder_of(qexp(*QUICK, "tracking=off", "deploy.tasks=3", "hydra.run.dir=run"))
+    with monkeypatch.context() as patch:
+        patch.setattr("qexp.deploy.campaign.Campaign.run", interrupted)
+        ended = qexp("resume=run", "deploy.confirm=true", "deploy.max_jobs=7")
+    assert ended.status == 130
+    assert "go on with: python -m qexp resume=run\n" in ended.out
+    assert folder_of(ended := qexp("resume=run")) == Path("run")
+    assert "3 (limit 7)" in ended.out
+    assert sent(server) == 3
+    assert json.loads(Path("run/result.json").read_text())["status"] == "COMPLETED"
+
+
+def test_a_sweep_does_not_go_on_with_a_campaign_that_it_does_not_confirm(qexp, server, monkeypatch):
+    sweep = ("-m", "sweep=s", "scheduler=mct,met", *QUICK, "tracking=off", "deploy.tasks=3")
+    assert qexp(*sweep).status == 0
+    (job,) = Path("outputs/sweeps/s").glob("scheduler=mct*")
+    with monkeypatch.context() as patch:
+        patch.setattr("qexp.deploy.campaign.Campaign.run", interrupted)
+        assert qexp(f'resume="{job}"', "deploy.confirm=true").status == 130
+    again = qexp(*sweep)
+    assert again.status == 1
+    assert f"holds a campaign that was confirmed before: go on with 'resume=\"{job}\"'" in " ".join(
+        again.out.split()
+    )
+    assert sent(server) == 0
+
+
+@pytest.mark.parametrize("loss", ["gone", "damaged"])
+def test_a_campaign_without_a_journal_that_can_be_read_is_not_begun_anew(qexp, server, monkeypatch, loss):
+    options = ("tracking=off", "deploy.tasks=3", "deploy.confirm=true", "hydra.run.dir=run")
+    with monkeypatch.context() as patch:
+        patch.setattr("qexp.deploy.campaign.Campaign.run", interrupted)
+        assert qexp(*QUICK, *options).status == 130
+    journal = Path("run/journal.db")
+    if loss == "gone":
+        for file in Path("run").glob("journal.db*"):
+            file.unlink()
+    else:
+        content = bytearray(journal.read_bytes())
+        content[8192:20000] = b"U" * (20000 - 8192)
+        journal.write_bytes(content)
+    ended = qexp("resume=run")
+    assert ended.status == 2
+    assert len(ended.err.splitlines()) == 1
+    words = "run/journal.db is gone" if loss == "gone" else "run/journal.db: damaged"
+    assert words in ended.err or "not a campaign's journal" in ended.err
+    assert "completion" not in ended.out  # said before anything is computed
+    assert sent(server) == 0
 
 
 def test_jobs_that_were_sent_are_not_forgotten_for_another_run(qexp, server):

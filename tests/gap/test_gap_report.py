@@ -22,7 +22,7 @@ from rich.console import Console
 from qexp.deploy.gap import plots
 from qexp.deploy.gap.__main__ import main
 from qexp.deploy.gap.files import write as write_report
-from qexp.deploy.gap.gap import gap_report
+from qexp.deploy.gap.gap import gap_report, measure
 from qexp.deploy.gap.sheet import number, render
 from qexp.deploy.gap.sheets import sheets
 from qexp.deploy.journal import State, Task
@@ -140,6 +140,22 @@ def test_tables_without_rows_have_their_columns(rough, tmp_path):
     assert header == "scheduler,shadow,tasks,agreement,chosen,instead,times\n"
 
 
+def test_pictures_of_an_exact_simulation_show_no_rounding(qce25, schedulers, tmp_path, monkeypatch):
+    limits = {}
+
+    @contextmanager
+    def watched(path, height):
+        with figure(path, height) as canvas:
+            yield canvas
+            limits[path.stem] = [axes.get_xlim() for axes in canvas.axes]
+
+    monkeypatch.setattr(plots, "figure", watched)
+    with campaign(tmp_path / "journal.db", replace(qce25, tasks=1), schedulers, blocks=2) as journal:
+        plots.draw(measure(journal, qce25, schedulers, toy_fidelity), tmp_path)
+    assert limits["gap_decomposition"] == [(-1.0, 1.0)]
+    assert limits["gap_tasks"][0] == (0.0, 1.0)  # nobody waited
+
+
 def test_the_picture_of_many_machines_shows_those_with_the_most_tasks(rough, tmp_path, monkeypatch):
     shown = []
 
@@ -203,6 +219,7 @@ def test_a_run_folder_is_reported_again_from_its_files_alone(run_folder, tmp_pat
     }
     assert first["tasks"] == {"all": 72, "counted": 72, "left_out": {}}
     assert first["campaign"]["executor"] == "simulator"
+    assert "quantum_seconds" not in {row["quantity"] for row in first["machines"]}
     text, page = (run_folder / "gap.json").read_text(), (run_folder / "report.html").read_text()
     assert main([str(run_folder)]) == 0
     assert (run_folder / "gap.json").read_text() == text
@@ -240,6 +257,8 @@ def test_other_folders_are_refused_in_one_line(tmp_path, capsys):
     assert "config.yaml" in lines[1]
     with pytest.raises(SystemExit):
         main(["fit", "one", "two"])
+    assert main(["crn:v1:bluemix:public:quantum-computing:us-east:a/1::"]) == 2
+    assert "bluemix" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

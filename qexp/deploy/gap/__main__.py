@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from qexp.deploy.account import refuse_secrets
 from qexp.deploy.gap.folder import open_campaign
 from qexp.deploy.gap.gap import PAGE_FILE, calibrate, gap_report
 from qexp.errors import InputError
@@ -35,6 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "words", nargs="+", metavar="[fit] RUN_FOLDER", help="folder of a run with a campaign"
     )
+    try:
+        refuse_secrets(sys.argv[1:] if arguments is None else arguments)
+    except InputError as error:
+        print(f"qexp: {error}", file=sys.stderr)
+        return 2
     words = parser.parse_args(arguments).words
     only_fit = len(words) == 2 and words[0] == "fit"
     if len(words) != 1 and not only_fit:

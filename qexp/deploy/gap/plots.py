@@ -13,6 +13,7 @@ from qexp.deploy.gap.holdout import halves
 from qexp.deploy.gap.machines import ALL, QUANTITIES
 from qexp.deploy.gap.records import Record, column, nodes_of, undisturbed
 from qexp.look import CLAIRVOYANT, INK, LEARNED, OTHER, PALETTE, REFERENCE
+from qexp.messages import number_of
 from qexp.report.plots.style import figure
 from qexp.state import Floats
 
@@ -91,6 +92,8 @@ def decomposition(gap: Gap, path: Path) -> None:
             text = f"{value:+z.1f} s; measured {measured:.1f} s"
             axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), va="center")
         axes.axvline(0.0, color=INK, linewidth=1.0)
+        if max(right.max(), -left.min(), np.abs(gaps).max()) < LEAST_PART * largest:
+            axes.set_xlim(-1.0, 1.0)  # else the axis would show how numbers are rounded
         # Bars would else end at the frame, and a gap there lose half its mark.
         axes.use_sticky_edges = False
         axes.margins(x=0.05)
@@ -154,7 +157,7 @@ def _diagonal(axes: Axes, values: Floats, *, unit: bool = False) -> None:
         low, high = values.min() / 1.3, values.max() * 1.3
     else:
         low = 0.0 if values.min() >= 0 else values.min() * 1.05
-        high = max(values.max() * 1.05, 1e-3)
+        high = values.max() * 1.05 if values.max() > 1e-6 else 1.0
     axes.plot([low, high], [low, high], color=INK, linewidth=1.0, linestyle="--")
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
@@ -245,8 +248,8 @@ def schedulers(gap: Gap, path: Path) -> None:
         )
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlim(left=0)
-        blocks = f"{rows[0].blocks} block{'' if rows[0].blocks == 1 else 's'}"
-        axes.set_title(f"Mean completion time of {rows[0].tasks} tasks in {blocks}")
+        extent = f"{number_of(rows[0].tasks, 'task')} in {number_of(rows[0].blocks, 'block')}"
+        axes.set_title(f"Mean completion time of {extent}")
         axes.set_xlabel("seconds; replayed: with the foreign load and delays of the campaign")
         canvas.legend(loc="outside lower center", ncols=4)
 

@@ -56,4 +56,4 @@ def _shadow(scheduler: str, shadow: str, counts: Counter[tuple[str, str]]) -> Sh
         differ.items(), key=lambda item: (-item[1], item[0]), default=((None, None), 0)
     )
     tasks = counts.total()
-    return Shadow(scheduler, shadow, tasks, 1 - sum(differ.values()) / tasks, chosen, instead, times)
+    return Shadow(scheduler, shadow, tasks, (tasks - sum(differ.values())) / tasks, chosen, instead, times)

@@ -14,6 +14,7 @@ from qexp.deploy.gap.load import ASSUMPTION
 from qexp.deploy.gap.schedulers import SchedulerGap
 from qexp.deploy.gap.sheet import Sheet, ends, number
 from qexp.deploy.gap.shrinkage import Model
+from qexp.messages import number_of
 
 TITLES = {
     "wait": "wait, at the decision (s)",
@@ -328,7 +329,7 @@ def _per_task(segments: Sequence[Decomposition], key: str) -> float:
 def _extent(rows: Sequence[SchedulerGap]) -> str:
     if not rows:
         return "no tasks"
-    return f"{_number_of(rows[0].tasks, 'task')} in {_number_of(rows[0].blocks, 'block')}"
+    return f"{number_of(rows[0].tasks, 'task')} in {number_of(rows[0].blocks, 'block')}"
 
 
 def _blocks(gap: Gap) -> str:
@@ -336,11 +337,7 @@ def _blocks(gap: Gap) -> str:
     if not gap.schedulers or gap.hold_out.split != "blocks":
         return "Calibrated: it was fitted to half of the same tasks."
     count = gap.schedulers[0].held_out
-    return f"Calibrated: of the {_number_of(count, 'block')} that it was not fitted to."
-
-
-def _number_of(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+    return f"Calibrated: of the {number_of(count, 'block')} that it was not fitted to."
 
 
 def _change(value: float | None, measured: float | None) -> str:
