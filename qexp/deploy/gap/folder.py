@@ -83,10 +83,18 @@ def _scheduler(name: str, resolved: Mapping[str, Any], folder: Path) -> Schedule
     """Return the scheduler that a run knows by a name, or None if there is none (any more)."""
     algo = option_of(resolved, "algo")
     if algo != "none" and name in {algo, "policy"}:
-        policy = folder / "policy"
-        return PolicyScheduler(path=str(policy)) if policy.is_dir() else None
+        return _policy(str(folder / "policy"))
     if name == option_of(resolved, "scheduler"):
-        return make(resolved["scheduler"], Scheduler)
+        chosen = resolved["scheduler"]
+        return _policy(chosen["path"]) if name == "policy" else make(chosen, Scheduler)
     cls = None if name == "policy" else REGISTRY["scheduler"].get(name)
     made = cls() if cls is not None else None
     return made if isinstance(made, Scheduler) else None
+
+
+def _policy(path: str) -> Scheduler | None:
+    """Return a policy; None if it is not there any more, or of a version that cannot be read any more."""
+    try:
+        return PolicyScheduler(path=path)
+    except InputError:
+        return None

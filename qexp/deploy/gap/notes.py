@@ -61,7 +61,7 @@ def of_schedulers(
     if idle := [name for name in dict.fromkeys(row.scheduler for row in rows) if name not in ran]:
         yield f"Completed no task, and left out of the comparison: {', '.join(idle)}."
     if absent := [name for name in ran if name not in schedulers]:
-        yield f"Cannot be simulated, as no such scheduler is known: {', '.join(absent)}."
+        yield f"Cannot be simulated, as there is no such scheduler, or not any more: {', '.join(absent)}."
     if not gaps:
         yield "No task was completed by all schedulers: they cannot be compared."
         return

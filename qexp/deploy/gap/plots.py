@@ -220,8 +220,8 @@ def _plain_ticks(axes: Axes) -> None:
     low, high = axes.get_xlim()
     low, high = min(low, 1 / 1.2), max(high, 1.2)
     axes.set_xlim(low, high)
-    narrow = high / low < 60
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+    wide = ((60.0, (1.0,)), (4.0, (1.0, 2.0, 5.0)), (0.0, (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0)))
+    axes.xaxis.set_major_locator(LogLocator(subs=next(subs for span, subs in wide if high / low >= span)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
