@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from qexp.deploy.account import refuse_secrets
+from qexp.backend.account import refuse_secrets
 from qexp.deploy.journal import FILE as JOURNAL
 from qexp.errors import InputError
 from qexp.messages import explain, help_text

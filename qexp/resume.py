@@ -87,9 +87,15 @@ def keep_limits(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
     """
     path = folder.path / "config.yaml"
     config = OmegaConf.load(path)
-    for limit in LIMITS:
-        if limit in resolved["deploy"]:
-            OmegaConf.update(config, f"deploy.{limit}", resolved["deploy"][limit], merge=False)
+    changed = {
+        f"deploy.{limit}": value
+        for limit in LIMITS
+        if (value := resolved["deploy"].get(limit)) != OmegaConf.select(config, f"deploy.{limit}")
+    }
+    if not changed:
+        return
+    for key, value in changed.items():
+        OmegaConf.update(config, key, value, merge=False)
     scratch = path.with_name(f".{path.name}.tmp")
     OmegaConf.save(config, scratch)
     scratch.replace(path)

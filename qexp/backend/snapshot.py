@@ -15,13 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from qexp.backend.account import refuse_secrets
 from qexp.backend.build import fleet_text, write_atomically
 from qexp.backend.calibration import native_gate, node_of, processor
 from qexp.backend.difference import report
 from qexp.backend.fleet import load_fleet, parse_fleet
 from qexp.backend.ibm import Nodes, ask, fake_backend, fake_names, live_nodes
 from qexp.backend.machines import lattice_of
-from qexp.deploy.account import refuse_secrets
 from qexp.errors import InputError
 
 

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from qexp.deploy.account import refuse_secrets
+from qexp.backend.account import refuse_secrets
 from qexp.deploy.gap.folder import open_campaign
 from qexp.deploy.gap.gap import PAGE_FILE, calibrate, gap_report
 from qexp.errors import InputError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qexp.deploy.account import refuse_secrets
+from qexp.backend.account import refuse_secrets
 from qexp.errors import InputError
 
 TOKEN = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hJ5kL7nP9rS"  # noqa: S105 looks like one, and opens nothing
