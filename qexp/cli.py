@@ -186,9 +186,8 @@ def main() -> int:
             raise
         if isinstance(error.__cause__, OSError):  # the log file cannot be written
             jobs.disk = error.__cause__
-            return jobs.status(wants_traceback=wants_traceback)
-        # How Hydra refuses, for example, an option that is a number, or a config file that is not YAML.
-        jobs.refused.append(InputError(f"{error}: {' '.join(sys.argv[1:])}"))
+        else:  # how Hydra refuses, for example, an option that is a number, or a config file that is not YAML
+            jobs.refused.append(InputError(f"{error}: {' '.join(sys.argv[1:])}"))
     except KeyboardInterrupt:
         print("qexp: interrupted", file=sys.stderr)
         return 130

@@ -85,20 +85,16 @@ def keep_limits(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
         folder: The run folder.
         resolved: The configuration in force.
     """
-    path = folder.path / "config.yaml"
-    config = OmegaConf.load(path)
+    config = OmegaConf.load(folder.path / "config.yaml")
     changed = {
         f"deploy.{limit}": value
         for limit in LIMITS
         if (value := resolved["deploy"].get(limit)) != OmegaConf.select(config, f"deploy.{limit}")
     }
-    if not changed:
-        return
     for key, value in changed.items():
         OmegaConf.update(config, key, value, merge=False)
-    scratch = path.with_name(f".{path.name}.tmp")
-    OmegaConf.save(config, scratch)
-    scratch.replace(path)
+    if changed:
+        folder.write_text("config.yaml", OmegaConf.to_yaml(config))
 
 
 def composable(typed: Sequence[str]) -> list[str]:

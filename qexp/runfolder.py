@@ -131,8 +131,12 @@ class RunFolder:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write a JSON file atomically."""
+        return self.write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text file atomically."""
         target = self.path / name
         scratch = self.path / f".{name}.tmp"
-        scratch.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        scratch.write_text(text, encoding="utf-8")
         scratch.replace(target)
         return target

@@ -26,7 +26,7 @@ ROOT = HERE.parents[1]
 RUN = Path("outputs/studies/03-sim-to-real/session")
 CAMPAIGN = (
     *("deploy=ibm", "deploy.tasks=12", "deploy.block=3", "deploy.schedulers=[mct,least_busy]"),
-    *("deploy.clock=compressed",),
+    "deploy.clock=compressed",
     *("deploy.poll_interval=0.5", "deploy.status_interval=1", "deploy.settle=2", "env.workload.max_width=5"),
     *("env/service_time=repetition_delay", "eval.episodes=20", "eval.baselines=[mct,least_busy]"),
     *("plots=false", "tracking=off"),

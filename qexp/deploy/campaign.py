@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -45,8 +45,8 @@ class Campaign:
         journal: Its journal.
         scenario: The placement problem.
         plan: All segments.
-        schedulers: Who places, by name; of these, those that a segment names.
-        shadows: Who is asked too, without effect, when another places, by name.
+        schedulers: Who places, by name; of these, those that a segment names. All are asked without effect
+            when another places, if the settings say so.
         executor: What runs the circuits.
         deployment: The settings.
         on_change: Called with the campaign whenever something may have changed.
@@ -60,7 +60,6 @@ class Campaign:
     schedulers: Mapping[str, Scheduler]
     executor: Executor
     deployment: Deployment
-    shadows: Mapping[str, Scheduler] = field(default_factory=dict)
     on_change: Callable[[Campaign], object] = id
 
     def __post_init__(self) -> None:
@@ -140,7 +139,9 @@ class Campaign:
         self.journal.end_segment(segment.number, self.executor.now())
 
     def _shadows(self, segment: Segment) -> dict[str, Scheduler]:
-        return {name: who for name, who in self.shadows.items() if name != segment.scheduler}
+        if not self.deployment.shadow:
+            return {}
+        return {name: who for name, who in self.schedulers.items() if name != segment.scheduler}
 
     def _catch_up(self, segment: Segment, tasks: Sequence[Task]) -> None:
         """Ask the schedulers again for what an earlier process asked them: whose turn it is depends on it."""

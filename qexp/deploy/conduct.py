@@ -141,15 +141,7 @@ def conduct(
             tasks = journal.tasks()
             if goes_on and (left := sum(not task.state.final for task in tasks)):
                 journal.note("resumed", executor.now(), f"{left} of {len(tasks)} tasks not over")
-            campaign = Campaign(
-                journal,
-                scenario,
-                prepared.plan,
-                schedulers,
-                executor,
-                deployment,
-                schedulers if deployment.shadow else {},
-            )
+            campaign = Campaign(journal, scenario, prepared.plan, schedulers, executor, deployment)
             try:
                 with campaign_display(campaign, console) as show:
                     campaign.on_change = show
@@ -215,8 +207,8 @@ def _journal(prepared: Prepared, folder: Path) -> Journal:
     }
     journal = Journal.create(path, planned_tasks(prepared.plan, deployment), meta)
     run = RunFolder(folder)
-    if run.begun is not None:  # should the journal get lost, nothing is sent a second time unawares
-        run.begin({**run.begun, "campaign": meta["campaign"]})
+    if (begun := run.begun) is not None:  # should the journal get lost, nothing is sent again unawares
+        run.begin({**begun, "campaign": meta["campaign"]})
     return journal
 
 

@@ -18,6 +18,7 @@ from qexp.deploy.deployment import Deployment
 from qexp.deploy.guard import spent
 from qexp.deploy.journal import State
 from qexp.deploy.plan import Estimate, Segment
+from qexp.messages import number_of
 from qexp.progress import QUIET_SECONDS
 
 if TYPE_CHECKING:
@@ -45,14 +46,13 @@ def show_plan(
         several = len(deployment.schedulers) > 1
         asked = [name for name in shadows if several or name not in deployment.schedulers]
         table.add_row("shadows", ", ".join(asked) or "none: eval.baselines names no other scheduler")
-    table.add_row("tasks", f"{deployment.tasks} each, in {blocks} block{'s' if blocks > 1 else ''}")
+    table.add_row("tasks", f"{deployment.tasks} each, in {number_of(blocks, 'block')}")
     table.add_row("jobs", f"{estimate.jobs}{_limit(guard.max_jobs)}")
     if not deployment.simulated:
         least, most = f"{estimate.least:.0f}", f"{estimate.most:.0f}"
-        seconds = (
-            least if least == most else f"{least} to {most}"
-        ) + f" s{_limit(guard.max_quantum_seconds)}"
-        table.add_row("quantum time, estimated", seconds)
+        seconds = least if least == most else f"{least} to {most}"
+        limit = _limit(guard.max_quantum_seconds)
+        table.add_row("quantum time, estimated", f"{seconds} s{limit}")
     table.add_row("clock", _clock(deployment))
     shown = [f"{node.name} ({node.qubits})" for node in fleet.nodes[:SHOWN_MACHINES]]
     more = len(fleet) - len(shown)

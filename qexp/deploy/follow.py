@@ -89,10 +89,13 @@ class Follower:
             log.warning("%s: %s", what, error)
             now = self.executor.now()
             if now - self._silent.setdefault(what, now) > self._patience:
-                raise StoppedError(f"no answer for deploy.patience={self._patience:g} s: {error}") from error
+                raise self._out_of_patience(error) from error
             return None
         self._silent.pop(what, None)
         return answer
+
+    def _out_of_patience(self, error: UnreachableError) -> StoppedError:
+        return StoppedError(f"no answer for deploy.patience={self._patience:g} s: {error}")
 
     def reconcile(self, tasks: Sequence[Task], campaign: str) -> None:
         """Find out what became of the orders that an earlier process sent, or may have sent."""
@@ -284,7 +287,7 @@ class Follower:
             if self.ask("find", partial(self.executor.find, task.tag or "")) is not None:
                 self._fates.fail(task, f"the job is done, but its result cannot be read: {error}")
             elif isinstance(error, UnreachableError):
-                raise StoppedError(f"no answer for deploy.patience={self._patience:g} s: {error}") from error
+                raise self._out_of_patience(error) from error
             return
         task.counts = None if counts is None else dict(counts)
         task.state, task.error = State.DONE, None

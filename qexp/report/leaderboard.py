@@ -231,7 +231,7 @@ def _columns(metric: Metric, *, relative: bool) -> list[tuple[str, Cell]]:
             mean,
             ("over\noptimum", _ratio),
             ("interval", lambda row: _range(row.ratio_ci_low, row.ratio_ci_high, digits=3)),
-            ("opti-\nmal", lambda row: _share(row.optimal) + _mark(row)),
+            ("opti-\nmal", lambda row: share(row.optimal) + _mark(row)),
             (f"vs\n{base} %".replace("_", "\n", 1), lambda row: _number(row.change_pct, "+")),
             interval_of_change,
         ]
@@ -241,9 +241,9 @@ def _columns(metric: Metric, *, relative: bool) -> list[tuple[str, Cell]]:
         (f"IQM\n{metric.unit}", lambda row: _number(row.iqm)),
         (f"vs {base}\n%".replace("_", "\n", 1), lambda row: _number(row.change_pct, "+")),
         interval_of_change,
-        ("wins", lambda row: _share(row.win_rate)),
+        ("wins", lambda row: share(row.win_rate)),
         *([] if metric.counted is None else [(metric.counted_title, lambda row: _number(row.counted))]),
-        ("gap\nclosed", lambda row: _share(row.gap_closed)),
+        ("gap\nclosed", lambda row: share(row.gap_closed)),
     ]
 
 
@@ -316,7 +316,7 @@ def _range(low: float | None, high: float | None, sign: str = "", digits: int | 
     return f"{_number(low, sign, digits)}..{_number(high, sign, digits)}"
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
     """Format a share; far below zero it says only that the gap is nearly nothing."""
     if value is None:
         return "-"

@@ -71,8 +71,9 @@ class Job:
         if not result_file.is_file():
             return cls(folder, settings, CUT_OFF if folder.is_dir() and any(folder.iterdir()) else MISSING)
         result = json.loads(result_file.read_text(encoding="utf-8"))
-        if not result["leaderboard"]:
-            return cls(folder, settings, result["status"], result.get("error"))
+        status = result["status"]
+        if not result["leaderboard"]:  # else the evaluation is done, whatever came of a campaign
+            return cls(folder, settings, status, result.get("error"))
         options = result["options"]
         decider = options["scheduler"] if options["algo"] == "none" else options["algo"]
         row = next(row for row in result["leaderboard"] if row["scheduler"] == decider)
@@ -81,9 +82,7 @@ class Job:
         return cls(
             folder,
             settings,
-            result[
-                "status"
-            ],  # of the campaign, if there is one: the evaluation is done, whatever came of that
+            status,
             decider=decider,
             trained=options["algo"] != "none",
             figures={key: row[key] for key in _figures(metric)},

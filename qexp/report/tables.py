@@ -13,6 +13,7 @@ from rich.text import Text
 from qexp.metric import Metric
 from qexp.progress import report_console
 from qexp.report.contenders import RESAMPLES, Contender
+from qexp.report.leaderboard import share
 from qexp.report.sweeps import Sweep
 from qexp.runfolder import COMPLETED, PLANNED, resume_with
 
@@ -62,7 +63,7 @@ def jobs_table(sweep: Sweep) -> Table:
         cells = [
             _number(job.objective),
             _number(figures.get(f"vs_{job.metric.reference}_pct"), "+"),
-            _share(figures.get("gap_closed")),
+            share(figures.get("gap_closed")),
         ]
         if any(metric.ratio for metric in metrics):
             cells.append(_ratio(figures.get(job.metric.ratio or ""), figures.get("optimum_proved_share")))
@@ -88,8 +89,8 @@ def leaderboard(rows: Sequence[Contender]) -> Group:
             *figures,
             _number(row.change_pct, "+"),
             _range(row.change_low_pct, row.change_high_pct, "+"),
-            _share(row.improvement),
-            _share(row.gap_closed),
+            share(row.improvement),
+            share(row.gap_closed),
         )
     caption = f"95 % intervals, stratified bootstrap over runs and episodes, {RESAMPLES:,} draws"
     if any(row.proved is not None and row.proved < 1 for row in rows):
@@ -134,13 +135,6 @@ def _range(low: float | None, high: float | None, sign: str = "", digits: int = 
     if low is None or high is None:
         return "-"
     return f"{_number(low, sign, digits)}..{_number(high, sign, digits)}"
-
-
-def _share(value: float | None) -> str:
-    """Format a share; far below zero it says only that the gap is nearly nothing."""
-    if value is None:
-        return "-"
-    return f"{value:z.0%}" if value > -10 else "<-999%"
 
 
 def _ratio(value: float | None, proved: float | None) -> str:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qexp.errors import InputError
 from qexp.report.sweeps import SWEEP_FILE
-from qexp.runfolder import relative
+from qexp.runfolder import RunFolder, relative
 from qexp.schema import NO_RESULT
 
 SWEEP_DIR, SWEPT = "QEXP_SWEEP_DIR", "QEXP_SWEPT"
@@ -143,9 +143,7 @@ class Plan:
             "mlflow_run_id": mlflow_run_id,
             "base": self.base,
         }
-        scratch = self.folder / f".{SWEEP_FILE}.tmp"
-        scratch.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        scratch.replace(self.folder / SWEEP_FILE)
+        RunFolder(self.folder).write_text(SWEEP_FILE, json.dumps(content, indent=2) + "\n")
 
     def _differences(self, before: Mapping[str, Any]) -> list[str]:
         keys = sorted(before["base"].keys() | self.base.keys())

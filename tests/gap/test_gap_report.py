@@ -140,32 +140,29 @@ def test_tables_without_rows_have_their_columns(rough, tmp_path):
     assert header == "scheduler,shadow,tasks,agreement,chosen,instead,times\n"
 
 
-def test_pictures_of_an_exact_simulation_show_no_rounding(qce25, schedulers, tmp_path, monkeypatch):
-    limits = {}
+@pytest.fixture
+def pictures(monkeypatch):
+    """The axes of every picture that is drawn, by its name."""
+    axes = {}
 
     @contextmanager
     def watched(path, height):
         with figure(path, height) as canvas:
             yield canvas
-            limits[path.stem] = [axes.get_xlim() for axes in canvas.axes]
+            axes[path.stem] = canvas.axes
 
     monkeypatch.setattr(plots, "figure", watched)
+    return axes
+
+
+def test_pictures_of_an_exact_simulation_show_no_rounding(qce25, schedulers, tmp_path, pictures):
     with campaign(tmp_path / "journal.db", replace(qce25, tasks=1), schedulers, blocks=2) as journal:
         plots.draw(measure(journal, qce25, schedulers, toy_fidelity), tmp_path)
-    assert limits["gap_decomposition"] == [(-1.0, 1.0)]
-    assert limits["gap_tasks"][0] == (0.0, 1.0)  # nobody waited
+    assert [axes.get_xlim() for axes in pictures["gap_decomposition"]] == [(-1.0, 1.0)]
+    assert pictures["gap_tasks"][0].get_xlim() == (0.0, 1.0)  # nobody waited
 
 
-def test_the_picture_of_many_machines_shows_those_with_the_most_tasks(rough, tmp_path, monkeypatch):
-    shown = []
-
-    @contextmanager
-    def watched(path, height):
-        with figure(path, height) as canvas:
-            yield canvas
-            shown.extend(label.get_text() for label in canvas.axes[0].get_yticklabels())
-
-    monkeypatch.setattr(plots, "figure", watched)
+def test_the_picture_of_many_machines_shows_those_with_the_most_tasks(rough, tmp_path, pictures):
     perth = [row for row in rough.machines if row.machine == "perth"]
     names = [f"m{k}" for k in range(60)]
     rows = [replace(row, machine=name, tasks=k + 1) for k, name in enumerate(names) for row in perth]
@@ -176,6 +173,7 @@ def test_the_picture_of_many_machines_shows_those_with_the_most_tasks(rough, tmp
         calibration=replace(rough.calibration, machines=tuple(names)),
     )
     plots.machines(many, tmp_path / "many.png")
+    shown = [label.get_text() for label in pictures["many"][0].get_yticklabels()]
     assert shown == [*names[40:], "all machines"]
     assert drawn(tmp_path / "many.png")
 

@@ -38,15 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         refuse_secrets(sys.argv[1:] if arguments is None else arguments)
-    except InputError as error:
-        print(f"qexp: {error}", file=sys.stderr)
-        return 2
-    words = parser.parse_args(arguments).words
-    only_fit = len(words) == 2 and words[0] == "fit"
-    if len(words) != 1 and not only_fit:
-        parser.error("expected a run folder, or 'fit' and a run folder")
-    folder = Path(words[-1])
-    try:
+        words = parser.parse_args(arguments).words
+        only_fit = len(words) == 2 and words[0] == "fit"
+        if len(words) != 1 and not only_fit:
+            parser.error("expected a run folder, or 'fit' and a run folder")
+        folder = Path(words[-1])
         with open_campaign(folder) as campaign:
             if only_fit:
                 found = calibrate(campaign.journal, campaign.scenario, fidelities)

@@ -29,13 +29,12 @@ PARTS = {
     "unknown": ("unknown", INK),
 }
 WAYS = {
-    "measured": ("measured", INK, "D"),
-    "simulated": ("simulated", OTHER, "o"),
-    "replayed": ("replayed", REFERENCE, "o"),
-    "replayed_calibrated": ("replayed, calibrated (second half)", LEARNED, "o"),
+    "measured": ("measured", INK, "D", 0.0),
+    "simulated": ("simulated", OTHER, "o", 0.18),
+    "replayed": ("replayed", REFERENCE, "o", 0.0),
+    "replayed_calibrated": ("replayed, calibrated (second half)", LEARNED, "o", -0.18),
 }
-OFFSETS = dict(zip(WAYS, (0.0, 0.18, 0.0, -0.18), strict=True))
-"""How far above its scheduler's line a dot stands, so that equal figures do not hide each other."""
+"""Label, colour, mark, and how far above its scheduler's line: equal figures must not hide each other."""
 LEAST_PART = 1e-3
 """Parts of the gap below this share of what was measured are not drawn."""
 MOST_COLOURS = len(PALETTE)
@@ -231,18 +230,13 @@ def schedulers(gap: Gap, path: Path) -> None:
     rows = gap.schedulers[::-1]
     with figure(path, height=2.2 + 0.42 * len(rows)) as canvas:
         axes = canvas.subplots()
-        for way, (label, colour, marker) in WAYS.items():
-            known = [
-                (getattr(row, way), y + OFFSETS[way])
-                for y, row in enumerate(rows)
-                if getattr(row, way) is not None
-            ]
+        for way, (label, colour, marker, above) in WAYS.items():
+            values = [getattr(row, way) for row in rows]
+            known = [(value, y + above) for y, value in enumerate(values) if value is not None]
             if known:
-                values, ys = zip(*known, strict=True)
+                xs, ys = zip(*known, strict=True)
                 size = 70 if way == "measured" else 45
-                axes.scatter(
-                    values, ys, s=size, color=colour, marker=marker, label=label, zorder=3, alpha=0.9
-                )
+                axes.scatter(xs, ys, s=size, color=colour, marker=marker, label=label, zorder=3, alpha=0.9)
         axes.set_yticks(
             range(len(rows)), [row.scheduler if row.ran else f"{row.scheduler} (did not run)" for row in rows]
         )
