@@ -22,7 +22,7 @@ from yaml import YAMLError
 
 from qexp.backend.account import refuse_secrets
 from qexp.deploy.journal import FILE as JOURNAL
-from qexp.errors import InputError
+from qexp.errors import InputError, interrupts_pass
 from qexp.messages import explain, help_text
 from qexp.resume import composable, hydra_folder, own_config, run_dir
 from qexp.runfolder import FAILED, RUN_FILE, RunFolder, relative, resume_with
@@ -77,7 +77,7 @@ class _Jobs:
         from qexp.run import run  # everything that --help and --cfg can do without
 
         try:
-            with RunFolder.of_job(hydra_config) as folder:
+            with interrupts_pass(), RunFolder.of_job(hydra_config) as folder:
                 self.folder = folder.path
                 _check_single(config)
                 if config.resume is not None:
@@ -173,7 +173,12 @@ def main() -> int:
         refuse_secrets(sys.argv[1:])
         sys.argv[1:] = composable(sys.argv[1:])
         # Hydra would print its own text and exit with 1; this makes it hand every exception to us instead.
-        with _environment(FULL_ERROR, "1"), _log_or_not(strict=wants_traceback), closed_at_the_end():
+        with (
+            _environment(FULL_ERROR, "1"),
+            _log_or_not(strict=wants_traceback),
+            closed_at_the_end(),
+            interrupts_pass(),
+        ):
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
     except (InputError, HydraException, OmegaConfBaseException) as error:
         jobs.refused.append(error)

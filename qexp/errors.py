@@ -1,4 +1,9 @@
-"""The one exception a user's mistake turns into, so that the command line can tell it from a bug."""
+"""What the command line must tell from a bug: a user's mistakes, and a user's interrupts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -7,3 +12,25 @@ class InputError(ValueError):
     The message is one line that names the config key, or the file and line, and what would be accepted.
     The command line prints it and exits with status 2.
     """
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether an exception is an interrupt from the keyboard, or came of one.
+
+    An interrupt may come while a library has something half done, and cleaning that up may raise another
+    exception in its place.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+@contextmanager
+def interrupts_pass() -> Iterator[None]:
+    """Raise an interrupt in place of an exception that came of one."""
+    try:
+        yield
+    except Exception as error:
+        if interrupted(error):
+            raise KeyboardInterrupt from error
+        raise

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -316,6 +318,23 @@ def test_an_interrupt_is_no_traceback(qexp, monkeypatch):
     monkeypatch.setattr("qexp.run.run", interrupted)
     ended = qexp(*QUICK)
     assert (ended.status, ended.err) == (130, "qexp: interrupted\n")
+
+
+@pytest.mark.parametrize("sweep", [(), ("-m", "sweep=s", "seed=0,1")])
+def test_an_interrupt_is_one_even_if_a_library_stumbles_over_it(qexp, monkeypatch, sweep):
+    def stumble(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            [].pop()
+
+    monkeypatch.setattr("qexp.run.evaluate", stumble)
+    ended = qexp(*sweep, *QUICK, "tracking=local")
+    assert (ended.status, ended.err) == (130, "qexp: interrupted\n")
+    (result,) = Path("outputs").rglob("result.json")
+    assert json.loads(result.read_text(encoding="utf-8"))["status"] == "KILLED"
+    with closing(sqlite3.connect("outputs/mlflow.db")) as store:
+        assert set(store.execute("select status from runs")) == {("KILLED",)}
 
 
 def test_cfg_job_prints_the_config(qexp):

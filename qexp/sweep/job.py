@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from qexp.errors import InputError
+from qexp.errors import InputError, interrupts_pass
 from qexp.messages import explain
 from qexp.report.sweeps import Job
 from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder
@@ -44,10 +44,11 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
     if found is None:
         folder.forget_result()  # of a job that failed: it would pass for this attempt's
     try:
-        if found is None:
-            _run(config, folder, name)
-        else:
-            _check(found, config, folder)
+        with interrupts_pass():
+            if found is None:
+                _run(config, folder, name)
+            else:
+                _check(found, config, folder)
     except Exception as error:
         # Whatever it is, it is not the end of the sweep.
         log.info("the job failed", exc_info=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow.entities import Metric, Param, RunTag
 
 from qexp.tracking import model
+from qexp.tracking.interrupts import uninterrupted
 from qexp.tracking.journal import Record, example_of
 
 if TYPE_CHECKING:
@@ -39,10 +40,11 @@ def deliver(
     position = 0
     while position < len(records):
         record, count = records[position], 1
-        if "metrics" in record:
-            count = _deliver_metrics(client, run_id, records[position:])
-        else:
-            _deliver_one(client, run_id, record, folder or Path())
+        with uninterrupted(client.tracking_uri):
+            if "metrics" in record:
+                count = _deliver_metrics(client, run_id, records[position:])
+            else:
+                _deliver_one(client, run_id, record, folder or Path())
         position += count
         yield count
 

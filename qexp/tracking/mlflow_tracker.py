@@ -86,10 +86,11 @@ class MlflowTracker(Recorder):
             self._lost_seconds += time.monotonic() - began
             self._again = time.monotonic() + _PAUSE_SECONDS
             log.info("tracking: not delivered for now: %s", reason(error))
-        del self._pending[:arrived]
-        self._arrived += arrived
-        if arrived:
-            self._journal.add({"delivered": self._arrived, "to": self.run_id})
+        finally:  # an interrupt, too, comes after something has arrived
+            del self._pending[:arrived]
+            self._arrived += arrived
+            if arrived:
+                self._journal.add({"delivered": self._arrived, "to": self.run_id})
 
     def _complaint(self) -> str:
         why = "" if self._failure is None else f" ({reason(self._failure)})"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from qexp.tracking.interrupts import uninterrupted
 from qexp.tracking.journal import Journal
 from qexp.tracking.quiet import quiet
 from qexp.tracking.tracker import Tracker
@@ -44,18 +45,20 @@ class MlflowTracking(Tracking):
             from qexp.tracking.mlflow_tracker import MlflowTracker
             from qexp.tracking.store import as_input_error, create_run, open_store, patience, reopen_run
 
-        with quiet(), as_input_error(self.uri), patience(seconds=10):
-            client, artifacts = open_store(self.uri)
-            if run_id is None:
-                tags = resolve_tags({"mlflow.source.name": "qexp"})
-                if parent := os.environ.get(PARENT_RUN):
-                    tags["mlflow.parentRunId"] = parent
-                line = create_run(client, artifacts, self.experiment, self.run_name or name, tags)
-                journal = Journal.begin(folder)
-            else:
-                line = reopen_run(client, self.uri, run_id)
-                journal = Journal.resume(folder)
-            journal.add({"run": line})
-        tracker = MlflowTracker(client, line["id"], journal, self.model_name if self.register else None)
-        with tracker.until_end():
+        with ExitStack() as until_end:
+            with quiet(), as_input_error(self.uri), patience(seconds=10), uninterrupted(self.uri):
+                client, artifacts = open_store(self.uri)
+                if run_id is None:
+                    tags = resolve_tags({"mlflow.source.name": "qexp"})
+                    if parent := os.environ.get(PARENT_RUN):
+                        tags["mlflow.parentRunId"] = parent
+                    line = create_run(client, artifacts, self.experiment, self.run_name or name, tags)
+                    journal = Journal.begin(folder)
+                else:
+                    line = reopen_run(client, self.uri, run_id)
+                    journal = Journal.resume(folder)
+                journal.add({"run": line})
+                model_name = self.model_name if self.register else None
+                tracker = MlflowTracker(client, line["id"], journal, model_name)
+                until_end.enter_context(tracker.until_end())
             yield tracker
