@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import sqlite3
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -22,7 +24,7 @@ from yaml import YAMLError
 
 from qexp.backend.account import refuse_secrets
 from qexp.deploy.journal import FILE as JOURNAL
-from qexp.errors import InputError, interrupts_pass
+from qexp.errors import InputError, Terminated, interrupts_pass
 from qexp.messages import explain, help_text
 from qexp.resume import composable, hydra_folder, own_config, run_dir
 from qexp.runfolder import FAILED, RUN_FILE, RunFolder, relative, resume_with
@@ -156,11 +158,31 @@ def _log_or_not(*, strict: bool) -> Iterator[None]:
         logging.raiseExceptions = before
 
 
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """End on SIGTERM, with which batch systems and containers stop a command, as on an interrupt."""
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def main() -> int:
     """Run the command line.
 
     Returns:
-        Exit status: 0 done, 1 failed, 2 the input cannot be used, 130 interrupted.
+        Exit status: 0 done, 1 failed, 2 the input cannot be used, 130 interrupted, 143 terminated.
     """
     register()
     if {"--help", "-h"} & set(sys.argv[1:]):
@@ -174,6 +196,7 @@ def main() -> int:
         sys.argv[1:] = composable(sys.argv[1:])
         # Hydra would print its own text and exit with 1; this makes it hand every exception to us instead.
         with (
+            _terminable(),
             _environment(FULL_ERROR, "1"),
             _log_or_not(strict=wants_traceback),
             closed_at_the_end(),
@@ -193,6 +216,9 @@ def main() -> int:
             jobs.disk = error.__cause__
         else:  # how Hydra refuses, for example, an option that is a number, or a config file that is not YAML
             jobs.refused.append(InputError(f"{error}: {' '.join(sys.argv[1:])}"))
+    except Terminated:
+        print("qexp: terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("qexp: interrupted", file=sys.stderr)
         return 130

@@ -14,15 +14,19 @@ class InputError(ValueError):
     """
 
 
-def interrupted(error: BaseException | None) -> bool:
-    """Whether an exception is an interrupt from the keyboard, or came of one.
+class Terminated(KeyboardInterrupt):
+    """The command was asked to end by SIGTERM: it ends as by an interrupt, but asks nothing."""
+
+
+def interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the interrupt that an exception is, or came of.
 
     An interrupt may come while a library has something half done, and cleaning that up may raise another
     exception in its place.
     """
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return error
 
 
 @contextmanager
@@ -31,6 +35,6 @@ def interrupts_pass() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if interrupted(error):
-            raise KeyboardInterrupt from error
+        if (behind := interrupt_behind(error)) is not None:
+            raise type(behind) from error
         raise

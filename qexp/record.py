@@ -14,7 +14,7 @@ import yaml
 
 from qexp import __version__
 from qexp.env.decision_problem import DecisionProblem
-from qexp.errors import interrupted
+from qexp.errors import interrupt_behind
 from qexp.evaluate import Evaluation
 from qexp.report.leaderboard import LeaderboardRow, metrics
 from qexp.runfolder import COMPLETED, FAILED, RESULT_FILE, RunFolder
@@ -188,7 +188,7 @@ def write_plots(
 
 def write_failure(error: BaseException, identity: Identity, folder: RunFolder, tracker: Tracker) -> None:
     """Record that a run failed or was interrupted, and by what."""
-    status = "KILLED" if interrupted(error) else FAILED  # MLflow's words
+    status = "KILLED" if interrupt_behind(error) else FAILED  # MLflow's words
     record = {"status": status, **asdict(identity), "mlflow_run_id": tracker.run_id, "error": repr(error)}
     folder.write_json(RESULT_FILE, record | {"training": None, "deployment": None, "leaderboard": []})
 

@@ -33,7 +33,7 @@ from qexp.deploy.deployment import Deployment
 from qexp.deploy.lock import refuse_conducted
 from qexp.env.decision_problem import DecisionProblem
 from qexp.env.scenario import Scenario
-from qexp.errors import InputError, interrupted
+from qexp.errors import InputError, interrupt_behind
 from qexp.evaluate import evaluate
 from qexp.evaluations import Evaluations
 from qexp.option import REGISTRY
@@ -210,7 +210,7 @@ def _schedulers(resolved: Mapping[str, Any], algo: str) -> dict[str, Scheduler]:
 
 
 def _say_how_to_go_on(error: BaseException, folder: Path, console: Console, *, resumable: bool) -> None:
-    if resumable and interrupted(error):
+    if resumable and interrupt_behind(error):
         console.print(go_on(folder), soft_wrap=True, highlight=False)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
+import signal
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -318,6 +321,20 @@ def test_an_interrupt_is_no_traceback(qexp, monkeypatch):
     monkeypatch.setattr("qexp.run.run", interrupted)
     ended = qexp(*QUICK)
     assert (ended.status, ended.err) == (130, "qexp: interrupted\n")
+
+
+def test_sigterm_ends_a_command_like_an_interrupt(qexp, monkeypatch):
+    def wait(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(9)
+
+    monkeypatch.setattr("qexp.run.evaluate", wait)
+    ended = qexp(*QUICK, "tracking=local", "deploy=simulator", "deploy.tasks=4", "hydra.run.dir=run")
+    assert (ended.status, ended.err) == (143, "qexp: terminated\n")
+    assert ended.out.endswith("go on with: python -m qexp resume=run\n")
+    with closing(sqlite3.connect("outputs/mlflow.db")) as store:
+        assert store.execute("select status from runs").fetchall() == [("KILLED",)]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("sweep", [(), ("-m", "sweep=s", "seed=0,1")])

@@ -26,7 +26,7 @@ from qexp.deploy.journal import FILE, Journal, State
 from qexp.deploy.lock import conducting, refuse_conducted
 from qexp.deploy.plan import Estimate, Segment, planned_tasks, segments
 from qexp.env.scenario import Scenario
-from qexp.errors import InputError
+from qexp.errors import InputError, Terminated
 from qexp.messages import number_of
 from qexp.option import REGISTRY
 from qexp.runfolder import RunFolder, relative, resume_with
@@ -126,7 +126,7 @@ def conduct(
 
     Raises:
         InputError: It cannot begin or go on: the line says why, and how to.
-        KeyboardInterrupt: By the user; the journal is complete.
+        KeyboardInterrupt: By the user, or by SIGTERM; the journal is complete.
     """
     deployment, scenario = prepared.deployment, prepared.scenario
     if not deployment.confirmed:
@@ -146,8 +146,8 @@ def conduct(
                 with campaign_display(campaign, console) as show:
                     campaign.on_change = show
                     campaign.run()
-            except KeyboardInterrupt:
-                _offer_to_cancel(campaign, console)
+            except KeyboardInterrupt as interrupt:
+                _offer_to_cancel(campaign, console, ask=not isinstance(interrupt, Terminated))
                 raise
             except (StoppedError, ExecutorError) as error:
                 raise InputError(_how_to_go_on(error, campaign, folder)) from error
@@ -269,13 +269,13 @@ def _clock(journal: Journal, executor: Executor) -> float:
     return journal.last_time
 
 
-def _offer_to_cancel(campaign: Campaign, console: Console) -> None:
+def _offer_to_cancel(campaign: Campaign, console: Console, *, ask: bool) -> None:
     """Ask whether to cancel what waits; another interrupt leaves at once."""
     waiting = [task for task in campaign.tasks if task.state in {State.SUBMITTED, State.QUEUED} and task.job]
     if not campaign.executor.keeps_jobs or not waiting:
         return
     console.print(f"{number_of(len(waiting), 'job')} in queues; the journal is complete either way.")
-    if not (console.is_terminal and sys.stdin.isatty()):
+    if not (ask and console.is_terminal and sys.stdin.isatty()):
         console.print("They stay there until the campaign goes on, or the vendor's tools cancel them.")
         return
     if console.input(r"cancel them? \[y/N] ").strip().lower() in {"y", "yes"}:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qexp.errors import InputError, interrupted
+from qexp.errors import InputError, interrupt_behind
 from qexp.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Recorder(Tracker):
         try:
             yield
         except BaseException as error:
-            self.end("KILLED" if interrupted(error) else "FAILED")
+            self.end("KILLED" if interrupt_behind(error) else "FAILED")
             raise
         self.end(self.outcome)
 

@@ -40,12 +40,19 @@ def interrupted(qce25, tmp_path: Path) -> Campaign:
     return campaign
 
 
-def ask(campaign: Campaign, monkeypatch: pytest.MonkeyPatch, answer: str, terminal: bool = True) -> str:
+def ask(
+    campaign: Campaign,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    *,
+    terminal: bool = True,
+    ask: bool = True,
+) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, color_system=None, highlight=False)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr("builtins.input", lambda: answer)
-    _offer_to_cancel(campaign, console)
+    _offer_to_cancel(campaign, console, ask=ask)
     return out.getvalue()
 
 
@@ -64,7 +71,8 @@ def test_a_person_is_asked(interrupted, monkeypatch, answer, cancels):
     assert all((task.state is State.PLANNED) is cancels for task in waiting)
 
 
-def test_without_a_terminal_jobs_stay(interrupted, monkeypatch):
-    said = ask(interrupted, monkeypatch, "y", terminal=False)
+@pytest.mark.parametrize("why", ["terminal", "ask"])
+def test_without_somebody_to_ask_jobs_stay(interrupted, monkeypatch, why):
+    said = ask(interrupted, monkeypatch, "y", **{why: False})
     assert "stay there" in said
     assert not any(job.state == "cancelled" for job in interrupted.executor.service.jobs.values())
