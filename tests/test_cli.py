@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import errno
-import json
-import os
 import re
-import signal
 import sqlite3
-import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -312,46 +307,6 @@ def test_tracebacks_of_refusals_can_be_had(qexp, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ValueError, match=r"env\.tasks=0"):
         qexp(*QUICK, "env.tasks=0")
-
-
-def test_an_interrupt_is_no_traceback(qexp, monkeypatch):
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("qexp.run.run", interrupted)
-    ended = qexp(*QUICK)
-    assert (ended.status, ended.err) == (130, "qexp: interrupted\n")
-
-
-def test_sigterm_ends_a_command_like_an_interrupt(qexp, monkeypatch):
-    def wait(*_: object, **__: object) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(9)
-
-    monkeypatch.setattr("qexp.run.evaluate", wait)
-    ended = qexp(*QUICK, "tracking=local", "deploy=simulator", "deploy.tasks=4", "hydra.run.dir=run")
-    assert (ended.status, ended.err) == (143, "qexp: terminated\n")
-    assert ended.out.endswith("go on with: python -m qexp resume=run\n")
-    with closing(sqlite3.connect("outputs/mlflow.db")) as store:
-        assert store.execute("select status from runs").fetchall() == [("KILLED",)]
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
-
-@pytest.mark.parametrize("sweep", [(), ("-m", "sweep=s", "seed=0,1")])
-def test_an_interrupt_is_one_even_if_a_library_stumbles_over_it(qexp, monkeypatch, sweep):
-    def stumble(*_: object, **__: object) -> None:
-        try:
-            raise KeyboardInterrupt
-        finally:
-            [].pop()
-
-    monkeypatch.setattr("qexp.run.evaluate", stumble)
-    ended = qexp(*sweep, *QUICK, "tracking=local")
-    assert (ended.status, ended.err) == (130, "qexp: interrupted\n")
-    (result,) = Path("outputs").rglob("result.json")
-    assert json.loads(result.read_text(encoding="utf-8"))["status"] == "KILLED"
-    with closing(sqlite3.connect("outputs/mlflow.db")) as store:
-        assert set(store.execute("select status from runs")) == {("KILLED",)}
 
 
 def test_cfg_job_prints_the_config(qexp):
