@@ -24,6 +24,15 @@ def test_an_interrupt_is_no_traceback(qexp, monkeypatch):
     assert (ended.status, ended.err) == (130, "qexp: interrupted\n")
 
 
+@pytest.fixture
+def as_in_a_new_process():
+    """SIGTERM as a process begins with it: a Ray that other tests share has a handler of its own."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("as_in_a_new_process")
 def test_sigterm_ends_a_command_like_an_interrupt(qexp, monkeypatch):
     def wait(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
