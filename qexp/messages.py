@@ -65,11 +65,6 @@ def explain(error: BaseException) -> str:
     return full
 
 
-def number_of(count: int, word: str) -> str:
-    """Return a number of things in words: 1 job, 2 jobs."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
 def _flat(*errors: BaseException | None) -> str:
     """Join the messages of an exception and its cause to one line, without what only a debugger needs."""
     lines = [line.strip() for error in errors if error is not None for line in str(error).splitlines()]

@@ -27,8 +27,8 @@ from qexp.deploy.lock import conducting, refuse_conducted
 from qexp.deploy.plan import Estimate, Segment, planned_tasks, segments
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError, Terminated
-from qexp.messages import number_of
 from qexp.option import REGISTRY
+from qexp.report.wording import number_of
 from qexp.runfolder import RunFolder, relative, resume_with
 from qexp.scheduler.scheduler import Scheduler
 

@@ -18,8 +18,8 @@ from qexp.deploy.deployment import Deployment
 from qexp.deploy.guard import spent
 from qexp.deploy.journal import State
 from qexp.deploy.plan import Estimate, Segment
-from qexp.messages import number_of
 from qexp.progress import QUIET_SECONDS
+from qexp.report.wording import number_of
 
 if TYPE_CHECKING:
     from qexp.deploy.campaign import Campaign

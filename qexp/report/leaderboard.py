@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from qexp.messages import number_of
 from qexp.metric import PLACEMENT, Metric
 from qexp.report.statistics import bootstrap_means, interval, iqm, percent_changes, win_rate
+from qexp.report.wording import number_of, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -314,13 +314,6 @@ def _range(low: float | None, high: float | None, sign: str = "", digits: int | 
     if low is None or high is None:
         return "-"
     return f"{_number(low, sign, digits)}..{_number(high, sign, digits)}"
-
-
-def share(value: float | None) -> str:
-    """Format a share; far below zero it says only that the gap is nearly nothing."""
-    if value is None:
-        return "-"
-    return f"{value:z.0%}" if value > -10 else "<-999%"
 
 
 def _ratio(row: LeaderboardRow) -> str:

@@ -13,8 +13,8 @@ from rich.text import Text
 from qexp.metric import Metric
 from qexp.progress import report_console
 from qexp.report.contenders import RESAMPLES, Contender
-from qexp.report.leaderboard import share
 from qexp.report.sweeps import Sweep
+from qexp.report.wording import share
 from qexp.runfolder import COMPLETED, PLANNED, resume_with
 
 STYLES = {"FAILED": "red", "KILLED": "red", "PLANNED": "yellow", "CUT_OFF": "yellow", "MISSING": "yellow"}

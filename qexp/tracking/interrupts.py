@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 
 @contextmanager
@@ -20,11 +21,14 @@ def uninterrupted(uri: str) -> Iterator[None]:
         yield
         return
     came: list[Callable[[], object]] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before: dict[int, Callable[..., object]] = {int(n): h for n, h in handlers.items() if callable(h)}
+    before: dict[int, Callable[..., object]] = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }
 
     def wait(number: int, frame: object) -> None:
-        came.append(lambda: before[number](number, frame))
+        came.append(partial(before[number], number, frame))
         restore()
 
     def restore() -> None:

@@ -13,8 +13,8 @@ from qexp.deploy.gap.holdout import halves
 from qexp.deploy.gap.machines import ALL, QUANTITIES
 from qexp.deploy.gap.records import Record, column, nodes_of, undisturbed
 from qexp.look import CLAIRVOYANT, INK, LEARNED, OTHER, PALETTE, REFERENCE
-from qexp.messages import number_of
 from qexp.report.plots.style import figure
+from qexp.report.wording import number_of
 from qexp.state import Floats
 
 if TYPE_CHECKING:

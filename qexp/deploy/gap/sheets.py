@@ -14,7 +14,7 @@ from qexp.deploy.gap.load import ASSUMPTION
 from qexp.deploy.gap.schedulers import SchedulerGap
 from qexp.deploy.gap.sheet import Sheet, ends, number
 from qexp.deploy.gap.shrinkage import Model
-from qexp.messages import number_of
+from qexp.report.wording import number_of
 
 TITLES = {
     "wait": "wait, at the decision (s)",
