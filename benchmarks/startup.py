@@ -11,11 +11,10 @@ import yaml
 
 from benchmarks.measure import Effort, Figure, command_seconds
 from qexp.backend.fleet import load_fleet
+from qexp.config.option import REGISTRY, load_options
 from qexp.env.scenario import Scenario
-from qexp.evaluate import evaluate
-from qexp.option import REGISTRY
-from qexp.scheduler.scheduler import Scheduler
-from qexp.schema import load_options, schedulers_of
+from qexp.evaluation import evaluate
+from qexp.scheduler.scheduler import Scheduler, schedulers_of
 
 CONFIG = Path(__file__).parents[1] / "conf" / "config.yaml"
 

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from qexp.cli import conf_dir
-from qexp.messages import options_of
-from qexp.schema import load_options
+from qexp.config.messages import options_of
+from qexp.config.option import load_options
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"

@@ -1,4 +1,4 @@
-"""The command line: Hydra composes the config, `qexp.run.run` runs it, an error becomes one line."""
+"""The command line: Hydra composes the config, `qexp.experiment.run` runs it, an error becomes one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 
 import hydra
@@ -23,22 +22,16 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from qexp.backend.account import refuse_secrets
+from qexp.config.files import conf_dir
+from qexp.config.messages import explain, help_text
+from qexp.config.schema import register
 from qexp.deploy.journal import FILE as JOURNAL
 from qexp.errors import InputError, Terminated, interrupts_pass
-from qexp.messages import explain, help_text
 from qexp.resume import composable, hydra_folder, own_config, run_dir
-from qexp.runfolder import FAILED, RUN_FILE, RunFolder, relative, resume_with
-from qexp.schema import register
+from qexp.runfolder import RUN_FILE, RunFolder, relative, resume_with
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
-
-
-def conf_dir() -> Path:
-    """Return the folder of the YAML files: inside the installed package, or at the top of a checkout."""
-    packaged = Path(str(resources.files("qexp"))) / "conf"
-    return packaged if packaged.is_dir() else packaged.parents[1] / "conf"
-
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 log = logging.getLogger(__name__)
@@ -69,14 +62,14 @@ class _Jobs:
         self.refused: list[Exception] = []
         self.folder: Path | None = None
         self.disk: OSError | sqlite3.OperationalError | None = None
-        self.failed = False
+        self.failure: str | None = None
 
     def __call__(self, config: DictConfig) -> float | None:
         self.started = True
         hydra_config = HydraConfig.get()
         if hydra_config.mode is RunMode.MULTIRUN:
             return run_job(config, hydra_config)
-        from qexp.run import run  # everything that --help and --cfg can do without
+        from qexp.experiment import run  # everything that --help and --cfg can do without
 
         try:
             with interrupts_pass(), RunFolder.of_job(hydra_config) as folder:
@@ -86,7 +79,7 @@ class _Jobs:
                     folder.kept = (folder.path / RUN_FILE).exists()
                     typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]
                     config = own_config(folder, config, typed)
-                self.failed = run(config, folder, resume=folder.kept).status == FAILED
+                self.failure = run(config, folder, resume=folder.kept).error
         except (InputError, OmegaConfBaseException) as error:
             # Raised to Hydra, it would come with Hydra's own words.
             self.refused.append(error)
@@ -108,8 +101,8 @@ class _Jobs:
             return 1 if self.started else 2
         if self.refused:
             return 2
-        if self.failed:
-            print("qexp: no task of the campaign was done", file=sys.stderr)
+        if self.failure is not None:
+            print(f"qexp: {self.failure}", file=sys.stderr)
             return 1
         return SweepSession.current.status if SweepSession.current else 0
 

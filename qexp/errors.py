@@ -18,6 +18,12 @@ class Terminated(KeyboardInterrupt):
     """The command was asked to end by SIGTERM: it ends as by an interrupt, but asks nothing."""
 
 
+def in_a_line(error: BaseException) -> str:
+    """Say what an exception says, in one line; a bug's comes with its type."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
 def interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
     """Return the interrupt that an exception is, or came of.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -48,4 +49,5 @@ class Evaluations:
 
     def _file(self, scheduler: str) -> Path:
         known = json.dumps([scheduler, self.identity], sort_keys=True)
-        return self.folder / f"{scheduler}-{sha256(known.encode()).hexdigest()[:16]}.json"
+        readable = re.sub(r"[^\w.=]+", ",", scheduler)
+        return self.folder / f"{readable[:80]}-{sha256(known.encode()).hexdigest()[:16]}.json"

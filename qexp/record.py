@@ -13,16 +13,21 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from qexp import __version__
+from qexp.config.identity import config_hash, options_chosen
 from qexp.env.decision_problem import DecisionProblem
 from qexp.errors import interrupt_behind
-from qexp.evaluate import Evaluation
+from qexp.evaluation import Evaluation
 from qexp.report.leaderboard import LeaderboardRow, metrics
+from qexp.report.wording import metric_part
+from qexp.roster import option_in
 from qexp.runfolder import COMPLETED, FAILED, RESULT_FILE, RunFolder
-from qexp.schema import config_hash, option_of, options_chosen
 from qexp.tracking import Tracker
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from qexp.algo.train import TrainingResult
+    from qexp.policy.policy import Policy
 
 DISTRIBUTIONS = ("gymnasium", "hydra-core", "mlflow", "numpy", "ray", "simpy", "torch")
 # What a run's name says anyway, and what would only make it long.
@@ -42,19 +47,45 @@ class Result:
 
     Attributes:
         folder: The run folder.
-        leaderboard: One row per scheduler, best first.
+        rows: One for each scheduler, best first.
         training: The training's figures, or None without training.
         mlflow_run_id: Where it was logged, or None.
         deployment: What a campaign came to, or None without one.
-        status: `COMPLETED`; `PLANNED` if its campaign waits to be confirmed; `FAILED` if no task was done.
+        status: `COMPLETED`; `PLANNED` if its campaign waits to be confirmed; `FAILED` if the chosen
+            scheduler failed, or no task was done.
+        error: Why it failed, or None.
     """
 
     folder: Path
-    leaderboard: list[LeaderboardRow]
+    rows: list[LeaderboardRow]
     training: TrainingResult | None
     mlflow_run_id: str | None
     deployment: dict[str, Any] | None = None
     status: str = COMPLETED
+    error: str | None = None
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """One row per scheduler, best first: the columns of leaderboard.csv."""
+        import pandas as pd
+
+        return pd.read_csv(self.folder / "leaderboard.csv")
+
+    @property
+    def policy(self) -> Policy | None:
+        """The trained policy, or None without training.
+
+        Raises:
+            InputError: It is not there any more.
+        """
+        from qexp.policy.bundle import load_policy
+
+        return None if self.training is None else load_policy(self.folder)
+
+    @property
+    def plots(self) -> list[Path]:
+        """The pictures in the run folder."""
+        return sorted((self.folder / "plots").glob("*"))
 
 
 @dataclass(frozen=True)
@@ -112,17 +143,16 @@ class Identity:
         return {key: getattr(self, key) for key in ("seed", "config_hash", "fleet_hash", "versions")}
 
 
-def run_name(resolved: Mapping[str, Any], label: str, folder: Path) -> str:
+def run_name(resolved: Mapping[str, Any], decider: str, label: str, folder: Path) -> str:
     """Return a name that says what decides, on how many tasks, with which seed, and what else was chosen.
 
     Args:
         resolved: The configuration.
+        decider: The scheduler the run is about.
         label: How many tasks, see `DecisionProblem.label`.
         folder: The run folder, where Hydra notes what was set on the command line or by a sweep.
     """
-    algo = option_of(resolved, "algo")
-    decider = algo if algo != "none" else option_of(resolved, "scheduler")
-    parts = [decider, label, f"seed{resolved['seed']}"]
+    parts = [option_in(decider), label, f"seed{resolved['seed']}"]
     try:
         chosen = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or []
     except OSError:
@@ -134,7 +164,9 @@ def run_name(resolved: Mapping[str, Any], label: str, folder: Path) -> str:
     return "-".join(parts)[:_LONGEST_NAME]
 
 
-def write_files(result: Result, evaluation: Evaluation, identity: Identity, folder: RunFolder) -> None:
+def write_files(
+    result: Result, evaluation: Evaluation, identity: Identity, folder: RunFolder, decider: str
+) -> None:
     """Write the run folder's files; result.json comes last, so that who sees it can read all others.
 
     Args:
@@ -142,10 +174,11 @@ def write_files(result: Result, evaluation: Evaluation, identity: Identity, fold
         evaluation: The measurements behind it.
         identity: What the run is.
         folder: Where to write.
+        decider: The scheduler the run is about.
     """
     import pandas as pd
 
-    rows = [row.record(evaluation.metric) for row in result.leaderboard]
+    rows = [row.record(evaluation.metric) for row in result.rows]
     pd.DataFrame(rows).to_csv(folder.path / "leaderboard.csv", index=False)
     evaluation.episodes.to_csv(folder.path / "episodes.csv", index=False)
     evaluation.tasks.to_csv(folder.path / evaluation.metric.details, index=False)
@@ -155,7 +188,10 @@ def write_files(result: Result, evaluation: Evaluation, identity: Identity, fold
         keys = ("env_steps", "seconds", "env_steps_per_second")
         training = {key: getattr(result.training, key) for key in keys}
     record = {"status": result.status, **asdict(identity), "mlflow_run_id": result.mlflow_run_id}
-    record |= {"training": training, "deployment": result.deployment, "leaderboard": rows}
+    if result.error is not None:
+        record["error"] = result.error
+    record |= {"training": training, "deployment": result.deployment}
+    record |= {"decider": decider, "leaderboard": rows}
     folder.write_json(RESULT_FILE, record)
 
 
@@ -208,8 +244,8 @@ def log_result(
     """
     if result.status == FAILED:
         tracker.outcome = "FAILED"
-    chosen = [replace(row, scheduler="chosen") for row in result.leaderboard if row.scheduler == decider]
-    tracker.log_metrics(metrics([*chosen, *result.leaderboard], scenario.metric))
+    chosen = [replace(row, scheduler="chosen") for row in result.rows if row.scheduler == decider]
+    tracker.log_metrics(metrics([*chosen, *result.rows], scenario.metric))
     for name in (*FILES, scenario.metric.details):
         tracker.log_artifacts(result.folder / name)
     # An earlier run in the same folder may have left what this one did not make.
@@ -233,7 +269,7 @@ def campaign_metrics(deployment: Mapping[str, Any]) -> dict[str, float | None]:
     figures |= {f"deploy/{key}": deployment[key] for key in ("jobs", "quantum_seconds")}
     figures |= {f"deploy/tasks/{state}": count for state, count in deployment["tasks"].items()}
     for name, row in deployment["schedulers"].items():
-        figures |= {f"deploy/{name}/{key}": value for key, value in row.items()}
+        figures |= {f"deploy/{metric_part(name)}/{key}": value for key, value in row.items()}
     return figures
 
 

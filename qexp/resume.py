@@ -11,9 +11,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from qexp.algo.checkpoint import newest_checkpoint
+from qexp.config.identity import LIMITS, is_of, option_of
+from qexp.config.option import TARGET
+from qexp.config.schema import validate
 from qexp.errors import InputError
 from qexp.runfolder import CHECKPOINTS, COMPLETED, RUN_FILE, RunFolder, relative
-from qexp.schema import LIMITS, config_hash, option_of, validate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,9 +71,12 @@ def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str])
         config = OmegaConf.load(path / "config.yaml")
     except (OSError, YAMLError, OmegaConfBaseException) as error:
         raise InputError(f"resume={path}: config.yaml cannot be read: {error}") from error
-    if not isinstance(config, DictConfig) or config_hash(validate(config)) != begun["config_hash"]:
+    if not isinstance(config, DictConfig):
+        raise InputError(f"resume={path}: config.yaml is not a configuration")
+    resolved = validate(config)
+    if not is_of(begun["config_hash"], resolved, path / "config.yaml"):
         raise InputError(f"resume={path}: config.yaml was changed after the run began; start a new run")
-    if {option_of(validate(config), group) for group in ("algo", "deploy")} == {"none"}:
+    if {option_of(resolved, group) for group in ("algo", "deploy")} == {"none"}:
         raise InputError(f"resume={path}: this run trains nothing and deploys nothing; start it anew")
     for key in changed:
         OmegaConf.update(config, key, OmegaConf.select(command, key), merge=False, force_add=True)
@@ -106,12 +111,24 @@ def composable(typed: Sequence[str]) -> list[str]:
     Raises:
         InputError: Something beside ``resume`` that a run is not resumed with.
     """
+    typed = _with_classes(typed)
     given = [_key(argument)[1] for argument in typed if _key(argument)[0] == "resume"]
     if not given or given[-1] in {"", "null"} or {"-m", "--multirun"} & set(typed):
         return list(typed)
     list(_changed(given[-1], (argument for argument in typed if "=" in argument and argument[0] != "-")))
     limits = {f"deploy.{limit}" for limit in LIMITS}
     return [f"++{item.lstrip('+')}" if _key(item)[0] in limits else item for item in typed]
+
+
+def _with_classes(typed: Sequence[str]) -> list[str]:
+    """Let ``GROUP._target_=CLASS`` bring keys along that the option it replaces does not have."""
+    suffix = f".{TARGET}"
+    named = {key.removesuffix(suffix) for key in (_key(item)[0] for item in typed) if key.endswith(suffix)}
+
+    def opens(item: str) -> bool:
+        return "=" in item and item[0] not in "+~-" and _key(item)[0].rpartition(".")[0] in named
+
+    return [f"++{item}" if opens(item) else item for item in typed]
 
 
 def _key(override: str) -> tuple[str, str]:
@@ -134,19 +151,22 @@ def _changed(folder: str, overrides: Iterable[str]) -> Iterator[str]:
         yield key
 
 
-def unfinished(folder: RunFolder, identity: Identity, console: Console) -> dict[str, Any]:
+def unfinished(
+    folder: RunFolder, resolved: Mapping[str, Any], identity: Identity, console: Console
+) -> dict[str, Any]:
     """Return what is on record of the run in a folder if it can be gone on with, else nothing.
 
     Args:
         folder: The run folder.
-        identity: What is to be run: only a run of the same configuration can be gone on with.
+        resolved: What is to be run: only a run of the same configuration can be continued.
+        identity: The same run's identity.
         console: Told when libraries have changed since.
 
     Raises:
         InputError: The machines have changed since.
     """
     begun = folder.begun
-    if begun is None or folder.over or begun["config_hash"] != identity.config_hash:
+    if begun is None or folder.over or not is_of(begun["config_hash"], resolved, folder.path / "config.yaml"):
         return {}
     if begun["fleet_hash"] != identity.fleet_hash:
         raise InputError(

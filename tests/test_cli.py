@@ -109,10 +109,6 @@ REFUSED = {
         ["env/workload=csv", "env.workload.path=tasks.csv", "eval.episodes=3"],
         ["eval.episodes=3", "2 subsets"],
     ),
-    "tasks refused for ever": (
-        ["env.mask=false", "env.max_refusals=1", "scheduler=random"],
-        ["env.max_refusals"],
-    ),
 }
 # The dataset's machines have 7 and 27 qubits, as the fleet of one's own.
 MINE = ("backend=file", "backend.path=mine.yaml")
@@ -225,7 +221,7 @@ def test_bugs_keep_their_traceback(qexp, monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr("qexp.run.run", broken)
+    monkeypatch.setattr("qexp.experiment.run", broken)
     with pytest.raises(ValueError, match="a bug"):
         qexp(*QUICK)
 
@@ -262,7 +258,7 @@ def test_a_value_that_wants_quotes_is_said_to(qexp):
 
 
 def test_a_disk_that_is_full_is_one_line_and_the_log_has_the_rest(qexp, monkeypatch):
-    monkeypatch.setattr("qexp.run.write_files", full)
+    monkeypatch.setattr("qexp.stages.report.write_files", full)
     ended = qexp(*QUICK, "hydra.run.dir=run")
     assert (ended.status, ended.err) == (1, "qexp: run: No space left on device\n")
     assert "Traceback" in Path("run/qexp.log").read_text(encoding="utf-8")
@@ -298,7 +294,7 @@ def test_an_error_of_sql_is_a_bug(qexp, monkeypatch):
     def broken(*_: object, **__: object) -> None:
         sqlite3.connect(":memory:").execute("SELEC")
 
-    monkeypatch.setattr("qexp.run.run", broken)
+    monkeypatch.setattr("qexp.experiment.run", broken)
     with pytest.raises(sqlite3.OperationalError, match="syntax"):
         qexp(*QUICK)
 
@@ -314,7 +310,7 @@ def test_cfg_job_prints_the_config(qexp):
     assert (ended.status, ended.err) == (0, "")
     config = yaml.safe_load(ended.out)
     assert config["env"]["tasks"] == 7
-    assert config["env"]["arrivals"]["_target_"] == "qexp.workload.arrivals.poisson.Poisson"
+    assert config["env"]["arrivals"]["_option_"] == "poisson"
     assert config["eval"]["episodes"] == 100
 
 

@@ -12,10 +12,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from qexp.cli import conf_dir
-from qexp.messages import options_of
+from qexp.config.identity import config_hash, option_of
+from qexp.config.messages import options_of
+from qexp.config.option import REGISTRY, entries, option_name
+from qexp.config.schema import Config, EvalConfig, register, validate
 from qexp.metric import METRICS
-from qexp.option import REGISTRY, option_name
-from qexp.schema import Config, EvalConfig, config_hash, option_of, register, schedulers_of, validate
+from qexp.scheduler.scheduler import schedulers_of
 
 register()
 CONF = conf_dir()
@@ -135,7 +137,7 @@ def test_the_root_file_sets_the_root_defaults():
 @pytest.mark.parametrize("env", REGISTRY["env"])
 def test_without_a_list_all_schedulers_of_the_environment_are_compared(env):
     resolved = validate(composed(f"env={env}"))
-    assert resolved["eval"]["baselines"] == schedulers_of(env)
+    assert [name for name, _ in entries(resolved["eval"]["baselines"])] == schedulers_of(env)
     assert option_of(resolved, "scheduler") == METRICS[env].reference
     assert {METRICS[env].reference, METRICS[env].ideal} <= set(schedulers_of(env))
     assert sum(name in schedulers_of(other) for other in METRICS for name in schedulers_of(env)) == len(

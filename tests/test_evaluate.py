@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qexp.config.option import REGISTRY
+from qexp.config.schema import register
 from qexp.env.placement_log import EPISODE_COLUMNS, TASK_COLUMNS
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.evaluate import evaluate
-from qexp.option import REGISTRY
+from qexp.evaluation import evaluate
+from qexp.metric import PLACEMENT
+from qexp.report.leaderboard import leaderboard
 from qexp.scheduler.mct import MCT
 from qexp.scheduler.random import Random
-from qexp.scheduler.scheduler import Scheduler
-from qexp.schema import register, schedulers_of
+from qexp.scheduler.scheduler import Scheduler, schedulers_of
 from qexp.workload.csv_file import CSV
 
 register()
@@ -151,7 +153,12 @@ class Stubborn(Scheduler):
         return int(nodes.qubits.argmin())
 
 
-def test_a_task_refused_for_ever_ends_the_evaluation(qce25):
+def test_a_task_refused_for_ever_ends_its_schedulers_evaluation_and_no_others(qce25):
     scenario = replace(qce25, mask=False, max_refusals=20)
-    with pytest.raises(InputError, match=r"env\.max_refusals: Stubborn had a task refused 20 times"):
-        evaluate(scenario, {"stubborn": Stubborn()}, episodes=1, seed=0)
+    found = evaluate(scenario, {"stubborn": Stubborn(), "mct": MCT()}, episodes=1, seed=0)
+    assert found.failed.keys() == {"stubborn"}
+    assert found.failed["stubborn"].startswith("env.max_refusals: Stubborn had a task refused 20 times")
+    assert set(found.episodes["scheduler"]) == {"mct"}
+    *others, failed = leaderboard(found.episodes, failed=found.failed)
+    assert (failed.scheduler, failed.record(PLACEMENT)["total_completion_time_mean"]) == ("stubborn", None)
+    assert [row.scheduler for row in others] == ["mct"]

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 
 from qexp.cli import conf_dir
-from qexp.schema import register, validate
+from qexp.config.schema import register, validate
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -64,7 +64,7 @@ def hydra() -> Iterator[None]:
 def test_commands_are_found():
     text = "a\n```\npython -m qexp algo=a2c  # yes\nqexp --help\n.venv/bin/python -m qexp seed=1\n"
     text += "make run  # runs: python -m qexp seed=2\nmake test\n```\n"
-    text += "and `python -m qexp\nalgo=dqn`, `qexp --cfg job`, `qexp.run`, `from qexp import x`"
+    text += "and `python -m qexp\nalgo=dqn`, `qexp --cfg job`, `qexp.experiment`, `from qexp import x`"
     assert [c.split() for c in commands(text)] == [
         ["algo=a2c"],
         ["--help"],

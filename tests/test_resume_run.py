@@ -16,11 +16,11 @@ from rich.console import Console
 from test_training_run import qexp as command
 from test_training_run import result_of, start, wait_until
 
+from qexp.config.identity import config_hash
 from qexp.errors import InputError
 from qexp.record import Identity
 from qexp.resume import unfinished
 from qexp.runfolder import RunFolder
-from qexp.schema import config_hash
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 A2C = (
@@ -114,17 +114,18 @@ def test_only_an_unfinished_run_of_the_same_configuration_is_gone_on_with(begun,
     versions = {"qexp": "0", "ray": "0", "torch": "1"}
     same = Identity(0, hash_, "sha256:0", versions, git_commit=None, options={})
     folder, console = RunFolder(begun), Console(width=200)
-    assert unfinished(folder, same, console)["config_hash"] == hash_
+    resolved = yaml.safe_load((begun / "config.yaml").read_text())
+    assert unfinished(folder, resolved, same, console)["config_hash"] == hash_
     assert capsys.readouterr().out == "note: the run began with other versions: torch 0 then, 1 now\n"
     with pytest.raises(InputError, match="fleet has changed"):
-        unfinished(folder, replace(same, fleet_hash="sha256:1"), console)
-    assert unfinished(folder, replace(same, config_hash="sha256:1"), console) == {}
+        unfinished(folder, resolved, replace(same, fleet_hash="sha256:1"), console)
+    assert unfinished(folder, {**resolved, "seed": 77}, same, console) == {}
     folder.write_json("result.json", {"status": "KILLED"})
-    assert unfinished(folder, same, console)
+    assert unfinished(folder, resolved, same, console)
     folder.write_json("result.json", {"status": "COMPLETED"})
-    assert unfinished(folder, same, console) == {}
+    assert unfinished(folder, resolved, same, console) == {}
     folder.forget_run()
-    assert unfinished(folder, same, console) == {}
+    assert unfinished(folder, resolved, same, console) == {}
 
 
 def kill_in_training(*arguments, cwd, seconds=150):

@@ -186,7 +186,7 @@ def test_the_chosen_scheduler_is_compared_with_the_baselines_once_each(qexp, tmp
     assert sorted(row["scheduler"] for row in result(folder)["leaderboard"]) == ["mct", "random"]
 
 
-def test_the_chosen_schedulers_settings_count_also_where_it_is_a_baseline(qexp, tmp_path):
+def test_two_settings_of_one_scheduler_are_two_rows(qexp, tmp_path):
     files = []
     for weight in (0.0, 1.0):
         folder = tmp_path / str(weight)
@@ -197,8 +197,10 @@ def test_the_chosen_schedulers_settings_count_also_where_it_is_a_baseline(qexp, 
         )
         assert qexp(*QUICK, *choice, f"hydra.run.dir={folder}").status == 0
         files.append({row["scheduler"]: row for row in result(folder)["leaderboard"]})
-    assert files[0]["weighted"]["total_completion_time_mean"] == files[0]["mct"]["total_completion_time_mean"]
-    assert files[1]["weighted"]["total_completion_time_mean"] > files[1]["mct"]["total_completion_time_mean"]
+    means = [{name: row["total_completion_time_mean"] for name, row in rows.items()} for rows in files]
+    assert means[0]["weighted fidelity_weight=0.0"] == means[0]["mct"]
+    assert means[1]["weighted fidelity_weight=1.0"] > means[1]["mct"]
+    assert means[0]["weighted"] == means[1]["weighted"] != means[0]["mct"]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_a_run_that_breaks_says_so(qexp, tmp_path, monkeypatch):
         raise RuntimeError("a bug")
 
     folder = tmp_path / "run"
-    monkeypatch.setattr("qexp.run.evaluate", broken)
+    monkeypatch.setattr("qexp.stages.evaluate.evaluate", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         qexp(*QUICK, f"hydra.run.dir={folder}")
     record = result(folder)
@@ -249,7 +251,7 @@ def test_an_interrupted_run_says_so(qexp, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     folder = tmp_path / "run"
-    monkeypatch.setattr("qexp.run.evaluate", interrupted)
+    monkeypatch.setattr("qexp.stages.evaluate.evaluate", interrupted)
     ended = qexp(*QUICK, f"hydra.run.dir={folder}")
     assert (ended.status, ended.err) == (130, "qexp: interrupted\n")
     assert result(folder)["status"] == "KILLED"

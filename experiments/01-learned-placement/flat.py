@@ -28,18 +28,18 @@ from qexp.algo.modules import MASKED_LOGIT, ActorCriticModule
 from qexp.algo.session import ray_session
 from qexp.algo.train import ENV_NAME, rllib_config
 from qexp.backend.fleet import FleetFile
-from qexp.build import make
 from qexp.cli import conf_dir
+from qexp.config.build import make
+from qexp.config.option import REGISTRY
+from qexp.config.schema import register, validate
 from qexp.env.observation import observe
 from qexp.env.placement_vector import PlacementVectorEnv
 from qexp.env.scenario import Scenario
-from qexp.evaluate import evaluate
-from qexp.option import REGISTRY
+from qexp.evaluation import evaluate
 from qexp.policy.network import Architecture
 from qexp.record import Identity
 from qexp.report.leaderboard import leaderboard
 from qexp.scheduler.scheduler import Scheduler
-from qexp.schema import register, validate
 from qexp.state import NodeState, TaskState
 
 

@@ -24,7 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from qexp.env.gate_scenario import GateScheduling
-from qexp.evaluate import evaluate
+from qexp.evaluation import evaluate
 from qexp.gates.circuit import checked_circuit
 from qexp.gates.circuits.basic import Basic
 from qexp.gates.circuits.workshop import Workshop

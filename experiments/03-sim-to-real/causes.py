@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from transfer import FLEETS, HERE, TRAINED, folder, problem, result
 
-from qexp.evaluate import evaluate
+from qexp.evaluation import evaluate
 from qexp.policy.features import SHARED_BY
 from qexp.report.leaderboard import leaderboard
 from qexp.scheduler.mct import MCT

@@ -21,7 +21,7 @@ import pandas as pd
 import yaml
 
 from qexp.backend.fleet import FleetSource
-from qexp.build import make
+from qexp.config.build import make
 from qexp.env.scenario import Scenario
 
 HERE = Path(__file__).resolve().parent

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from qexp.algo.algo_option import AlgoOption
 from qexp.algo.budget import Budget
+from qexp.config.option import Chosen, option
 from qexp.errors import InputError
-from qexp.option import option
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -19,13 +21,15 @@ Count = Annotated[int, Field(ge=1)]
 
 @option("algo", "none")
 @dataclass(kw_only=True)
-class NoTraining:
-    """Train nothing: evaluate the chosen scheduler only."""
+class NoTraining(AlgoOption):
+    """Train nothing: evaluate the chosen scheduler."""
 
 
 @dataclass(kw_only=True)
-class Training:
+class Training(AlgoOption):
     """What every learning algorithm needs; see the option's YAML file for the reason behind each value."""
+
+    chooses: ClassVar[Mapping[str, str]] = {"scheduler": "policy"}
 
     env_steps: Annotated[int | None, Field(ge=1)]
     seconds: Annotated[float | None, Field(gt=0.0)]
@@ -45,11 +49,26 @@ class Training:
     def __post_init__(self) -> None:
         Budget(self.env_steps, self.seconds)
 
+    @classmethod
+    def contradictions(cls, own: Mapping[str, Any], chosen: Chosen) -> Iterator[str]:
+        """Yield what does not go with training, see `Configurable.contradictions`."""
+        algo, scheduler, env = chosen.name("algo"), chosen.name("scheduler"), chosen.kind("env")
+        if scheduler != "policy":
+            yield (
+                f"scheduler={scheduler} with algo={algo}: training sets scheduler=policy itself; "
+                "leave scheduler "
+                "out (heuristics are compared through eval.baselines), or set algo=none"
+            )
+        elif chosen["scheduler"]["path"] is not None:
+            yield f"scheduler.path with algo={algo}: training makes its own policy; leave one of the two out"
+        if own["fleet_randomisation"]:
+            yield from env.no_random_fleets(chosen)
+
 
 @option("algo", "a2c")
 @dataclass(kw_only=True)
 class A2C(Training):
-    """Advantage actor-critic: one full-batch policy gradient step per rollout of whole episodes."""
+    """Advantage actor-critic: many episodes at once, one gradient step per batch of whole episodes."""
 
     env_steps: Annotated[int | None, Field(ge=1)] = 6_000_000
     seconds: Annotated[float | None, Field(gt=0.0)] = None
@@ -84,7 +103,7 @@ class A2C(Training):
 @option("algo", "dqn")
 @dataclass(kw_only=True)
 class DQN(Training):
-    """Deep Q-learning with the six parts of Rainbow, each with its switch."""
+    """Deep Q-learning with a columnar replay and the six parts of Rainbow, each with its switch."""
 
     env_steps: Annotated[int | None, Field(ge=1)] = 1_000_000
     seconds: Annotated[float | None, Field(gt=0.0)] = None

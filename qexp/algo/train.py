@@ -54,6 +54,7 @@ class TrainingResult:
 def train(
     config: Training,
     *,
+    name: str | None = None,
     make_vector_env: Callable[[int], VectorEnv[Any, Any, Any]],
     decisions: int | None = None,
     seed: int,
@@ -70,6 +71,7 @@ def train(
 
     Args:
         config: The algorithm's settings.
+        name: The algorithm's, which the policy's description gives.
         make_vector_env: Creates a vector environment of so many episodes, with observations ``task``,
             ``nodes`` and ``action_mask`` and automatic reset on the next step. Its metadata may say which
             ``prior_feature`` the network's prior reads; by default that of placements.
@@ -97,7 +99,7 @@ def train(
     architecture = _architecture(config, make_vector_env)
     metadata = {
         **(bundle_metadata or {}),
-        "algorithm": type(config).__name__.lower(),
+        "algorithm": name or type(config).__name__.lower(),
         "fleet_randomisation": config.fleet_randomisation,
         "architecture": architecture.as_dict(),
     }

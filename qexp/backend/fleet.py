@@ -16,9 +16,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import Doc
 
+from qexp.config.option import Configurable, group, option
 from qexp.errors import InputError
-from qexp.option import option
 from qexp.state import Floats, Ints
 
 FORMAT = "qexp-fleet/1"
@@ -247,7 +248,8 @@ def _violations(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
-class FleetSource(ABC):
+@group("backend")
+class FleetSource(Configurable, ABC):
     """What every backend option answers: which machines there are.
 
     Attributes:
@@ -265,25 +267,46 @@ class FleetSource(ABC):
         """
 
 
-@option("backend", "qce5")
-@option("backend", "ibm13")
-@option("backend", "heron")
 @option("backend", "file")
 @dataclass(frozen=True)
 class FleetFile(FleetSource):
-    """Which snapshot to use; the options differ only in the path they set."""
+    """A fleet of your own (backend=file backend.path=FLEET.yaml)."""
 
-    path: str
+    path: Annotated[str, Doc("YAML or JSON file in the layout of docs/fleet.md.")]
 
     def load(self) -> Fleet:
         """Read the snapshot, see `load_fleet`."""
         return load_fleet(self.path)
 
 
+@option("backend", "qce5")
+@dataclass(frozen=True)
+class QCE5(FleetFile):
+    """The five machines of the reference papers: washington, kolkata, hanoi, perth, lagos."""
+
+    path: Annotated[str, Doc("A fleet that ships with qexp.")] = "qce5"
+
+
+@option("backend", "ibm13")
+@dataclass(frozen=True)
+class IBM13(FleetFile):
+    """Thirteen retired IBM machines of 5 to 127 qubits."""
+
+    path: Annotated[str, Doc("A fleet that ships with qexp.")] = "ibm13"
+
+
+@option("backend", "heron")
+@dataclass(frozen=True)
+class Heron(FleetFile):
+    """Six of today's IBM machines, with Heron processors of 133 and 156 qubits."""
+
+    path: Annotated[str, Doc("A fleet that ships with qexp.")] = "heron"
+
+
 @option("backend", "none")
 @dataclass(frozen=True)
 class NoFleet(FleetSource):
-    """For environments that bring their own machine."""
+    """No fleet: the environment has a machine of its own (env=gate_scheduling)."""
 
     def load(self) -> Fleet:
         """Return a fleet without machines."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from annotated_types import Gt, Le
+from typing_extensions import Doc
 
 from qexp.backend.fleet import Fleet, FleetSource, QNode
-from qexp.option import option
+from qexp.config.option import option
 
 log = logging.getLogger(__name__)
 
@@ -18,15 +19,11 @@ log = logging.getLogger(__name__)
 @option("backend", "ibm")
 @dataclass(frozen=True)
 class LiveFleet(FleetSource):
-    """What the user's account sees, read anew by each run; a snapshot file makes it repeatable.
-
-    Attributes:
-        timeout: The longest wait for the service, seconds.
-    """
+    """The machines that your IBM Quantum account sees now."""
 
     fixed: ClassVar[bool] = False
 
-    timeout: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    timeout: Annotated[float, Gt(0), Le(3600), Doc("The longest wait for the service, seconds.")] = 120.0
 
     def load(self) -> Fleet:
         """Read the machines.

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge, Le
+from typing_extensions import Doc
 
 from qexp.backend.fleet import Calibration, Fleet, FleetSource, QNode, load_fleet
+from qexp.config.option import option
 from qexp.errors import InputError
-from qexp.option import option
 from qexp.state import Floats
 
 FIGURES = ("t1", "t2", "readout_error", "single_qubit_error", "two_qubit_error")
@@ -22,19 +23,14 @@ WORST = 0.5
 @option("backend")
 @dataclass(frozen=True)
 class Synthetic(FleetSource):
-    """Machines drawn at random from what a real fleet's are like.
+    """A made-up fleet of any size, its machines drawn like real ones.
 
     See `imitate` for how.
-
-    Attributes:
-        machines: How many.
-        seed: Of the drawing; a larger fleet of the same seed begins with the machines of a smaller one.
-        like: Fleet to imitate: one that ships with qexp, or a fleet file.
     """
 
-    machines: Annotated[int, Field(ge=1, le=100_000)] = 200
-    seed: Annotated[int, Field(ge=0)] = 0
-    like: str = "ibm13"
+    machines: Annotated[int, Ge(1), Le(100_000), Doc("How many machines.")] = 200
+    seed: Annotated[int, Ge(0), Doc("Of the drawing.")] = 0
+    like: Annotated[str, Doc("Fleet to imitate: qce5, ibm13, heron, or a fleet file.")] = "ibm13"
 
     def load(self) -> Fleet:
         """Draw the fleet, see `FleetSource.load`."""

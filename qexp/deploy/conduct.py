@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from qexp.config.option import REGISTRY, name_of
 from qexp.deploy.campaign import Campaign
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.display import campaign_display, show_plan
@@ -27,7 +28,6 @@ from qexp.deploy.lock import conducting, refuse_conducted
 from qexp.deploy.plan import Estimate, Segment, planned_tasks, segments
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError, Terminated
-from qexp.option import REGISTRY
 from qexp.report.wording import number_of
 from qexp.runfolder import RunFolder, relative, resume_with
 from qexp.scheduler.scheduler import Scheduler
@@ -196,7 +196,7 @@ def _journal(prepared: Prepared, folder: Path) -> Journal:
     meta = {
         "campaign": f"qexp-{secrets.token_hex(6)}",
         "origin": time.time(),
-        "executor": type(deployment).__name__.lower(),
+        "executor": name_of(type(deployment), "deploy"),
         "schedulers": deployment.schedulers,
         "clock": deployment.clock,
         "speed": deployment.speed,
@@ -210,6 +210,14 @@ def _journal(prepared: Prepared, folder: Path) -> Journal:
     if (begun := run.begun) is not None:  # should the journal get lost, nothing is sent again unawares
         run.begin({**begun, "campaign": meta["campaign"]})
     return journal
+
+
+def former_names(folder: Path) -> list[str]:
+    """Return the names that the journal in a folder has for its schedulers; none without a journal."""
+    if not (folder / FILE).is_file():
+        return []
+    with Journal(folder / FILE) as journal:
+        return [str(name) for name in journal.meta.get("schedulers", ())]
 
 
 def go_on(folder: Path) -> str:

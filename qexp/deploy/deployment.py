@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge, Gt, Le
+from typing_extensions import Doc
 
+from qexp.config.option import NAME, REGISTRY, Chosen, Follows, ListOf, entries
+from qexp.deploy.deploy_option import DeployOption
 from qexp.deploy.executor import Executor
 from qexp.deploy.guard import Guard
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.scheduler.scheduler import schedulers_of
 from qexp.state import Floats
 
+FORESEES = "it knows the future, which no real cloud tells"
 CLOCKS = ("real", "compressed", "immediate")
 
 
 @dataclass
-class Deployment(ABC):
+class Deployment(DeployOption, ABC):
     """A campaign's settings, whatever it runs on.
 
     Attributes:
-        tasks: Tasks that every scheduler places.
-        clock: ``real``: tasks arrive as the environment draws them; ``compressed``: ``speed`` times as fast;
-            ``immediate``: all at once.
-        speed: How many seconds of the campaign pass in a real one on the compressed clock.
-        schedulers: Schedulers that place the same tasks in randomised blocks; empty for the run's own.
-        block: Tasks per block: so many by one scheduler, then the same by the next, in random order.
-        shadow: Whether to log what the other schedulers would have chosen, without acting on it.
-        settle: Seconds that a job may take to show up under its tag: so long an order whose fate is not known
-            is looked for before it is taken for lost.
-        retries: How often a task is placed anew whose job was cancelled by others, refused or lost.
-        patience: Seconds that a task waits for an open machine before it fails.
-        seed: Of the tasks and of the order in blocks.
         paid: Whether jobs may cost something, and outlive the process that sent them.
         simulated: Whether nothing real runs: seconds are simulated ones.
     """
@@ -43,22 +36,94 @@ class Deployment(ABC):
     paid: ClassVar[bool] = False
     simulated: ClassVar[bool] = False
 
-    tasks: Annotated[int, Field(ge=1, le=100_000)] = 25
-    clock: str = "compressed"
-    speed: Annotated[float, Field(gt=0, le=1000)] = 20.0
-    schedulers: list[str] = field(default_factory=list)
-    block: Annotated[int, Field(ge=1)] = 25
-    shadow: bool = False
-    settle: Annotated[float, Field(ge=0)] = 0.0
-    retries: Annotated[int, Field(ge=0)] = 1
-    patience: Annotated[float, Field(gt=0)] = 3600.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    tasks: Annotated[int, Ge(1), Le(100_000), Doc("Tasks that every scheduler places.")] = 25
+    clock: Annotated[
+        str,
+        Doc(
+            "real: tasks arrive as the environment draws them; compressed: `speed` times as fast; "
+            "immediate: all at once. Simulated time jumps, so that real and compressed are the same."
+        ),
+    ] = "compressed"
+    speed: Annotated[
+        float,
+        Gt(0),
+        Le(1000),
+        Doc(
+            "How many seconds of the campaign pass in a real one on the compressed clock; nothing in "
+            "simulated time."
+        ),
+    ] = 20.0
+    schedulers: Annotated[
+        list[Any],
+        ListOf("scheduler"),
+        Doc(
+            "Schedulers that place the same tasks in randomised blocks, for example [mct,policy]; "
+            "empty for the run's own."
+        ),
+    ] = field(default_factory=list)
+    block: Annotated[
+        int,
+        Ge(1),
+        Doc("Tasks per block: so many by one scheduler, then the same by the next, in random order."),
+    ] = 25
+    shadow: Annotated[
+        bool,
+        Doc(
+            "Whether to log what the other schedulers (eval.baselines) would have chosen, without "
+            "acting on it."
+        ),
+    ] = False
+    settle: Annotated[float, Ge(0), Doc("Seconds that a job may take to show up under its tag.")] = 0.0
+    retries: Annotated[
+        int, Ge(0), Doc("How often a task is placed anew whose job was cancelled by others, refused or lost.")
+    ] = 1
+    patience: Annotated[
+        float,
+        Gt(0),
+        Doc(
+            "Seconds that a task waits for an open machine before it fails, and the campaign for an "
+            "answer before it stops."
+        ),
+    ] = 3600.0
+    seed: Annotated[int, Ge(0), Follows("eval.seed"), Doc("Seed of tasks and of the order in blocks.")] = 0
+
+    @classmethod
+    def complete(cls, config: dict[str, Any]) -> None:
+        """Let a plain name that is the chosen scheduler's mean that one, with its settings."""
+        own = {key: value for key, value in config["scheduler"].items() if key != NAME}
+        listed = config["deploy"].get("schedulers")
+        if own and isinstance(listed, list):
+            name = config["scheduler"].get(NAME)
+            config["deploy"]["schedulers"] = [{name: own} if entry == name else entry for entry in listed]
+
+    @classmethod
+    def contradictions(cls, own: Mapping[str, Any], chosen: Chosen) -> Iterator[str]:
+        """Yield what cannot be deployed, see `Configurable.contradictions`."""
+        deploy, env, scheduler = chosen.name("deploy"), chosen.name("env"), chosen.name("scheduler")
+        if env != "placement":
+            yield f"deploy={deploy} with env={env}: only placements are deployed"
+            return
+        kinds: dict[str, Any] = dict(REGISTRY["scheduler"])
+        untrained = [name for name in schedulers_of("placement") if not kinds[name].foresees]
+        known, named = [*untrained, "policy"], list(entries(own["schedulers"]))
+        for name, _ in named:
+            if name not in known:
+                reason = FORESEES if kinds[name].foresees else "unknown"
+                yield f"deploy.schedulers: {name}: {reason}; choose among {', '.join(sorted(known))}"
+        if twice := next((name for name, node in named if named.count((name, node)) > 1), None):
+            yield f"deploy.schedulers: {twice} is there more than once"
+        if not named and chosen.name("algo") == "none" and chosen.kind("scheduler").foresees:
+            yield f"deploy={deploy} with scheduler={scheduler}: {FORESEES}"
+        if (
+            any(name == "policy" and node.get("path") is None for name, node in named)
+            and chosen.name("algo") == "none"
+            and scheduler != "policy"
+        ):
+            yield "deploy.schedulers: policy: needs scheduler=policy scheduler.path=... or training"
 
     def __post_init__(self) -> None:
         if self.clock not in CLOCKS:
             raise InputError(f"deploy.clock: expected one of {', '.join(CLOCKS)}, got {self.clock!r}")
-        if twice := next((name for name in self.schedulers if self.schedulers.count(name) > 1), None):
-            raise InputError(f"deploy.schedulers: {twice} is there more than once")
 
     def offsets(self, arrival: Floats) -> Floats:
         """Return when tasks arrive on the campaign's clock, seconds after their segment began.
@@ -83,7 +148,7 @@ class Deployment(ABC):
         """Whether anything may be submitted."""
         return True
 
-    def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:  # noqa: B027 most run anything
+    def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:
         """Raise `InputError` if the campaign cannot be run: before anything takes time.
 
         Args:

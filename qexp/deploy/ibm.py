@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from annotated_types import Ge, Gt, Le
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executor import Executor
 from qexp.deploy.guard import Guard
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.option import option
 from qexp.state import Floats
 
 MODES = ("job", "batch")
@@ -21,32 +23,64 @@ MODES = ("job", "batch")
 @option("deploy", "ibm")
 @dataclass
 class IBM(Deployment):
-    """Real machines; the account is the client's own, from its environment variables or its saved file.
+    """The machines of your IBM Quantum account: real jobs, with limits on what they cost.
 
-    Attributes:
-        mode: ``job``: each job queues by itself; ``batch``: one batch for each machine.
-        confirm: Whether anything is submitted.
-        max_jobs: Jobs that the campaign may have, those that came to nothing included.
-        max_quantum_seconds: Quantum time that it may use.
-        max_execution_time: Quantum time after which the service stops a job, seconds; reserved for each job
-            until its bill is known.
-        poll_interval: Between two looks at the jobs, seconds.
-        status_interval: Between two looks at the machines' queues, seconds.
-        timeout: The longest wait for an answer, seconds.
+    Real machines; the account is the client's own, from its environment variables or its saved file.
     """
 
+    chooses: ClassVar[Mapping[str, str]] = {"backend": "ibm"}
     paid: ClassVar[bool] = True
 
-    clock: str = "real"
-    settle: Annotated[float, Field(ge=0)] = 30.0
-    mode: str = "job"
-    confirm: bool = False
-    max_jobs: Annotated[int, Field(ge=1)] = 100
-    max_quantum_seconds: Annotated[float, Field(gt=0)] = 300.0
-    max_execution_time: Annotated[float, Field(ge=1, le=10_800)] = 10.0
-    poll_interval: Annotated[float, Field(gt=0)] = 10.0
-    status_interval: Annotated[float, Field(gt=0)] = 30.0
-    timeout: Annotated[float, Field(gt=0, le=900)] = 60.0
+    clock: Annotated[
+        str,
+        Doc(
+            "real: tasks arrive as the environment draws them; compressed: `speed` times as fast; "
+            "immediate: all at once. Only arrivals can be hurried, machines cannot."
+        ),
+    ] = "real"
+    speed: Annotated[
+        float,
+        Gt(0),
+        Le(1000),
+        Doc("How many times as fast tasks arrive on the compressed clock; at most 1000."),
+    ] = 20.0
+    settle: Annotated[
+        float,
+        Ge(0),
+        Doc(
+            "Seconds that a job may take to show up under its tag: so long an order whose fate is not"
+            " known is looked for."
+        ),
+    ] = 30.0
+    mode: Annotated[str, Doc("job: each job queues by itself; batch: one batch for each machine.")] = "job"
+    confirm: Annotated[bool, Doc("Nothing is submitted without it: deploy.confirm=true.")] = False
+    max_jobs: Annotated[
+        int, Ge(1), Doc("Jobs that the campaign may have, those that came to nothing included.")
+    ] = 100
+    max_quantum_seconds: Annotated[
+        float,
+        Gt(0),
+        Doc(
+            "Quantum time that the campaign may use, seconds: as charged, and max_execution_time for "
+            "each job whose bill is still to come; where that fills the limit, orders wait for bills."
+            " The open plan has 600 in 28 days."
+        ),
+    ] = 300.0
+    max_execution_time: Annotated[
+        float,
+        Ge(1),
+        Le(10_800),
+        Doc(
+            "Quantum time after which the service stops a job, seconds: several times what one circuit takes."
+        ),
+    ] = 10.0
+    poll_interval: Annotated[float, Gt(0), Doc("Between two looks at the jobs, seconds.")] = 10.0
+    status_interval: Annotated[float, Gt(0), Doc("Between two looks at the machines' queues, seconds.")] = (
+        30.0
+    )
+    timeout: Annotated[
+        float, Gt(0), Le(900), Doc("The longest wait for an answer of the service, seconds.")
+    ] = 60.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-from pydantic import Field
+from annotated_types import Ge, Gt, Le
+from typing_extensions import Doc
 
 from qexp.backend.ibm import missing_extra
 from qexp.backend.machines import MACHINES
+from qexp.config.option import option
 from qexp.deploy.circuits import known
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.local_executor import LocalExecutor
 from qexp.deploy.local_queue import MachineTime
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.option import option
 
 WIDEST = 12
 """Qubits of the widest circuits that are sampled: the deep ones take minutes there."""
@@ -28,19 +29,51 @@ WIDEST = 12
 @option("deploy", "local")
 @dataclass
 class Local(Deployment):
-    """Circuits are compiled and sampled with the noise of each machine's snapshot.
+    """Noisy simulators on this computer stand in for the machines: circuits really run, and cost nothing.
 
-    Attributes:
-        overhead: Seconds that a machine takes for a job besides its repetitions.
-        jitter: Standard deviation of the logarithm of a job's time on the machine; its mean stays.
-        max_width: What ``env.workload.max_width`` is unless it is set, qubits.
-        workers: Processes that sample; one more compiles.
+    Circuits are compiled and sampled with the noise of each machine's snapshot.
     """
 
-    overhead: Annotated[float, Field(ge=0)] = 2.0
-    jitter: Annotated[float, Field(ge=0)] = 0.1
-    max_width: Annotated[int, Field(ge=2, le=WIDEST)] = 8
-    workers: Annotated[int, Field(ge=1, le=256)] = 2
+    clock: Annotated[
+        str,
+        Doc(
+            "real: tasks arrive as the environment draws them; compressed: `speed` times as fast; "
+            "immediate: all "
+            "at once, on a clock that is compressed too."
+        ),
+    ] = "compressed"
+    speed: Annotated[
+        float,
+        Gt(0),
+        Le(1000),
+        Doc("How many seconds of the campaign pass in a real one, unless the clock is real; at most 1000."),
+    ] = 20.0
+    overhead: Annotated[
+        float,
+        Ge(0),
+        Doc(
+            "Seconds that a machine takes for a job besides its repetitions; 2 s is IBM's documented "
+            "estimate."
+        ),
+    ] = 2.0
+    jitter: Annotated[
+        float,
+        Ge(0),
+        Doc(
+            "Standard deviation of the logarithm of a random factor on a job's time on the machine, 1"
+            " on average."
+        ),
+    ] = 0.1
+    max_width: Annotated[
+        int,
+        Ge(2),
+        Le(WIDEST),
+        Doc(
+            "What env.workload.max_width is unless it is set, qubits; 2 to 12. Simulation takes four "
+            "times as long with each qubit."
+        ),
+    ] = 8
+    workers: Annotated[int, Ge(1), Le(256), Doc("Processes that sample; one more compiles.")] = 2
 
     def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:
         """Raise `InputError` unless every circuit can be sampled and every machine has a stand-in."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qexp.option import option
+from qexp.config.option import option
+from qexp.deploy.deploy_option import DeployOption
 
 
 @option("deploy", "none")
 @dataclass
-class NoDeployment:
-    """The run ends with its evaluation."""
+class NoDeployment(DeployOption):
+    """Deploy nothing: the run ends with its evaluation."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executor import Executor, Job, JobState, Machine, Order, RefusedError
 from qexp.env.scenario import Scenario
-from qexp.option import option
 
 
 class SimulatorExecutor(Executor):
@@ -116,15 +117,18 @@ class SimulatorExecutor(Executor):
 @option("deploy", "simulator")
 @dataclass
 class Simulator(Deployment):
-    """Nothing real runs.
-
-    Attributes:
-        jitter: Standard deviation of the logarithm of actual over predicted service time.
-    """
+    """Simulated machines: a campaign in no time, before it costs anything."""
 
     simulated: ClassVar[bool] = True
 
-    jitter: Annotated[float, Field(ge=0)] = 0.0
+    jitter: Annotated[
+        float,
+        Ge(0),
+        Doc(
+            "Standard deviation of the logarithm of actual over predicted service time; 0: all goes "
+            "as predicted."
+        ),
+    ] = 0.0
 
     def executor(self, scenario: Scenario) -> SimulatorExecutor:
         """Return simulated machines."""

@@ -7,13 +7,15 @@ through this class alone.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from qexp.config.option import REGISTRY, Chosen, Configurable, entries, group, installed
 from qexp.metric import Metric
-from qexp.scheduler.scheduler import Scheduler
+from qexp.scheduler.scheduler import Scheduler, schedulers_of
 
 EVALUATION_STREAM = 1  # keeps evaluation episodes apart from every other use of the same seed
 
@@ -32,18 +34,57 @@ class Played:
     tasks: list[tuple[object, ...]]
 
 
-class DecisionProblem(ABC):
+@group("env")
+class DecisionProblem(Configurable, ABC):
     """Episodes in which a scheduler makes one decision after another.
 
     Attributes:
         metric: What is measured.
+        has_fleet: Whether it runs on the machines of the group ``backend``, or brings its own.
         episode_columns: Columns of episodes.csv, the first two `scheduler` and `episode`.
         task_columns: Columns of the file with a row for each task, of a circuit each gate; likewise.
     """
 
     metric: ClassVar[Metric]
+    has_fleet: ClassVar[bool] = True
     episode_columns: ClassVar[tuple[str, ...]]
     task_columns: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def complete(cls, config: dict[str, Any]) -> None:
+        """Compare with all schedulers of the environment where the configuration names none."""
+        section = config.setdefault("eval", {})
+        if section.get("baselines") is None:
+            known: dict[str, type] = {
+                name: REGISTRY["scheduler"][name] for name in schedulers_of(cls.metric.environment)
+            }
+            # Those of other packages are named where they are wanted: a leaderboard does not change with what
+            # else is installed.
+            section["baselines"] = [
+                name for name, one in known.items() if installed(one) and _package(one) == _package(cls)
+            ]
+
+    @classmethod
+    def contradictions(cls, own: Mapping[str, Any], chosen: Chosen) -> Iterator[str]:
+        """Yield what does not go with the environment, see `Configurable.contradictions`."""
+        del own
+        env, backend, scheduler = chosen.name("env"), chosen.name("backend"), chosen.name("scheduler")
+        known = schedulers_of(cls.metric.environment)
+        if scheduler not in {*known, "policy"}:
+            yield f"scheduler={scheduler} with env={env}: choose one of {', '.join(known)}, policy"
+        for name, _ in entries(chosen.config["eval"]["baselines"]):
+            if name not in {*known, "policy"}:
+                listed = ", ".join(sorted([*known, "policy"]))
+                yield f"eval.baselines: {name!r} is no scheduler of env={env}; known: {listed}"
+        if cls.has_fleet and backend == "none":
+            yield f"backend=none with env={env}: choose a fleet"
+        if not cls.has_fleet and backend != "none":
+            yield f"backend={backend} with env={env}: it runs on env.machine; leave backend out"
+
+    @classmethod
+    def no_random_fleets(cls, chosen: Chosen) -> Iterator[str]:
+        """Yield why training cannot be on random fleets; here, because the environment has none."""
+        yield f"algo.fleet_randomisation with env={chosen.name('env')}: only env=placement has fleets"
 
     @property
     @abstractmethod
@@ -120,3 +161,7 @@ class DecisionProblem(ABC):
         Raises:
             InputError: The scheduler does not come to an end.
         """
+
+
+def _package(cls: type) -> str:
+    return cls.__module__.partition(".")[0]

@@ -7,15 +7,18 @@ so they agree on what episode k of a seed is.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge
+from typing_extensions import Doc
 
 from qexp.backend.fleet import Fleet
+from qexp.config.option import RUNTIME, option
 from qexp.env.decision_problem import EVALUATION_STREAM, DecisionProblem, Played
 from qexp.errors import InputError
 from qexp.gates.circuit import checked_circuit
@@ -29,7 +32,6 @@ from qexp.gates.rulebook import named_rulebook
 from qexp.gates.schedule import forward_starts
 from qexp.gates.tables import MachineTables
 from qexp.metric import GATE_SCHEDULING
-from qexp.option import RUNTIME, option
 from qexp.scheduler.scheduler import Scheduler
 
 CANDIDATES_PER_QUBIT = 2
@@ -40,13 +42,9 @@ NO_FLEET = Fleet("none", ())
 @option("env")
 @dataclass
 class GateScheduling(DecisionProblem):
-    """A source of circuits to schedule on one machine.
+    """Schedule the gates of one circuit on one machine.
 
     Attributes:
-        machine: Name of one that ships with qexp, or a YAML or JSON file.
-        rulebook: ``default`` (gates without a common qubit commute, and equal ones) or ``cnot`` (and what is
-            true of cnots, see `cnot_commutation`).
-        max_steps: A training episode is cut off after so many steps; None for never.
         circuits: Where circuits come from.
         fleet: Machines of another kind; not looked at.
         held_out: The first so many circuits of a fixed list are never trained on.
@@ -56,14 +54,29 @@ class GateScheduling(DecisionProblem):
         longest: Gates of the longest circuit.
     """
 
-    machine: str = "workshop5"
-    rulebook: str = "cnot"
-    max_steps: Annotated[int, Field(ge=1)] | None = 1000
+    machine: Annotated[
+        str,
+        Doc(
+            "Name of a machine that ships with qexp (workshop2, workshop5, starmon5, ten_qubit), or a"
+            " YAML or JSON file."
+        ),
+    ] = "workshop5"
+    rulebook: Annotated[
+        str,
+        Doc(
+            "default: gates without a common qubit commute, and equal ones; cnot: and what is true of cnots."
+        ),
+    ] = "cnot"
+    max_steps: Annotated[
+        int | None, Ge(1), Doc("A training episode is cut off after so many steps; null for never.")
+    ] = 1000
     circuits: Circuits = field(default_factory=Workshop)
     fleet: Fleet = field(default=NO_FLEET, repr=False, metadata=RUNTIME)
     held_out: int = field(default=0, metadata=RUNTIME)
 
     metric = GATE_SCHEDULING
+    has_fleet: ClassVar[bool] = False
+    chooses: ClassVar[Mapping[str, str]] = {"backend": "none", "scheduler": "critical_path"}
     episode_columns: ClassVar[tuple[str, ...]] = (
         "scheduler",
         "episode",

@@ -6,20 +6,22 @@ evaluation) takes its episodes from here, so they agree on what episode k of a s
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge, Gt
+from typing_extensions import Doc
 
 from qexp.backend.fleet import Fleet
+from qexp.config.option import RUNTIME, Chosen, option
 from qexp.env.decision_problem import EVALUATION_STREAM, DecisionProblem, Played
 from qexp.env.placement_log import EPISODE_COLUMNS, TASK_COLUMNS, played
 from qexp.env.reward.completion import Completion
 from qexp.env.reward.reward import Reward
 from qexp.errors import InputError
 from qexp.metric import PLACEMENT
-from qexp.option import RUNTIME, option
 from qexp.scheduler.scheduler import Scheduler
 from qexp.state import Floats, Ints
 from qexp.workload.arrivals.arrivals import Arrivals
@@ -49,16 +51,10 @@ class EpisodeBatch:
 @option("env", "placement")
 @dataclass
 class Scenario(DecisionProblem):
-    """A placement problem.
+    """Place each arriving task on one machine.
 
     Attributes:
         fleet: The machines.
-        tasks: Tasks per episode (at most: a subset of a CSV workload may have fewer).
-        mask: Whether schedulers may only choose nodes that the circuit fits on.
-        rescheduling_delay: Seconds after which a refused task asks again.
-        max_refusals: An episode is cut off when one task was refused this often.
-        initial_backlog: Seconds of work already queued on every node at time 0.
-        observation: ``dict`` (features, for learning) or ``flat`` (the papers' layout).
         workload: Which circuits.
         arrivals: When they arrive.
         service_time: How long they take.
@@ -67,12 +63,18 @@ class Scenario(DecisionProblem):
     """
 
     fleet: Fleet = field(metadata=RUNTIME)
-    tasks: Annotated[int, Field(ge=1)] = 25
-    mask: bool = True
-    rescheduling_delay: Annotated[float, Field(gt=0)] = 1.0
-    max_refusals: Annotated[int, Field(ge=1)] = 1000
-    initial_backlog: Annotated[float, Field(ge=0)] = 0.0
-    observation: str = "dict"
+    tasks: Annotated[int, Ge(1), Doc("Tasks per episode; a subset of a CSV workload may have fewer.")] = 25
+    mask: Annotated[bool, Doc("Whether schedulers may only choose machines that the circuit fits on.")] = True
+    rescheduling_delay: Annotated[float, Gt(0), Doc("Seconds after which a refused task asks again.")] = 1.0
+    max_refusals: Annotated[
+        int, Ge(1), Doc("An episode is cut off when one task was refused this often.")
+    ] = 1000
+    initial_backlog: Annotated[
+        float, Ge(0), Doc("Seconds of work already queued on every machine when an episode starts.")
+    ] = 0.0
+    observation: Annotated[
+        str, Doc("dict: features for learning, with action mask; flat: the papers' 4 + 3n numbers.")
+    ] = "dict"
     workload: Workload = field(default_factory=QCE)
     arrivals: Arrivals = field(default_factory=Uniform)
     service_time: ServiceTime = field(default_factory=ClopsDepth)
@@ -82,6 +84,26 @@ class Scenario(DecisionProblem):
     metric = PLACEMENT
     episode_columns = EPISODE_COLUMNS
     task_columns = TASK_COLUMNS
+
+    @classmethod
+    def contradictions(cls, own: Mapping[str, Any], chosen: Chosen) -> Iterator[str]:
+        """Yield what does not go with placement, see `Configurable.contradictions`."""
+        yield from super().contradictions(own, chosen)
+        if own["observation"] == "flat" and chosen.name("algo") != "none":
+            yield (
+                f"env.observation=flat with algo={chosen.name('algo')}: the placement network reads "
+                "env.observation=dict"
+            )
+
+    @classmethod
+    def no_random_fleets(cls, chosen: Chosen) -> Iterator[str]:
+        """Yield that some workloads know their own machines only, see `DecisionProblem.no_random_fleets`."""
+        if not chosen.kind("env/workload").any_fleet:
+            yield (
+                f"algo.fleet_randomisation with env/workload={chosen.name('env/workload')}: the file "
+                "has circuits "
+                "for its own machines only; use env/workload=qce or mqt50"
+            )
 
     def __post_init__(self) -> None:
         if self.observation not in OBSERVATIONS:

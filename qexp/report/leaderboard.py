@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from qexp.metric import PLACEMENT, Metric
 from qexp.report.statistics import bootstrap_means, interval, iqm, percent_changes, win_rate
-from qexp.report.wording import number_of, share
+from qexp.report.wording import metric_part, number_of, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,7 @@ class LeaderboardRow:
         optimal: Share of episodes in which this reaches the optimum.
         proved: Share of episodes whose optimum is proved; in the others the best that any scheduler found
             takes its place.
+        error: Why it did not come to the end of its episodes, or None; it then has no figures.
     """
 
     scheduler: str
@@ -62,6 +63,12 @@ class LeaderboardRow:
     ratio_ci_high: float | None = None
     optimal: float | None = None
     proved: float | None = None
+    error: str | None = None
+
+    @classmethod
+    def of_failure(cls, scheduler: str, error: str) -> Self:
+        """Return the row of a scheduler that failed."""
+        return cls(scheduler, 0, float("nan"), float("nan"), None, None, error=error)
 
     def record(self, metric: Metric) -> dict[str, Any]:
         """Return the row as columns of leaderboard.csv, named after what is measured and the reference."""
@@ -69,8 +76,8 @@ class LeaderboardRow:
         columns = {
             "scheduler": self.scheduler,
             "episodes": self.episodes,
-            f"{metric.column}_mean": self.mean,
-            f"{metric.column}_iqm": self.iqm,
+            f"{metric.column}_mean": None if self.error else self.mean,
+            f"{metric.column}_iqm": None if self.error else self.iqm,
             "ci_low": self.ci_low,
             "ci_high": self.ci_high,
             f"vs_{base}_pct": self.change_pct,
@@ -89,20 +96,30 @@ class LeaderboardRow:
                 "optimal_share": self.optimal,
                 "optimum_proved_share": self.proved,
             }
-        return columns
+        return columns if self.error is None else columns | {"error": self.error}
 
 
-def leaderboard(episodes: pd.DataFrame, metric: Metric = PLACEMENT, *, seed: int = 0) -> list[LeaderboardRow]:
-    """Summarise paired episodes, best mean first.
+def leaderboard(
+    episodes: pd.DataFrame,
+    metric: Metric = PLACEMENT,
+    *,
+    seed: int = 0,
+    failed: Mapping[str, str] | None = None,
+) -> list[LeaderboardRow]:
+    """Summarise paired episodes, best mean first; schedulers that failed come last.
 
     Args:
         episodes: One row per (scheduler, episode), with the metric's columns.
         metric: What they are compared by.
         seed: Of the bootstrap: the same table and seed give the same rows.
+        failed: Why a scheduler has no episodes, by scheduler.
 
     Raises:
         ValueError: If the schedulers were not evaluated on the same episodes, or a figure is missing.
     """
+    failures = [LeaderboardRow.of_failure(name, error) for name, error in (failed or {}).items()]
+    if failures and episodes.empty:
+        return failures
     figures = paired(episodes, metric)
     table = figures.to_numpy(dtype=np.float64)
     means = table.mean(axis=0)
@@ -131,7 +148,7 @@ def leaderboard(episodes: pd.DataFrame, metric: Metric = PLACEMENT, *, seed: int
     ]
     if metric.ratio is not None and metric.ratio in episodes:
         rows = _with_ratios(rows, episodes, metric.ratio, seed)
-    return sorted(rows, key=lambda row: (row.mean, row.scheduler))
+    return [*sorted(rows, key=lambda row: (row.mean, row.scheduler)), *failures]
 
 
 def _with_ratios(
@@ -180,8 +197,9 @@ def paired(episodes: pd.DataFrame, metric: Metric = PLACEMENT) -> pd.DataFrame:
 def metrics(rows: Sequence[LeaderboardRow], metric: Metric = PLACEMENT) -> dict[str, float]:
     """The rows as flat metrics named `eval/<scheduler>/<column>`, undefined ones left out."""
     return {
-        f"eval/{row.scheduler}/{key}": float(value)
+        f"eval/{metric_part(row.scheduler)}/{key}": float(value)
         for row in rows
+        if row.error is None
         for key, value in row.record(metric).items()
         if key != "scheduler" and value is not None
     }
@@ -201,7 +219,7 @@ def render(rows: Sequence[LeaderboardRow], learned: str | None = None, metric: M
 
     table = Table(
         title=f"{metric.title.capitalize()} of an episode",
-        caption=_caption(rows[0], metric),
+        caption=_caption(rows[0], metric, [row for row in rows if row.error is not None]),
         box=box.SIMPLE_HEAD,
         padding=0,
         pad_edge=False,
@@ -214,6 +232,9 @@ def render(rows: Sequence[LeaderboardRow], learned: str | None = None, metric: M
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         style = "bold green" if row.scheduler == learned else ""
+        if row.error is not None:
+            table.add_row(Text(row.scheduler), Text("failed"), style="red")
+            continue
         table.add_row(Text(row.scheduler), *(Text(cell(row)) for _, cell in columns), style=style)
     return table
 
@@ -251,9 +272,10 @@ def _change_range(row: LeaderboardRow) -> str:
     return _range(row.change_ci_low_pct, row.change_ci_high_pct, "+")
 
 
-def _caption(row: LeaderboardRow, metric: Metric) -> str:
+def _caption(row: LeaderboardRow, metric: Metric, failures: Sequence[LeaderboardRow]) -> str:
     text = f"{number_of(row.episodes, 'paired episode')}, 95 % intervals"
     text += f"; vs {metric.reference}: negative is faster"
+    text = "\n".join([text, *(f"{failure.scheduler} failed: {failure.error}" for failure in failures)])
     if row.proved is None or row.proved == 1:
         return text
     unproved = round((1 - row.proved) * row.episodes)
@@ -282,7 +304,11 @@ def verdict(
     """
     if learned not in {row.scheduler for row in rows}:
         raise ValueError(f"no episodes of {learned!r} to judge")
-    heuristics = [row.scheduler for row in rows if row.scheduler not in {learned, metric.ideal}]
+    if any(row.scheduler == learned and row.error is not None for row in rows):
+        return f"{learned} failed: there is nothing to judge."
+    heuristics = [
+        row.scheduler for row in rows if row.error is None and row.scheduler not in {learned, metric.ideal}
+    ]
     if not heuristics:
         return f"{learned} was evaluated alone: there is no heuristic to compare it with."
     best = heuristics[0]

@@ -14,6 +14,7 @@ import yaml
 from qexp.errors import InputError
 from qexp.metric import METRICS, PLACEMENT, Metric
 from qexp.report.contenders import Contender, Floats, Sample, contenders
+from qexp.report.wording import metric_part
 from qexp.runfolder import COMPLETED, PLANNED, RESULT_FILE
 
 if TYPE_CHECKING:
@@ -75,8 +76,11 @@ class Job:
         if not result["leaderboard"]:  # else the evaluation is done, whatever came of a campaign
             return cls(folder, settings, status, result.get("error"))
         options = result["options"]
-        decider = options["scheduler"] if options["algo"] == "none" else options["algo"]
+        # Version 0.1 called every decider by its option.
+        decider = result.get("decider") or options["scheduler" if options["algo"] == "none" else "algo"]
         row = next(row for row in result["leaderboard"] if row["scheduler"] == decider)
+        if row.get("error"):
+            return cls(folder, settings, status, f"{decider} failed: {row['error']}")
         metric = METRICS[options["env"]]
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         return cls(
@@ -172,8 +176,7 @@ class Sweep:
         for status in (COMPLETED, PLANNED, FAILED):
             figures[f"sweep/{status.lower()}"] = sum(job.status == status for job in self.jobs)
         for row in self.contenders:
-            # MLflow's metric names have no equals sign, among others.
-            name = "/".join(part.replace("=", ":") for part in ("sweep", row.section, row.name) if part)
+            name = "/".join(metric_part(part) for part in ("sweep", row.section, row.name) if part)
             figures[f"{name}/iqm"] = row.iqm
             figures[f"{name}/vs_{row.metric.reference}_pct"] = row.change_pct
             if row.metric.ratio is not None:
@@ -233,8 +236,11 @@ def _samples(jobs: list[Job]) -> list[Sample]:
         for scheduler, its in times.items():
             own = scheduler == job.decider
             trained = own and job.trained
-            chosen = job.settings.get("algo" if trained else "scheduler", scheduler)
-            name = " ".join([chosen, *_parts(ours, nested=True)]) if own else scheduler
+            # A heuristic's name says its settings; what trained a policy is said by what was varied.
+            name = scheduler
+            if trained or (own and scheduler in {"policy", job.settings.get("scheduler")}):
+                chosen = job.settings.get("algo" if trained else "scheduler", scheduler)
+                name = " ".join([chosen, *_parts(ours, nested=True)])
             key = (section, name, job.eval_seed, job.seed if trained else None)
             reference, ideal = times.get(job.metric.reference), times.get(job.metric.ideal)
             sample = Sample(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def number_of(count: int, word: str) -> str:
     """Return a number of things in words: 1 job, 2 jobs."""
@@ -13,3 +15,8 @@ def share(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:z.0%}" if value > -10 else "<-999%"
+
+
+def metric_part(name: str) -> str:
+    """Return a name as part of a metric's: MLflow allows no equals sign, among others."""
+    return re.sub(r"[^\w. -]+", ":", name)

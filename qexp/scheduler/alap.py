@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qexp.config.option import option
 from qexp.gates.list_scheduling import alap
 from qexp.gates.problem import Problem
-from qexp.option import option
 from qexp.scheduler.planning import PlanningScheduler
 
 
 @option("scheduler")
 @dataclass
 class ALAP(PlanningScheduler):
-    """Starts every gate as late as possible; of several, the last of the circuit."""
+    """Gates: every one as late as possible, from the end of the circuit.
+
+    Starts every gate as late as possible; of several, the last of the circuit.
+    """
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
         """Return the list schedule, see `PlanningScheduler.plan`."""

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qexp.config.option import option
 from qexp.gates.list_scheduling import asap
 from qexp.gates.problem import Problem
-from qexp.option import option
 from qexp.scheduler.planning import PlanningScheduler
 
 
 @option("scheduler")
 @dataclass
 class ASAP(PlanningScheduler):
-    """Starts every gate as soon as possible; of several, the first of the circuit."""
+    """Gates: every one as soon as possible, from the beginning of the circuit.
+
+    Starts every gate as soon as possible; of several, the first of the circuit.
+    """
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
         """Return the list schedule, see `PlanningScheduler.plan`."""

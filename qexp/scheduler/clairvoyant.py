@@ -7,12 +7,13 @@ reachable (it is a schedule), so "gap closed" measures against something that ex
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge, Le
+from typing_extensions import Doc
 
-from qexp.option import RUNTIME, option
+from qexp.config.option import RUNTIME, option
 from qexp.scheduler.scheduler import Scheduler
 from qexp.state import Bools, Floats, Ints, NodeState, TaskState
 from qexp.workload.episode import Episode
@@ -21,19 +22,25 @@ from qexp.workload.episode import Episode
 @option("scheduler")
 @dataclass
 class Clairvoyant(Scheduler):
-    """Beam search with dominance over FCFS assignments of the whole episode.
+    """Knows the episode's future: beam search over all assignments; a reference, none to be had.
+
+    Beam search with dominance over FCFS assignments of the whole episode.
 
     A partial assignment is judged by its completion times so far plus those of the next tasks if minimum
     completion time placed them; one that is no cheaper than another and leaves no node free earlier is
     dropped.
-
-    Attributes:
-        beam: Partial assignments kept after each task. More is slower and better.
-        horizon: How many tasks ahead an assignment is judged by.
     """
 
-    beam: Annotated[int, Field(ge=1, le=10_000)] = 24
-    horizon: Annotated[int, Field(ge=0)] = 300
+    foresees: ClassVar[bool] = True
+
+    beam: Annotated[
+        int, Ge(1), Le(10_000), Doc("Partial assignments kept after each task; more is slower and better.")
+    ] = 24
+    horizon: Annotated[
+        int,
+        Ge(0),
+        Doc("Tasks ahead that an assignment is judged by; the time it takes grows with it in long episodes."),
+    ] = 300
     _plan: list[int] = field(default_factory=list, init=False, repr=False, metadata=RUNTIME)
     _next: int = field(default=0, init=False, repr=False, metadata=RUNTIME)
 

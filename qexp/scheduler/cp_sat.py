@@ -6,26 +6,33 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Gt
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.gates.cp_sat import optimum
 from qexp.gates.problem import Problem
-from qexp.option import option
 from qexp.scheduler.planning import PlanningScheduler
 
 
 @option("scheduler", "cp_sat")
 @dataclass
 class CPSAT(PlanningScheduler):
-    """Searches for the shortest schedule and proves that it is; `bound` says how far it came.
+    """Gates: the shortest schedule, with a proof. Needs qexp[exact].
 
-    Attributes:
-        time_limit: Seconds for each circuit, after which the best schedule found counts.
+    Searches for the shortest schedule and proves that it is; `bound` says how far it came.
     """
 
     needs: ClassVar[str | None] = "ortools"
 
-    time_limit: Annotated[float, Field(gt=0)] = 10.0
+    time_limit: Annotated[
+        float,
+        Gt(0),
+        Doc(
+            "Seconds for each circuit. Past them the best schedule found counts, and the result says "
+            "that it is not proved."
+        ),
+    ] = 10.0
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
         """Return the shortest schedule found, see `PlanningScheduler.plan`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.scheduler.scheduler import RankingScheduler
 from qexp.state import Floats, NodeState, TaskState
 
@@ -12,7 +12,7 @@ from qexp.state import Floats, NodeState, TaskState
 @option("scheduler")
 @dataclass
 class Fidelity(RankingScheduler):
-    """Chooses the node with the highest estimated success probability."""
+    """The machine with the highest estimated success probability."""
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
         """Return minus the ESP on each node."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.scheduler.scheduler import RankingScheduler
 from qexp.state import Floats, NodeState, TaskState
 
@@ -12,7 +12,7 @@ from qexp.state import Floats, NodeState, TaskState
 @option("scheduler")
 @dataclass
 class Greedy(RankingScheduler):
-    """Chooses the node that was or will be free the earliest."""
+    """The machine that is free the earliest (the papers' greedy)."""
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
         """Return when each node is free, seconds."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.scheduler.scheduler import RankingScheduler
 from qexp.state import Floats, NodeState, TaskState
 
@@ -14,7 +14,7 @@ from qexp.state import Floats, NodeState, TaskState
 @option("scheduler")
 @dataclass
 class GreedyError(RankingScheduler):
-    """Chooses the node that is free the earliest; of equals, the one with the lowest readout error."""
+    """The machine that is free the earliest; of equals, the one with the lowest readout error."""
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
         """Return each node's rank by free time, then readout error."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.scheduler.scheduler import RankingScheduler
 from qexp.state import Floats, NodeState, TaskState
 
@@ -12,7 +12,7 @@ from qexp.state import Floats, NodeState, TaskState
 @option("scheduler")
 @dataclass
 class LeastBusy(RankingScheduler):
-    """Chooses the node with the fewest pending jobs."""
+    """The machine with the fewest pending jobs, as qiskit-ibm-runtime's least_busy."""
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
         """Return the pending jobs of each node."""

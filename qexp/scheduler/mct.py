@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.scheduler.scheduler import RankingScheduler
 from qexp.state import Floats, NodeState, TaskState, wait_times
 
@@ -12,7 +12,7 @@ from qexp.state import Floats, NodeState, TaskState, wait_times
 @option("scheduler")
 @dataclass
 class MCT(RankingScheduler):
-    """Chooses the node that would finish the task the earliest (also called earliest finish time).
+    """Minimum completion time: the machine that would finish the task the earliest.
 
     Source: Braun et al., "A Comparison of Eleven Static Heuristics for Mapping a Class of Independent Tasks
     onto Heterogeneous Distributed Computing Systems", JPDC 61(6), 2001.

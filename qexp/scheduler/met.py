@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.scheduler.scheduler import RankingScheduler
 from qexp.state import Floats, NodeState, TaskState
 
@@ -12,7 +12,10 @@ from qexp.state import Floats, NodeState, TaskState
 @option("scheduler")
 @dataclass
 class MET(RankingScheduler):
-    """Chooses the node with the shortest service time (Braun et al., JPDC 61(6), 2001)."""
+    """Minimum execution time: the fastest machine, whatever its queue.
+
+    Chooses the node with the shortest service time (Braun et al., JPDC 61(6), 2001).
+    """
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
         """Return the service time on each node, seconds."""

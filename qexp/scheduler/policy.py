@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from typing_extensions import Doc
 
+from qexp.config.option import RUNTIME, Chosen, option
 from qexp.errors import InputError
 from qexp.gates.episode import GateEpisode
-from qexp.option import RUNTIME, option
 from qexp.policy.bundle import load_policy
 from qexp.scheduler.planning import planned
 from qexp.scheduler.scheduler import Scheduler
@@ -19,21 +20,28 @@ from qexp.scheduler.scheduler import Scheduler
 @option("scheduler", "policy")
 @dataclass
 class PolicyScheduler(Scheduler):
-    """Decides as a trained policy says, in the environment that the policy was trained in.
+    """A trained policy (scheduler=policy scheduler.path=outputs/.../policy).
+
+    Decides as a trained policy says, in the environment that the policy was trained in.
 
     A policy for placements answers one decision at a time, ``act(task, nodes)``; one for gates plans a
     circuit at once, ``starts(problem)``.
-
-    Attributes:
-        path: Folder of a policy bundle, or of the run that trained it. None while a policy is still to be
-            trained in the same run.
     """
 
-    path: str | None = None
+    path: Annotated[
+        str | None,
+        Doc("Folder of a policy bundle, or of the run that trained it; null while training makes one."),
+    ] = None
     policy: Any = field(default=None, init=False, repr=False, metadata=RUNTIME)
     _starts: Sequence[int] | None = field(default=None, init=False, repr=False, metadata=RUNTIME)
 
     algorithm: ClassVar[str | None] = None  # None: any
+
+    @classmethod
+    def contradictions(cls, own: Mapping[str, Any], chosen: Chosen) -> Iterator[str]:
+        """Yield that a policy must come from somewhere, see `Configurable.contradictions`."""
+        if chosen.name("algo") == "none" and own["path"] is None:
+            yield "scheduler.path: needs the folder of a policy bundle, or of the run that trained it"
 
     def __post_init__(self) -> None:
         if self.path is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qexp.option import RUNTIME, option
+from qexp.config.option import RUNTIME, option
 from qexp.scheduler.scheduler import Scheduler
 from qexp.state import NodeState, TaskState
 from qexp.workload.episode import Episode
@@ -15,7 +15,10 @@ from qexp.workload.episode import Episode
 @option("scheduler")
 @dataclass
 class Random(Scheduler):
-    """Chooses uniformly among the allowed nodes."""
+    """A random machine.
+
+    Chooses uniformly among the allowed nodes.
+    """
 
     _rng: np.random.Generator = field(
         default_factory=np.random.default_rng, init=False, repr=False, metadata=RUNTIME

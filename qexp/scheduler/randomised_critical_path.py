@@ -6,26 +6,24 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.gates.list_scheduling import randomised_critical_path
 from qexp.gates.problem import Problem
-from qexp.option import option
 from qexp.scheduler.planning import PlanningScheduler
 
 
 @option("scheduler")
 @dataclass
 class RandomisedCriticalPath(PlanningScheduler):
-    """The shortest of many critical-path schedules.
+    """Gates: critical path with chains a random share longer, again and again; the shortest schedule."""
 
-    Attributes:
-        restarts: How many schedules are made, at most.
-        spread: By what share chains are made longer, at most.
-    """
-
-    restarts: Annotated[int, Field(ge=1)] = 100
-    spread: Annotated[float, Field(ge=0)] = 0.5
+    restarts: Annotated[
+        int, Ge(1), Doc("Schedules that are made, at most; the first is that of critical_path.")
+    ] = 100
+    spread: Annotated[float, Ge(0), Doc("By what share chains are made longer, at most.")] = 0.5
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
         """Return the shortest schedule found, see `PlanningScheduler.plan`."""

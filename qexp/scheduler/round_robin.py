@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qexp.option import RUNTIME, option
+from qexp.config.option import RUNTIME, option
 from qexp.scheduler.scheduler import Scheduler
 from qexp.state import NodeState, TaskState
 from qexp.workload.episode import Episode
@@ -15,7 +15,10 @@ from qexp.workload.episode import Episode
 @option("scheduler")
 @dataclass
 class RoundRobin(Scheduler):
-    """Chooses the next allowed node after the one chosen last, in the fleet's order."""
+    """The next machine in turn.
+
+    Chooses the next allowed node after the one chosen last, in the fleet's order.
+    """
 
     _last: int = field(default=-1, init=False, repr=False, metadata=RUNTIME)
 

@@ -7,23 +7,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from qexp.config.option import REGISTRY, Configurable, group, load_options
 from qexp.state import Floats, NodeState, TaskState
 
 
-class Scheduler(ABC):
+@group("scheduler")
+class Scheduler(Configurable, ABC):
     """Decides on one thing at a time: where a task goes, or which gate starts now.
 
     Attributes:
         environment: The environment it decides in, as the option of the group ``env`` is called.
-        needs: A package that is not installed with qexp by itself, or None.
+        foresees: Whether it knows what no real cloud tells: a reference, and nothing to deploy.
         bound: What no scheduler can be below in this episode, as far as this one has found out.
     """
 
     environment: str = "placement"
-    needs: ClassVar[str | None] = None
+    foresees: ClassVar[bool] = False
     bound: float = 0.0
 
-    def start(self, episode: Any, rng: np.random.Generator) -> None:  # noqa: B027 - most need nothing
+    def start(self, episode: Any, rng: np.random.Generator) -> None:
         """Get ready for an episode.
 
         Args:
@@ -40,6 +42,13 @@ class Scheduler(ABC):
         the index of the node to place the task on. In ``env=gate_scheduling`` it is ``(dispatch: Dispatch)``
         and the answer the index of a gate that may be placed now, or the number of gates to let a cycle pass.
         """
+
+
+def schedulers_of(environment: str) -> list[str]:
+    """Return the schedulers that decide in an environment without having been trained, by name."""
+    load_options()
+    classes: dict[str, Any] = dict(REGISTRY["scheduler"])
+    return [name for name, cls in classes.items() if name != "policy" and cls.environment == environment]
 
 
 class RankingScheduler(Scheduler):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge, Le
+from typing_extensions import Doc
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.scheduler.scheduler import RankingScheduler
 from qexp.state import Floats, NodeState, TaskState, wait_times
 
@@ -16,13 +17,17 @@ from qexp.state import Floats, NodeState, TaskState, wait_times
 @option("scheduler")
 @dataclass
 class Weighted(RankingScheduler):
-    """Chooses by a weighted sum of finish time and ESP, each relative to the best node's.
+    """A weighted sum of finish time and estimated success probability.
+
+    Chooses by a weighted sum of finish time and ESP, each relative to the best node's.
 
     ``fidelity_weight`` 0 is minimum completion time, 1 is highest fidelity; values between trace the
     trade-off.
     """
 
-    fidelity_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    fidelity_weight: Annotated[
+        float, Ge(0), Le(1), Doc("0: minimum completion time; 1: highest fidelity.")
+    ] = 0.5
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
         """Return the weighted cost of each node, dimensionless."""

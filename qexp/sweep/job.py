@@ -11,11 +11,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from qexp.config.identity import is_of
+from qexp.config.messages import explain
+from qexp.config.schema import validate
 from qexp.errors import InputError, interrupts_pass
-from qexp.messages import explain
 from qexp.report.sweeps import Job
 from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder
-from qexp.schema import config_hash, validate
 from qexp.sweep.plan import varied
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
 
 
 def _run(config: DictConfig, folder: RunFolder, name: str) -> None:
-    from qexp.run import run  # all that a sweep whose jobs are done can do without
+    from qexp.experiment import run  # all that a sweep whose jobs are done can do without
 
     if config.algo.get("env_steps") is not None:
         print(f"{name}: training", flush=True)
@@ -84,7 +85,7 @@ def _completed(folder: Path) -> dict[str, Any] | None:
 
 
 def _check(found: dict[str, Any], config: DictConfig, folder: RunFolder) -> None:
-    if found["config_hash"] != config_hash(validate(config)):
+    if not is_of(found["config_hash"], validate(config), folder.path / "config.yaml"):
         raise InputError(f"{folder.path} holds the result of another configuration: delete it to run again")
 
 

@@ -15,10 +15,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from qexp.config.identity import NO_RESULT, names_with_values
 from qexp.errors import InputError
 from qexp.report.sweeps import SWEEP_FILE
 from qexp.runfolder import RunFolder, relative
-from qexp.schema import NO_RESULT
 
 SWEEP_DIR, SWEPT = "QEXP_SWEEP_DIR", "QEXP_SWEPT"
 """Environment variables for jobs in whatever process: the folder of the running sweep, what it varies."""
@@ -146,9 +146,11 @@ class Plan:
         RunFolder(self.folder).write_text(SWEEP_FILE, json.dumps(content, indent=2) + "\n")
 
     def _differences(self, before: Mapping[str, Any]) -> list[str]:
-        keys = sorted(before["base"].keys() | self.base.keys())
-        changed = [key for key in keys if before["base"].get(key) != self.base.get(key)]
-        listed = [f"{key} was {before['base'].get(key)}, now {self.base.get(key)}" for key in changed]
+        then = names_with_values(before["base"])
+        changed = [
+            key for key in sorted(then.keys() | self.base.keys()) if then.get(key) != self.base.get(key)
+        ]
+        listed = [f"{key} was {then.get(key)}, now {self.base.get(key)}" for key in changed]
         if sorted(before["swept"]) != sorted(self.swept):
             listed.insert(0, f"it varies {', '.join(before['swept'])}, this one {', '.join(self.swept)}")
         return listed

@@ -15,9 +15,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from qexp.build import make
+from qexp.config.build import make
+from qexp.config.messages import explain
 from qexp.errors import InputError
-from qexp.messages import explain
 from qexp.report.sweeps import Sweep
 from qexp.report.tables import show
 from qexp.runfolder import COMPLETED, PLANNED, relative

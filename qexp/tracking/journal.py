@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qexp.config.option import NAME, TARGET
 from qexp.errors import InputError, interrupt_behind
 from qexp.tracking.tracker import Tracker
 
@@ -219,6 +220,6 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     for key, value in config.items():
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{key}.")
-        elif key != "_target_":
+        elif key not in {NAME, TARGET}:
             flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, default=str)
     return flat

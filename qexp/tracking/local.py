@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from annotated_types import MinLen
+from typing_extensions import Doc
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.tracking.mlflow_tracking import MlflowTracking
 
 
 @option("tracking")
 @dataclass
 class Local(MlflowTracking):
-    """Record with MLflow in a file; each key is explained in ``conf/tracking/local.yaml``."""
+    """Record with MLflow, by default in an SQLite file under outputs/."""
 
-    uri: Annotated[str, Field(min_length=1)] = "sqlite:///outputs/mlflow.db"
+    uri: Annotated[
+        str,
+        MinLen(1),
+        Doc(
+            "Where MLflow stores runs: sqlite:///FILE, http(s)://SERVER or the URL of a database, "
+            "without a password."
+        ),
+    ] = "sqlite:///outputs/mlflow.db"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from annotated_types import MaxLen, MinLen
+from typing_extensions import Doc
 
 from qexp.tracking.interrupts import uninterrupted
 from qexp.tracking.journal import Journal
@@ -25,11 +26,20 @@ PARENT_RUN = "QEXP_PARENT_RUN_ID"
 class MlflowTracking(Tracking):
     """Record with MLflow; each key is explained in ``conf/tracking/local.yaml``."""
 
-    uri: Annotated[str, Field(min_length=1)]
-    experiment: Annotated[str, Field(min_length=1, max_length=500)] = "qexp"
-    run_name: str | None = None
-    register: bool = False
-    model_name: Annotated[str, Field(min_length=1, max_length=200)] = "qexp-policy"
+    uri: Annotated[
+        str,
+        MinLen(1),
+        Doc(
+            "Address of the server, without a password: that comes from MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD."
+        ),
+    ]
+    experiment: Annotated[str, MinLen(1), MaxLen(500), Doc("MLflow experiment the run belongs to.")] = "qexp"
+    run_name: Annotated[str | None, Doc("Name of the run; null makes one of what it does.")] = None
+    register: Annotated[
+        bool, Doc("Whether to register the trained policy as a model version, with the alias newest.")
+    ] = False
+    model_name: Annotated[str, MinLen(1), MaxLen(200), Doc("Name of the registered model.")] = "qexp-policy"
 
     @contextmanager
     def start(

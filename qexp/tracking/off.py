@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.tracking.journal import Journal, Recorder, now
 from qexp.tracking.tracker import Tracker
 from qexp.tracking.tracking import Tracking
@@ -16,7 +16,7 @@ from qexp.tracking.tracking import Tracking
 @option("tracking")
 @dataclass
 class Off(Tracking):
-    """Record in the run folder only."""
+    """Send nothing anywhere; MLflow is not even imported."""
 
     @contextmanager
     def start(

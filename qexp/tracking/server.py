@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from qexp.config.option import option
 from qexp.errors import InputError
-from qexp.option import option
 from qexp.tracking.mlflow_tracking import MlflowTracking
 from qexp.tracking.tracker import Tracker
 
@@ -16,7 +16,7 @@ from qexp.tracking.tracker import Tracker
 @option("tracking")
 @dataclass
 class Server(MlflowTracking):
-    """Record on an MLflow server; each key is explained in ``conf/tracking/server.yaml``."""
+    """Record on a shared MLflow server (tracking=server tracking.uri=https://HOST)."""
 
     @contextmanager
     def start(

@@ -6,10 +6,12 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from qexp.config.option import Configurable, group
 from qexp.tracking.tracker import Tracker
 
 
-class Tracking(ABC):
+@group("tracking")
+class Tracking(Configurable, ABC):
     """Where a run is recorded."""
 
     @abstractmethod

@@ -15,11 +15,12 @@ from importlib import resources
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge
+from typing_extensions import Doc
 
 from qexp.backend.fleet import Fleet
+from qexp.config.option import Follows, option
 from qexp.errors import InputError
-from qexp.option import option
 from qexp.workload.workload import Circuits, Workload
 
 Key = tuple[str, int]
@@ -70,19 +71,19 @@ def load_catalogue() -> Catalogue:
 
 @dataclass
 class CatalogueWorkload(Workload):
-    """Tasks drawn uniformly, with replacement, from a part of the catalogue.
+    """Tasks drawn uniformly, with replacement, from a part of the catalogue."""
 
-    Attributes:
-        min_width: Narrowest circuits to use, qubits.
-        max_width: Widest circuits to use, qubits.
-        families: Algorithms to use; empty for all of the set.
-        shots: Repetitions of every circuit.
-    """
-
-    min_width: Annotated[int, Field(ge=1)] = 2
-    max_width: Annotated[int, Field(ge=1)] = 27
-    families: list[str] = field(default_factory=list)
-    shots: Annotated[int, Field(ge=1)] = 1024
+    min_width: Annotated[int, Ge(1), Doc("Narrowest circuits to use, in qubits.")] = 2
+    max_width: Annotated[
+        int,
+        Ge(1),
+        Follows("deploy.max_width", optional=True),
+        Doc("Widest circuits to use, in qubits: 27, or what deploy=local says."),
+    ] = 27
+    families: Annotated[list[str], Doc("Families to use, for example [ghz,qft]; empty for all of them.")] = (
+        field(default_factory=list)
+    )
+    shots: Annotated[int, Ge(1), Doc("Repetitions of every circuit.")] = 1024
 
     set_families: ClassVar[Sequence[str] | None] = None
 
@@ -144,7 +145,7 @@ class CatalogueWorkload(Workload):
 @option("env/workload")
 @dataclass
 class QCE(CatalogueWorkload):
-    """The circuits of the reference papers: twelve families of 2 to 27 qubits."""
+    """The papers' circuits: twelve MQT Bench families, 2 to 27 qubits, drawn uniformly."""
 
     set_families: ClassVar[Sequence[str] | None] = (
         "ae",
@@ -165,6 +166,11 @@ class QCE(CatalogueWorkload):
 @option("env/workload")
 @dataclass
 class MQT50(CatalogueWorkload):
-    """Every family of the catalogue, up to 50 qubits."""
+    """All families of the catalogue, up to 50 qubits, drawn uniformly."""
 
-    max_width: Annotated[int, Field(ge=1)] = 50
+    max_width: Annotated[
+        int,
+        Ge(1),
+        Follows("deploy.max_width", optional=True),
+        Doc("Widest circuits to use, in qubits: 50, or what deploy=local says."),
+    ] = 50

@@ -12,14 +12,15 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge
+from typing_extensions import Doc
 
 from qexp.backend.fleet import Calibration, Fleet
+from qexp.config.option import option
 from qexp.errors import InputError
-from qexp.option import option
 from qexp.workload.workload import Circuits, Workload
 
 VIRTUAL = {"rz", "barrier", "delay", "id", "u1", "p"}
@@ -40,18 +41,19 @@ class _Row:
 @option("env/workload", "csv")
 @dataclass
 class CSV(Workload):
-    """Tasks from a CSV file, subset by subset.
+    """Circuits from a file in QSimPy's CSV layout; one subset is one episode."""
 
-    Attributes:
-        path: The file.
-        merge_duplicates: Whether rows of one subset with the same algorithm and width are one task, as
-            they are in the reference implementation.
-        shots: Repetitions of every circuit.
-    """
+    any_fleet: ClassVar[bool] = False
 
-    path: str
-    merge_duplicates: bool = False
-    shots: Annotated[int, Field(ge=1)] = 1024
+    path: Annotated[str, Doc("The file.")]
+    merge_duplicates: Annotated[
+        bool,
+        Doc(
+            "Whether rows of one subset with the same algorithm and width are one task, as in the "
+            "reference implementation."
+        ),
+    ] = False
+    shots: Annotated[int, Ge(1), Doc("Repetitions of every circuit.")] = 1024
 
     def circuits(self, fleet: Fleet) -> Circuits:
         """Return one circuit per row and the rows of each subset, see `Workload.circuits`."""

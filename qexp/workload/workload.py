@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from qexp.backend.fleet import Fleet
+from qexp.config.option import Configurable, group
 from qexp.state import Bools, Floats, Ints
 
 
@@ -35,12 +37,16 @@ class Circuits:
     subsets: list[Ints] | None = None
 
 
-class Workload(ABC):
+@group("env/workload")
+class Workload(Configurable, ABC):
     """A source of tasks.
 
     Attributes:
+        any_fleet: Whether its circuits are known for whatever machines there are.
         shots: Repetitions of every circuit.
     """
+
+    any_fleet: ClassVar[bool] = True
 
     shots: int
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qexp.config.option import REGISTRY, load_options
 from qexp.deploy.campaign import Campaign
 from qexp.deploy.journal import Journal, State
 from qexp.deploy.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
 from qexp.env.placement_log import TASK_COLUMNS
 from qexp.env.scenario import Scenario
-from qexp.option import REGISTRY
-from qexp.schema import load_options
 
 load_options()
 NAMES = ["mct", "greedy", "least_busy", "met", "fidelity", "weighted", "round_robin", "random"]

@@ -16,7 +16,7 @@ from qexp.env.random_fleets import RandomFleetVectorEnv, random_fleets
 from qexp.env.reward.weighted import Weighted
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.evaluate import evaluate
+from qexp.evaluation import evaluate
 from qexp.scheduler.mct import MCT
 
 B = 40

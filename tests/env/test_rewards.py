@@ -8,14 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qexp.config.option import REGISTRY
+from qexp.config.schema import register
 from qexp.env.placement import PlacementEnv
 from qexp.env.reward.completion import Completion
 from qexp.env.reward.inverse import Inverse
 from qexp.env.reward.reward import Outcome
 from qexp.env.reward.weighted import Weighted
-from qexp.evaluate import evaluate
-from qexp.option import REGISTRY
-from qexp.schema import register, schedulers_of
+from qexp.evaluation import evaluate
+from qexp.scheduler.scheduler import schedulers_of
 
 register()
 HEURISTICS = sorted(schedulers_of("placement"))

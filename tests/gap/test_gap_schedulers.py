@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from campaigns import campaign, toy_fidelity
 
+from qexp.config.option import REGISTRY, load_options
 from qexp.deploy.campaign import Campaign
 from qexp.deploy.gap.clusters import margin, of_mean, of_median
 from qexp.deploy.gap.gap import measure
@@ -18,12 +19,10 @@ from qexp.deploy.gap.sheets import sheets
 from qexp.deploy.journal import Journal, State
 from qexp.deploy.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
-from qexp.option import REGISTRY
 from qexp.scheduler.clairvoyant import Clairvoyant
 from qexp.scheduler.met import MET
 from qexp.scheduler.random import Random
 from qexp.scheduler.round_robin import RoundRobin
-from qexp.schema import load_options
 
 load_options()
 

@@ -7,9 +7,10 @@ import pytest
 from gate_problems import problems
 from hypothesis import given, settings
 
+from qexp.config.option import REGISTRY, load_options
 from qexp.env.gate_scenario import GateScheduling
 from qexp.errors import InputError
-from qexp.evaluate import evaluate
+from qexp.evaluation import evaluate
 from qexp.gates import list_scheduling
 from qexp.gates.circuits.basic import Basic
 from qexp.gates.circuits.mqt import MQT
@@ -19,10 +20,8 @@ from qexp.gates.cp_sat import optimum
 from qexp.gates.episode import GateEpisode
 from qexp.gates.schedule import forward_starts, makespan, violations
 from qexp.metric import GATE_SCHEDULING
-from qexp.option import REGISTRY
 from qexp.scheduler.policy import PolicyScheduler
-from qexp.scheduler.scheduler import Scheduler
-from qexp.schema import load_options, schedulers_of
+from qexp.scheduler.scheduler import Scheduler, schedulers_of
 
 load_options()
 SCHEDULERS = schedulers_of("gate_scheduling")

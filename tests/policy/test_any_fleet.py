@@ -7,7 +7,7 @@ import pytest
 from qexp.backend.fleet import load_fleet
 from qexp.backend.synthetic import Synthetic
 from qexp.env.scenario import Scenario
-from qexp.evaluate import evaluate
+from qexp.evaluation import evaluate
 from qexp.policy import save_policy
 from qexp.scheduler.mct import MCT
 from qexp.scheduler.policy import PolicyScheduler

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qexp.evaluate import evaluate
+from qexp.evaluation import evaluate
 from qexp.scheduler.clairvoyant import Clairvoyant, plan
 from qexp.scheduler.mct import MCT
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.evaluate import evaluate
+from qexp.evaluation import evaluate
 from qexp.scheduler.fidelity import Fidelity
 from qexp.scheduler.greedy import Greedy
 from qexp.scheduler.greedy_error import GreedyError

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qexp.cloud.simulated import SimulatedCloud
+from qexp.config.option import REGISTRY
+from qexp.config.schema import register
 from qexp.errors import InputError
-from qexp.evaluate import evaluate
-from qexp.option import REGISTRY
+from qexp.evaluation import evaluate
 from qexp.policy import save_policy
 from qexp.scheduler import A2CPolicyScheduler, DQNPolicyScheduler, PolicyScheduler, RankingScheduler
 from qexp.scheduler.clairvoyant import Clairvoyant
@@ -25,8 +26,8 @@ from qexp.scheduler.mct import MCT
 from qexp.scheduler.met import MET
 from qexp.scheduler.random import Random
 from qexp.scheduler.round_robin import RoundRobin
+from qexp.scheduler.scheduler import schedulers_of
 from qexp.scheduler.weighted import Weighted
-from qexp.schema import register, schedulers_of
 
 register()
 INF = np.inf

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qexp.backend.fleet import FleetSource
 from qexp.backend.kept import fleet_of
-from qexp.build import make
+from qexp.config.build import make
+from qexp.config.identity import option_of
+from qexp.config.schema import validate
 from qexp.deploy.journal import FILE, Journal
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.option import REGISTRY
+from qexp.roster import Roster
 from qexp.scheduler.policy import PolicyScheduler
 from qexp.scheduler.scheduler import Scheduler
-from qexp.schema import option_of, validate
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,15 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
     fleet = fleet_of(make(resolved["backend"], FleetSource), folder, begun=True)
     scenario = make(resolved["env"], Scenario, fleet=fleet)
     with Journal(folder / FILE) as journal:
+        roster = Roster.of(resolved, lenient=True)
+        if option_of(resolved, "algo") != "none":
+            with suppress(InputError):  # the policy is not there any more, or cannot be read any more
+                roster.trained(PolicyScheduler(path=str(folder / "policy")))
         names = [task.scheduler for task in journal.tasks()]
-        baselines = [name for name in resolved["eval"]["baselines"] if name != "clairvoyant"]
-        known = dict.fromkeys([*names, *baselines])
-        schedulers = {name: _scheduler(name, resolved, folder) for name in known}
-        yield Recorded(
-            journal, scenario, {name: made for name, made in schedulers.items() if made is not None}
-        )
+        roster.rename(names)
+        placing = roster.placing
+        known = dict.fromkeys([*names, *placing])
+        yield Recorded(journal, scenario, {name: placing[name] for name in known if name in placing})
 
 
 def _config(path: Path) -> Mapping[str, Any]:
@@ -77,24 +80,3 @@ def _config(path: Path) -> Mapping[str, Any]:
     if not isinstance(config, DictConfig):
         raise InputError(f"{path} is not a configuration")
     return validate(config)
-
-
-def _scheduler(name: str, resolved: Mapping[str, Any], folder: Path) -> Scheduler | None:
-    """Return the scheduler that a run knows by a name, or None if there is none (any more)."""
-    algo = option_of(resolved, "algo")
-    if algo != "none" and name in {algo, "policy"}:
-        return _policy(str(folder / "policy"))
-    if name == option_of(resolved, "scheduler"):
-        chosen = resolved["scheduler"]
-        return _policy(chosen["path"]) if name == "policy" else make(chosen, Scheduler)
-    cls = None if name == "policy" else REGISTRY["scheduler"].get(name)
-    made = cls() if cls is not None else None
-    return made if isinstance(made, Scheduler) else None
-
-
-def _policy(path: str) -> Scheduler | None:
-    """Return a policy; None if it is not there any more, or of a version that cannot be read any more."""
-    try:
-        return PolicyScheduler(path=path)
-    except InputError:
-        return None

@@ -6,19 +6,27 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Gt
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.env.reward.reward import Outcome, Reward
-from qexp.option import option
 from qexp.state import Floats
 
 
 @option("env/reward")
 @dataclass
 class Completion(Reward):
-    """Minus the seconds a decision cost over ``scale``; an episode's sum is minus total completion time."""
+    """Minus the completion time: what a learner maximises is what the leaderboard reports.
 
-    scale: Annotated[float, Field(gt=0)] = 30.0
+    Minus the seconds a decision cost over ``scale``; an episode's sum is minus total completion time.
+    """
+
+    scale: Annotated[
+        float,
+        Gt(0),
+        Doc("Seconds that count as a reward of -1; about the completion time of a task under mct."),
+    ] = 30.0
 
     def of(self, outcome: Outcome) -> Floats:
         """Return rewards, see `Reward.of`."""

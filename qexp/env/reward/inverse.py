@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.env.reward.reward import Outcome, Reward
-from qexp.option import option
 from qexp.state import Floats
 
 
 @option("env/reward")
 @dataclass
 class Inverse(Reward):
-    """One over the completion time; ``refusal`` for a placement that does not fit."""
+    """The papers' reward, 1 / completion time: it ranks schedulers differently from the metric.
 
-    refusal: float = -10.0
+    One over the completion time; ``refusal`` for a placement that does not fit.
+    """
+
+    refusal: Annotated[float, Doc("Reward of a placement that does not fit.")] = -10.0
 
     def of(self, outcome: Outcome) -> Floats:
         """Return rewards, see `Reward.of`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from qexp.config.option import Configurable, group
 from qexp.state import Bools, Floats
 
 
@@ -25,7 +26,8 @@ class Outcome:
     esp: Floats
 
 
-class Reward(ABC):
+@group("env/reward")
+class Reward(Configurable, ABC):
     """Maps outcomes to rewards."""
 
     @abstractmethod

@@ -6,23 +6,26 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge, Gt, Le
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.env.reward.reward import Outcome, Reward
-from qexp.option import option
 from qexp.state import Floats
 
 
 @option("env/reward")
 @dataclass
 class Weighted(Reward):
-    """(1 - fidelity_weight) * time + fidelity_weight * ESP.
+    """Time and estimated success probability.
+
+    (1 - fidelity_weight) * time + fidelity_weight * ESP.
 
     Time is minus the seconds a decision cost over ``scale``; ESP counts once, when the task is placed.
     """
 
-    fidelity_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
-    scale: Annotated[float, Field(gt=0)] = 30.0
+    fidelity_weight: Annotated[float, Ge(0), Le(1), Doc("0: time only; 1: success probability only.")] = 0.5
+    scale: Annotated[float, Gt(0), Doc("Seconds that count as a reward of -1.")] = 30.0
 
     def of(self, outcome: Outcome) -> Floats:
         """Return rewards, see `Reward.of`."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from annotated_types import Ge
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.gates.circuits.circuits import RandomCircuits
 from qexp.gates.generators import BasicCircuitGenerator, RandomCircuitGenerator
-from qexp.option import option
 
 
 @option("env/circuits")
 @dataclass
 class Basic(RandomCircuits):
-    """Circuits of `BasicCircuitGenerator`, with limits of their own."""
+    """Every qubit prepared, then x, y, z, cnot and a few measurements."""
 
     generator: ClassVar[type[RandomCircuitGenerator]] = BasicCircuitGenerator
 
-    min_gates: Annotated[int, Field(ge=1)] = 20
-    max_gates: Annotated[int, Field(ge=1)] = 30
+    min_gates: Annotated[int, Ge(1), Doc("Gates of the shortest circuit; the length is drawn uniformly.")] = (
+        20
+    )
+    max_gates: Annotated[int, Ge(1), Doc("Gates of the longest circuit.")] = 30

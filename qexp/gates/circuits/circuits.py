@@ -7,13 +7,15 @@ from typing import ClassVar
 
 import numpy as np
 
+from qexp.config.option import Configurable, group
 from qexp.errors import InputError
 from qexp.gates.gate import Circuit
 from qexp.gates.generators import RandomCircuitGenerator
 from qexp.gates.machine import MachineProperties
 
 
-class Circuits(ABC):
+@group("env/circuits")
+class Circuits(Configurable, ABC):
     """A source of circuits for a machine."""
 
     @property

@@ -5,29 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field
+from annotated_types import Ge
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.errors import InputError
 from qexp.gates.circuits.circuits import FixedCircuits
 from qexp.gates.gate import Circuit
 from qexp.gates.machine import MachineProperties
-from qexp.option import option
 
 
 @option("env/circuits")
 @dataclass
 class MQT(FixedCircuits):
-    """Every family in every width, in the machine's gates.
+    """Circuits of MQT Bench, by family and width, in the machine's gates; each is one episode."""
 
-    Attributes:
-        families: Names as MQT Bench has them.
-        min_width: Qubits of the narrowest circuits.
-        max_width: Qubits of the widest.
-    """
-
-    families: list[str] = field(default_factory=lambda: ["ghz", "qft", "qaoa"])
-    min_width: Annotated[int, Field(ge=2)] = 3
-    max_width: Annotated[int, Field(ge=2)] = 5
+    families: Annotated[list[str], Doc("Families, as MQT Bench names them.")] = field(
+        default_factory=lambda: ["ghz", "qft", "qaoa"]
+    )
+    min_width: Annotated[int, Ge(2), Doc("Qubits of the narrowest circuits.")] = 3
+    max_width: Annotated[int, Ge(2), Doc("Qubits of the widest circuits.")] = 5
 
     @property
     def label(self) -> str:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from typing_extensions import Doc
+
+from qexp.config.option import option
 from qexp.errors import InputError
 from qexp.gates.circuits.circuits import FixedCircuits
 from qexp.gates.gate import Circuit
 from qexp.gates.machine import MachineProperties
-from qexp.option import option
 
 
 @option("env/circuits", "qasm")
 @dataclass
 class QASM(FixedCircuits):
-    """The circuit of a file, or those of a folder's .qasm files.
+    """Circuits from OpenQASM files (env/circuits=qasm env.circuits.path=FILE)."""
 
-    Attributes:
-        path: A file, or a folder.
-    """
-
-    path: str
+    path: Annotated[str, Doc("A file, or a folder: each .qasm file in it is one episode.")]
 
     @property
     def label(self) -> str:

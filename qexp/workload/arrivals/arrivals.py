@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from qexp.config.option import Configurable, group
 from qexp.state import Floats
 
 
-class Arrivals(ABC):
+@group("env/arrivals")
+class Arrivals(Configurable, ABC):
     """An arrival process."""
 
     @abstractmethod

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Gt
+from typing_extensions import Doc
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.state import Floats
 from qexp.workload.arrivals.arrivals import Arrivals
 
@@ -16,9 +17,14 @@ from qexp.workload.arrivals.arrivals import Arrivals
 @option("env/arrivals")
 @dataclass
 class Poisson(Arrivals):
-    """Exponential gaps; ``rate`` tasks per second on average."""
+    """Memoryless arrivals.
 
-    rate: Annotated[float, Field(gt=0)] = 25 / 60
+    Exponential gaps; ``rate`` tasks per second on average.
+    """
+
+    rate: Annotated[
+        float, Gt(0), Doc("Tasks per second on average; the default is the papers' 25 tasks a minute.")
+    ] = 25 / 60
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Draw arrival times, see `Arrivals.sample`."""

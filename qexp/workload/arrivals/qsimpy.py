@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge
+from typing_extensions import Doc
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.state import Floats
 from qexp.workload.arrivals.arrivals import Arrivals
 
@@ -24,13 +25,15 @@ MARGIN = 0.1
 @option("env/arrivals", "qsimpy")
 @dataclass
 class QSimPy(Arrivals):
-    """Uniform in one minute per subset, from one stream seeded with ``stream_seed``.
+    """The reference implementation's arrivals, draw by draw: one minute per subset, from one stream.
+
+    Uniform in one minute per subset, from one stream seeded with ``stream_seed``.
 
     Evaluation episode k takes the stream's k-th minute whatever the run's seed is. Training episodes are
     drawn from the same distribution with the run's own randomness.
     """
 
-    stream_seed: Annotated[int, Field(ge=0)] = 22
+    stream_seed: Annotated[int, Ge(0), Doc("Seed of the stream; the reference uses 22.")] = 22
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Draw arrival times of the first minute, see `Arrivals.sample`."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from annotated_types import Ge
+from typing_extensions import Doc
 
-from qexp.option import option
+from qexp.config.option import option
 from qexp.state import Floats
 from qexp.workload.arrivals.arrivals import Arrivals
 
@@ -16,9 +17,9 @@ from qexp.workload.arrivals.arrivals import Arrivals
 @option("env/arrivals")
 @dataclass
 class Uniform(Arrivals):
-    """Arrival times uniform over ``window`` seconds."""
+    """Arrivals uniform over a window, as in the papers."""
 
-    window: Annotated[float, Field(ge=0)] = 60.0
+    window: Annotated[float, Ge(0), Doc("Length of the window, seconds.")] = 60.0
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Draw arrival times, see `Arrivals.sample`."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from annotated_types import Gt
+from typing_extensions import Doc
 
 from qexp.backend.fleet import Fleet
-from qexp.option import option
+from qexp.config.option import option
 from qexp.state import Floats
 from qexp.workload.service_time.service_time import ServiceTime
 from qexp.workload.workload import Circuits
@@ -17,13 +18,13 @@ from qexp.workload.workload import Circuits
 @option("env/service_time")
 @dataclass
 class ClopsDepth(ServiceTime):
-    """Service time = shots * depth on the node / (CLOPS * factor).
+    """The papers' model: shots * compiled depth / (CLOPS * factor).
 
     The factor 19.95 is the one of QSimPy (Nguyen, Usman and Buyya, "QSimPy: A Learning-centric Simulation
     Framework for Quantum Cloud Resource Management", 2024).
     """
 
-    factor: Annotated[float, Field(gt=0)] = 19.95
+    factor: Annotated[float, Gt(0), Doc("Layers of one CLOPS layer; the papers' 19.95.")] = 19.95
 
     def seconds(self, circuits: Circuits, fleet: Fleet, shots: int) -> Floats:
         """Return service times, see `ServiceTime.seconds`."""

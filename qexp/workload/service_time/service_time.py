@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from qexp.backend.fleet import Fleet
+from qexp.config.option import Configurable, group
 from qexp.state import Floats
 from qexp.workload.workload import Circuits
 
 
-class ServiceTime(ABC):
+@group("env/service_time")
+class ServiceTime(Configurable, ABC):
     """A model of the time a machine needs for a task."""
 
     @abstractmethod

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qexp.env.decision_problem import DecisionProblem
+from qexp.errors import in_a_line, interrupt_behind
 from qexp.evaluations import Evaluations, Rows
 from qexp.metric import Metric
+from qexp.roster import option_in
 from qexp.scheduler.scheduler import Scheduler
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,13 @@ class Evaluation:
             metric has a ratio, that and `optimum_proved` are further columns, see `with_ratio`.
         tasks: One row per scheduler, episode and task (of a circuit: gate), columns
             `DecisionProblem.task_columns`.
+        failed: Why a scheduler, which has no rows, did not come to the end of its episodes, in a line.
     """
 
     metric: Metric
     episodes: pd.DataFrame
     tasks: pd.DataFrame
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate(
@@ -44,7 +51,7 @@ def evaluate(
     on_scheduler: Callable[[str], object] = str,
     shared: Evaluations | None = None,
 ) -> Evaluation:
-    """Run schedulers on the same episodes.
+    """Run schedulers on the same episodes; one that fails stops no other.
 
     Args:
         scenario: The decision problem.
@@ -55,7 +62,7 @@ def evaluate(
         shared: Where evaluations are looked up and kept, or None.
 
     Raises:
-        InputError: There are not enough episodes, or a scheduler does not come to an end in one.
+        InputError: There are not enough episodes.
     """
     import pandas as pd
 
@@ -64,9 +71,18 @@ def evaluate(
     played = [scenario.episode(seed, k) for k in range(min(episodes, there_are or episodes))]
     episode_rows: Rows = []
     task_rows: Rows = []
+    failed: dict[str, str] = {}
     for name, scheduler in schedulers.items():
         found = shared.find(name) if shared else None
-        of_episodes, of_tasks = found or _measure(scenario, name, scheduler, played, seed)
+        try:
+            of_episodes, of_tasks = found or _measure(scenario, name, scheduler, played, seed)
+        except Exception as error:
+            if interrupt_behind(error):
+                raise
+            log.info("%s failed", name, exc_info=True)
+            failed[name] = in_a_line(error)
+            on_scheduler(name)
+            continue
         if shared and not found:
             shared.keep(name, of_episodes, of_tasks)
         episode_rows += of_episodes
@@ -76,6 +92,7 @@ def evaluate(
         scenario.metric,
         with_ratio(pd.DataFrame(episode_rows, columns=list(scenario.episode_columns)), scenario.metric),
         pd.DataFrame(task_rows, columns=list(scenario.task_columns)),
+        failed,
     )
 
 
@@ -101,8 +118,8 @@ def _measure(
     episode_rows: Rows = []
     task_rows: Rows = []
     for k, episode in enumerate(episodes):
-        # One stream per scheduler name: a random scheduler must not shift another one's choices.
-        rng = np.random.default_rng([seed, k, zlib.crc32(name.encode())])
+        # One stream per kind of scheduler: a random one must not shift another one's choices.
+        rng = np.random.default_rng([seed, k, zlib.crc32(option_in(name).encode())])
         played = scenario.play(scheduler, episode, rng)
         task_rows += [(name, k, *row) for row in played.tasks]
         episode_rows.append((name, k, *played.totals))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hydra.errors import MissingConfigException
 
+from qexp.config.option import REGISTRY, keys, load_options, words
 from qexp.errors import InputError
-from qexp.option import REGISTRY, settable
 
 PRESETS = "experiment"
 HELP = """\
@@ -86,7 +86,7 @@ def _unknown_option(error: MissingConfigException, text: str) -> str:
 def _environments_with(group: str) -> list[str]:
     parent, _, part = group.rpartition("/")
     options = REGISTRY.get(parent, {}) if group in REGISTRY else {}
-    return [f"{parent}={name}" for name, cls in options.items() if part in {f.name for f in settable(cls)}]
+    return [f"{parent}={name}" for name, cls in options.items() if part in keys(cls)]
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -96,15 +96,15 @@ def _listed(words: Sequence[str]) -> str:
 
 def _closest(key: str) -> str:
     """Say which key a mistyped one may stand for, or which options would have it."""
-    keys = {
-        f"{group}={name}": [f"{group.replace('/', '.')}.{field.name}" for field in settable(cls)]
+    by_option = {
+        f"{group}={name}": [f"{group.replace('/', '.')}.{key}" for key in keys(cls)]
         for group, options in REGISTRY.items()
         for name, cls in options.items()
     }
-    if owners := [choice for choice, its in keys.items() if key in its]:
+    if owners := [choice for choice, its in by_option.items() if key in its]:
         return f"; it belongs to {_listed(owners)}"
     parent, _, name = key.rpartition(".")
-    known = sorted({*ROOT_KEYS, *REGISTRY, *(key for its in keys.values() for key in its)})
+    known = sorted({*ROOT_KEYS, *REGISTRY, *(key for its in by_option.values() for key in its)})
     if exact := [other for other in known if re.split("[./]", other)[-1] == name and parent]:
         return f"; did you mean {' or '.join(map(repr, exact[:2]))}?"
     siblings = [other for other in known if other.rpartition(".")[0] == parent]
@@ -116,18 +116,22 @@ def _closest(key: str) -> str:
 
 
 def options_of(conf: Path) -> dict[str, dict[str, str]]:
-    """Return every config group's options with their one-line descriptions, as found in the YAML files.
+    """Return every config group's options with what each is, in a line, and the presets with theirs.
 
-    Folders that are no group, such as `algo/rainbow`, hold variants of an option and are left out. A preset
-    opens with its package and its command; what it is for comes in the third line.
+    Args:
+        conf: The folder of the presets: one opens with its package and its command; what it is for comes in
+            the third line.
     """
-    groups: dict[str, dict[str, str]] = {}
-    for path in sorted(conf.rglob("*.yaml")):
-        group = path.relative_to(conf).parent.as_posix()
-        if group in {*REGISTRY, PRESETS}:
-            line = path.read_text(encoding="utf-8").splitlines()[2 if group == PRESETS else 0]
-            groups.setdefault(group, {})[path.stem] = line.removeprefix("#").strip()
-    return groups
+    load_options()
+    groups = {
+        group: {name: words(cls) for name, cls in sorted(options.items())}
+        for group, options in REGISTRY.items()
+    }
+    lines = {
+        path.stem: path.read_text(encoding="utf-8").splitlines()[2].removeprefix("#").strip()
+        for path in sorted((conf / PRESETS).glob("*.yaml"))
+    }
+    return dict(sorted((groups | {PRESETS: lines}).items()))
 
 
 def help_text(conf: Path) -> str:

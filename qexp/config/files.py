@@ -1,0 +1,122 @@
+"""The option files under ``conf/``, written from the options' classes.
+
+``make conf`` runs ``python -m qexp.config.files``. Presets and Hydra's own settings are written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qexp.config.option import REGISTRY, Key, is_ours, keys, load_options, words
+
+WIDTH = 120
+BEGIN, END = "# <keys>: written from qexp/config/schema.py", "# </keys>"
+"""Lines of config.yaml between which the root's keys are."""
+
+
+def conf_dir() -> Path:
+    """Return the folder of the YAML files: inside the installed package, or at the top of a checkout."""
+    packaged = Path(str(resources.files("qexp"))) / "conf"
+    return packaged if packaged.is_dir() else packaged.parents[1] / "conf"
+
+
+def option_file(cls: type, name: str) -> str:
+    """Return the text of an option's file: what it is, its defaults list, every key with its words."""
+    from qexp.config.schema import defaults_list
+
+    defaults = defaults_list(cls, name)
+    if len(defaults) == 2:
+        lines = [*_comment(words(cls)), f"defaults: [{', '.join(defaults)}]"]
+    else:
+        items = (item if isinstance(item, str) else ": ".join(next(iter(item.items()))) for item in defaults)
+        lines = [*_comment(words(cls)), "defaults:", *(f"  - {item}" for item in items)]
+    values = [line for key in keys(cls).values() if not key.group for line in _lines(key)]
+    return "\n".join([*lines, *([""] if values else []), *values]) + "\n"
+
+
+def root_keys() -> str:
+    """Return the root's keys as they stand in config.yaml."""
+    from qexp.config.schema import Config
+
+    return "\n".join(line for key in keys(Config).values() for line in [*_lines(key), ""])
+
+
+def _lines(key: Key, indent: str = "") -> Iterator[str]:
+    section = key.hint if isinstance(key.hint, type) else None
+    if section is not None and hasattr(section, "__dataclass_fields__"):
+        yield from _comment(words(section), indent)
+        yield f"{indent}{key.name}:"
+        for below in keys(section).values():
+            yield from _lines(below, f"{indent}  ")
+        return
+    yield from _comment(key.words, indent)
+    yield f"{indent}{key.name}: {_value(key)}"
+
+
+def _value(key: Key) -> str:
+    if key.required:
+        return "???"
+    if key.follows is not None:
+        return key.follows
+    return _literal(key.default)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
+        return f"{value:_}"
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()
+    return text.removesuffix("...").strip()
+
+
+def _comment(text: str, indent: str = "") -> list[str]:
+    lead = f"{indent}# "
+    return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=lead, break_long_words=False)
+
+
+def texts(conf: Path) -> dict[Path, str]:
+    """Return the text that each generated file should have.
+
+    Args:
+        conf: The folder ``conf/``.
+    """
+    load_options()
+    files = {
+        conf / group / f"{name}.yaml": option_file(cls, name)
+        for group, options in REGISTRY.items()
+        for name, cls in options.items()
+        if is_ours(cls)
+    }
+    root = conf / "config.yaml"
+    head, _, rest = root.read_text(encoding="utf-8").partition(BEGIN)
+    files[root] = f"{head}{BEGIN}\n\n{root_keys()}{END}{rest.partition(END)[2]}"
+    return files
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the files, or with ``--check`` only say which would change; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m qexp.config.files", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if something would")
+    check = parser.parse_args(arguments).check
+    stale = {
+        file: text
+        for file, text in texts(conf_dir()).items()
+        if not file.is_file() or file.read_text(encoding="utf-8") != text
+    }
+    for file, text in stale.items():
+        print(f"{file}: {'differs from its class: run make conf' if check else 'written'}")
+        if not check:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Options of somebody else's: of installed packages, and of modules that a configuration names."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, name_of, option, path_of
+from qexp.errors import InputError
+
+ENTRY_POINTS = "qexp.options"
+"""Group of entry points; each names a module whose import registers options."""
+
+BROKEN: dict[str, str] = {}
+"""Installed packages whose options could not be loaded, and why, by the name of their entry point."""
+
+
+def load_installed() -> None:
+    """Import the modules that installed packages name; one that fails is left out, and noted in `BROKEN`."""
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            entry.load()
+        except Exception as error:  # noqa: BLE001 -- somebody else's code must not keep qexp from starting
+            BROKEN[entry.name] = f"{entry.value}: {type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+def class_at(path: str, group: str, key: str) -> type:
+    """Return the option that an import path names, registered if it was not.
+
+    Args:
+        path: Module and class, dotted; looked for where Python looks, and in the current folder.
+        group: Config group that it is used in.
+        key: Of the configuration, for messages.
+
+    Raises:
+        InputError: There is no such class, or it is no option of the group.
+    """
+    module, _, name = path.rpartition(".")
+    found: Any = None
+    if module:
+        _see_here()
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            raise InputError(f"{key}={path}: cannot be imported: {reason}") from error
+    base = GROUPS[group]
+    if not (isinstance(found, type) and issubclass(found, base) and dataclasses.is_dataclass(found)):
+        raise InputError(
+            f"{key}={path}: not an option of {group}: it has to be a dataclass that derives from "
+            f"{path_of(base)}"
+        )
+    if found not in REGISTRY[group].values():
+        option(group, name_of(found, group))(found)
+    return found
+
+
+def _see_here() -> None:
+    """Let modules in the current folder be found: the command ``qexp`` does not look there by itself."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+        # What a launcher starts should find them too.
+        known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, known), here])
+
+
+def register_named_in(folders: Iterable[Path]) -> None:
+    """Register the classes that option files of a user's own name by their ``_target_``.
+
+    Their schemas can then be in the files' defaults lists, their names in help and lists of options. What
+    cannot be read or imported is left to the composition, which says so where it is used.
+
+    Args:
+        folders: Configuration folders, laid out like ``conf/``.
+    """
+    for folder in folders:
+        for file in sorted(folder.rglob("*.yaml")):
+            group = file.relative_to(folder).parent.as_posix()
+            if group not in GROUPS:
+                continue
+            try:
+                content = yaml.safe_load(file.read_text(encoding="utf-8"))
+                if isinstance(content, dict) and isinstance(content.get(TARGET), str):
+                    cls = class_at(content[TARGET], group, f"{file}: {TARGET}")
+                    REGISTRY[group].setdefault(str(content.get(NAME, name_of(cls, group))), cls)
+            except (OSError, ValueError, yaml.YAMLError):
+                continue

@@ -1,0 +1,148 @@
+"""Who decides: the schedulers of a run, each an option with its settings, made once and known by one name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qexp.config.build import make
+from qexp.config.identity import option_of
+from qexp.config.option import NAME, REGISTRY, TARGET, entries, installed, is_ours, keys
+from qexp.errors import InputError
+from qexp.scheduler.scheduler import Scheduler
+
+POLICY = "policy"
+
+
+@dataclass
+class Roster:
+    """The deciders of a run, by the names they have in its results.
+
+    Attributes:
+        chosen: Whom the run is about: what it trains, or else the chosen scheduler.
+        learned: The trained policy among them, or None.
+        schedulers: All that are made; what is still to be trained comes with `trained`.
+        campaign: Those that place tasks in a campaign.
+        compared: Those that are evaluated.
+        shared: Those whose evaluation depends on name and settings alone, see `qexp.evaluations`.
+    """
+
+    chosen: str
+    learned: str | None = None
+    schedulers: dict[str, Scheduler] = field(default_factory=dict)
+    campaign: list[str] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, resolved: Mapping[str, Any], *, lenient: bool = False) -> Roster:
+        """Make the deciders of a resolved configuration.
+
+        Args:
+            resolved: From `qexp.config.schema.validate`.
+            lenient: Whether those that cannot be made any more are left out, as in a report of an old run.
+
+        Raises:
+            InputError: One needs a package that is not installed, or is a policy that cannot be read, or for
+                another environment.
+        """
+        algo, env = option_of(resolved, "algo"), option_of(resolved, "env")
+        own = resolved["scheduler"]
+        roster = cls(algo if algo != "none" else label(own, chosen=True))
+        if algo != "none" or own[NAME] == POLICY:
+            roster.learned = roster.chosen
+        roster.compared.append(roster.chosen)
+        if algo == "none":
+            roster._add(roster.chosen, own, env, "scheduler", lenient=lenient)
+        for key in ("eval.baselines", "deploy.schedulers"):
+            section, _, part = key.partition(".")
+            for _, node in entries(resolved[section].get(part) or []):
+                name = roster.chosen if node == own else label(node)
+                listed = roster.compared if section == "eval" else roster.campaign
+                if name not in listed:
+                    listed.append(name)
+                if name != roster.chosen and name not in roster.schedulers:
+                    roster._add(name, node, env, key, lenient=lenient)
+        roster.campaign = roster.campaign or [roster.chosen]
+        return roster
+
+    def _add(self, name: str, node: Mapping[str, Any], env: str, key: str, *, lenient: bool) -> None:
+        kind: Any = REGISTRY["scheduler"][node[NAME]]
+        try:
+            self.schedulers[name] = _made(node, env, key)
+        except InputError:
+            if not lenient:
+                raise
+            return
+        if is_ours(kind) and node[NAME] != POLICY and name != self.chosen:
+            self.shared.append(name)
+
+    def trained(self, scheduler: Scheduler) -> None:
+        """Take in what the run has trained."""
+        self.schedulers = {self.chosen: scheduler, **self.schedulers}
+
+    def rename(self, names: Sequence[str]) -> None:
+        """Call the chosen one as the files of a run of version 0.1 do: by its option alone.
+
+        Args:
+            names: Deciders of that run's campaign.
+        """
+        former = option_in(self.chosen)
+        if self.chosen in names or former not in names or former in self.schedulers:
+            return
+        for listed in (self.compared, self.campaign):
+            listed[:] = [former if name == self.chosen else name for name in listed]
+        self.schedulers = {
+            former if name == self.chosen else name: one for name, one in self.schedulers.items()
+        }
+        self.chosen = former
+
+    @property
+    def evaluated(self) -> dict[str, Scheduler]:
+        """What is compared, by name, in the order of its evaluation."""
+        return {name: self.schedulers[name] for name in self.compared}
+
+    @property
+    def placing(self) -> dict[str, Scheduler]:
+        """All that can place real tasks, by name: the campaign's, and those that may shadow them."""
+        return {name: one for name, one in self.schedulers.items() if not one.foresees}
+
+
+def label(node: Mapping[str, Any], *, chosen: bool = False) -> str:
+    """Return what a decider is called in results: its option, and each setting that is not the default.
+
+    Args:
+        node: Its resolved configuration.
+        chosen: Whether the run is about it: a policy is then just that, whatever its path.
+    """
+    name = str(node[NAME])
+    if chosen and name == POLICY:
+        return name
+    return " ".join([name, *_settings(node)])
+
+
+def option_in(name: str) -> str:
+    """Return the option of a decider's name, see `label`."""
+    return name.partition(" ")[0]
+
+
+def _settings(node: Mapping[str, Any]) -> Iterator[str]:
+    known = keys(REGISTRY["scheduler"][node[NAME]])
+    for key, value in node.items():
+        if key not in {NAME, TARGET} and (known[key].required or value != known[key].default):
+            yield f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _made(node: Mapping[str, Any], env: str, key: str) -> Scheduler:
+    kind: Any = REGISTRY["scheduler"][node[NAME]]
+    if not installed(kind):
+        raise InputError(f"scheduler {node[NAME]} needs {kind.needs}: pip install 'qexp[exact]'")
+    made = make(node, Scheduler)
+    if made.environment != env:
+        shown = (
+            f"{key}.path: {node['path']} is a policy" if node[NAME] == POLICY else f"{key}: {node[NAME]} is"
+        )
+        raise InputError(f"{shown} for env={made.environment}, not {env}")
+    return made
