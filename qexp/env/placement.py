@@ -9,6 +9,7 @@ import numpy as np
 
 from qexp.backend.fleet import load_fleet
 from qexp.cloud.simulated import SimulatedCloud
+from qexp.env.actions import checked_action
 from qexp.env.observation import Observation, observation_space, observe
 from qexp.env.reward.reward import Outcome
 from qexp.env.scenario import Scenario
@@ -89,10 +90,15 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         return self._observe(self._cloud), {}
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Place the waiting task on node ``action``."""
+        """Place the waiting task on node ``action``.
+
+        Raises:
+            InputError: There is no such node.
+            ResetNeeded: No episode has begun.
+        """
         if self._cloud is None:
             raise gym.error.ResetNeeded("call reset() before step()")
-        placed = self._cloud.place(int(action))
+        placed = self._cloud.place(checked_action(action, len(self.scenario.fleet)))
         elapsed = self.scenario.rescheduling_delay if placed.refused else placed.wait + placed.service
         self._total += elapsed
         outcome = Outcome(

@@ -10,10 +10,10 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from qexp.env.actions import checked_action
 from qexp.env.gate_scheduling.makespan_rewarder import MakespanRewarder
 from qexp.env.gate_scheduling.rewarders import Rewarder
 from qexp.env.gate_scheduling.scheduling import Scheduling
-from qexp.errors import InputError
 from qexp.gates.generators import CircuitGenerator, WorkshopCircuitGenerator
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
@@ -146,9 +146,8 @@ class GateSchedulingEnv(Scheduling):
         return self._mask().astype(bool)
 
     def _pair(self, action: Any) -> tuple[int, int]:
-        index, n = int(action), self._state.max_gates
-        if not 0 <= index <= n:
-            raise InputError(f"action {index}: it must be between 0 and {n}")
+        n = self._state.max_gates
+        index = checked_action(action, n + 1)
         return (0, 1) if index == n else (index, 0)
 
     def _mask(self) -> npt.NDArray[np.int8]:
