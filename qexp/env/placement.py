@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import gymnasium as gym
@@ -49,6 +50,11 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         ``scenario.max_refusals`` times. The last step's ``info`` has ``total_completion_time`` (seconds)
         and ``reschedules``.
 
+    Copies
+        ``copy.deepcopy`` and ``pickle`` work in mid-episode, also of what ``gymnasium.make`` returns. A copy
+        goes on equal, random numbers included, and on its own. It is led to where it is by the decisions so
+        far, so a copy takes longer the longer the episode is: as long as a few steps.
+
     Example:
         >>> import gymnasium, qexp.env
         >>> env = gymnasium.make("qexp/Placement-v0")
@@ -65,6 +71,14 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         self.action_space = gym.spaces.Discrete(len(self.scenario.fleet))
         self._cloud: SimulatedCloud | None = None
         self._total = 0.0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PlacementEnv:
+        """Return an independent copy that goes on equal; the scenario, which never changes, is shared."""
+        memo.update({id(shared): shared for shared in (self.scenario, self.spec)})
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        vars(twin).update(copy.deepcopy(vars(self), memo))
+        return twin
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
