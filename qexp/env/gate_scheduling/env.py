@@ -56,7 +56,8 @@ class GateSchedulingEnv(Scheduling):
 
     Action: ``Discrete(max_gates + 1)``
         Place that gate in the current cycle, or, with the last action, let a cycle pass. The mask offers
-        waiting only while something runs or is kept out, so episodes of legal actions end.
+        waiting only while something runs or is kept out, so episodes of legal actions end. ``action_masks()``
+        gives it to libraries that ask for it by that name, such as sb3-contrib.
 
     Reward
         By the rewarder; `MakespanRewarder` by default, which sums to minus the makespan.
@@ -124,8 +125,9 @@ class GateSchedulingEnv(Scheduling):
         depth = self._state.dependency_depth
         spaces: dict[str, gym.Space[Any]] = {
             "gate_names": whole(np.full(n, kinds + 1)),
-            "acts_on": whole(np.full((2, n), tables.n_qubits)),
-            "dependencies": whole(np.full((depth, n), n)),
+            # No MultiDiscrete: libraries take those of one dimension only.
+            "acts_on": box(0, tables.n_qubits - 1, (2, n), np.int64),
+            "dependencies": box(0, n - 1, (depth, n), np.int64),
             "durations": box(0, MOST, (n,), np.int64),
             "critical_path": box(0, MOST, (n,), np.int64),
             "placed": bits(n),
@@ -142,7 +144,7 @@ class GateSchedulingEnv(Scheduling):
         self.action_space = gym.spaces.Discrete(n + 1)
 
     def action_masks(self) -> Bools:
-        """Return which actions are legal, as stable-baselines3's contrib package asks for them."""
+        """Return which actions are legal, as sb3-contrib asks for them, ``[max_gates + 1]``."""
         return self._mask().astype(bool)
 
     def _pair(self, action: Any) -> tuple[int, int]:
