@@ -23,7 +23,7 @@ def checked_action(action: Any, count: int) -> int:
     """
     index = whole_number(action)
     if index is None or not 0 <= index < count:
-        raise InputError(f"action {_shown(action)}: it must be {_range(count)}")
+        raise InputError(f"action {shown(action)}: it must be {_range(count)}")
     return index
 
 
@@ -55,7 +55,7 @@ def checked_pair(action: Any, gates: int) -> tuple[int, bool]:
         return 0, True
     if wait != 0 or gate is None:
         raise InputError(
-            f"action {_shown(action)}: it must be (gate, 0) with a gate {_range(gates)}, or (0, 1) to wait"
+            f"action {shown(action)}: it must be (gate, 0) with a gate {_range(gates)}, or (0, 1) to wait"
         )
     if not 0 <= gate < gates:
         raise InputError(f"action: no gate {gate}; it must be {_range(gates)}")
@@ -79,7 +79,7 @@ def checked_actions(actions: Any, counted: Bools, count: int) -> Ints:
             f"actions of shape {given.shape}: {len(counted)} environments need shape {counted.shape}"
         )
     if given.dtype.kind not in "iu":
-        raise InputError(f"actions {_shown(given)} of type {given.dtype}: each must be {_range(count)}")
+        raise InputError(f"actions {shown(given)} of type {given.dtype}: each must be {_range(count)}")
     if len(given) and (given.min() < 0 or given.max() >= count):
         wrong = ((given < 0) | (given >= count)) & counted
         if wrong.any():
@@ -93,6 +93,7 @@ def _range(count: int) -> str:
     return f"between 0 and {count - 1}"
 
 
-def _shown(action: Any) -> str:
-    text = " ".join(str(action).split())
+def shown(value: Any) -> str:
+    """Return what a user gave on one short line."""
+    text = " ".join(str(value).split())
     return text if len(text) <= 60 else text[:57] + "..."

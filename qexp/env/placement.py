@@ -8,9 +8,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from qexp.backend.fleet import load_fleet
 from qexp.cloud.simulated import SimulatedCloud
 from qexp.env.actions import checked_action
+from qexp.env.arguments import scenario_of
 from qexp.env.observation import Observation, observation_space, observe
 from qexp.env.reward.reward import Outcome
 from qexp.env.scenario import Scenario
@@ -22,7 +22,19 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
     """Place each arriving quantum task on one machine of a fleet.
 
     ``gymnasium.make("qexp/Placement-v0")`` gives the default scenario (five machines, 25 tasks of 2 to 27
-    qubits within a minute); pass ``scenario=Scenario(...)`` for another.
+    qubits within a minute). Every argument of `Scenario` changes it, in ``gymnasium.make_vec`` too:
+    ``gymnasium.make("qexp/Placement-v0", fleet="ibm13", tasks=50, mask=False, reward=Weighted())``.
+
+    Settings
+        ``fleet``
+            a name (``qce5``, ``ibm13``, ``heron``), a file, or a `Fleet`
+        ``tasks``, ``rescheduling_delay``, ``max_refusals``, ``initial_backlog``, ``mask``, ``observation``
+            tasks per episode; seconds; refusals; seconds; whether nodes that a circuit does not fit on are
+            masked; ``dict`` or ``flat``. Defaults and bounds are those of ``env=placement``
+        ``workload``, ``arrivals``, ``service_time``, ``reward``
+            objects, for example ``qexp.env.reward.weighted.Weighted()``
+        ``scenario``
+            a whole `Scenario`, of which the others are changes
 
     Observation (``observation="dict"``), at the decision for one task; see `qexp.policy.features`
         ==============  ============================  =======  ============================================
@@ -67,8 +79,13 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
 
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
 
-    def __init__(self, scenario: Scenario | None = None) -> None:
-        self.scenario = Scenario(load_fleet("qce5")) if scenario is None else scenario
+    def __init__(self, scenario: Scenario | None = None, **settings: Any) -> None:
+        """Create an environment, see above.
+
+        Raises:
+            InputError: There is no such argument, or it is of the wrong type or out of bounds.
+        """
+        self.scenario = scenario_of(scenario, settings)
         self.observation_space = observation_space(self.scenario)
         self.action_space = gym.spaces.Discrete(len(self.scenario.fleet))
         self._cloud: SimulatedCloud | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qexp.env.actions import checked_action
+from qexp.env.arguments import refuse_unknown
 from qexp.env.gate_scheduling.makespan_rewarder import MakespanRewarder
 from qexp.env.gate_scheduling.rewarders import Rewarder
 from qexp.env.gate_scheduling.scheduling import Scheduling
@@ -86,10 +88,11 @@ class GateSchedulingEnv(Scheduling):
         rewarder: What a step is worth.
         max_steps: Steps after which an episode is cut off; by default there is no limit.
         render_mode: ``human`` (a window, needs pygame), ``rgb_array`` or None.
+        **unknown: Refused, in a line that names the arguments there are.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range, or there is no such argument.
     """
 
     def __init__(
@@ -103,7 +106,9 @@ class GateSchedulingEnv(Scheduling):
         rewarder: Rewarder | None = None,
         max_steps: int | None = None,
         render_mode: str | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_unknown(unknown, [name for name in signature(type(self)).parameters if name != "unknown"])
         shared = circuit_generator is None
         super().__init__(
             self._parse_machine_properties(machine),
