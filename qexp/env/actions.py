@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
 from qexp.errors import InputError
+from qexp.scheduler.answer import shown, whole_number
 from qexp.state import Bools, Ints
 
 
@@ -25,16 +25,6 @@ def checked_action(action: Any, count: int) -> int:
     if index is None or not 0 <= index < count:
         raise InputError(f"action {shown(action)}: it must be {_range(count)}")
     return index
-
-
-def whole_number(value: Any) -> int | None:
-    """Return an integer, or an array of one, as ``int``; None for everything else."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.item()
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
 
 
 def checked_pair(action: Any, gates: int) -> tuple[int, bool]:
@@ -91,9 +81,3 @@ def checked_actions(actions: Any, counted: Bools, count: int) -> Ints:
 
 def _range(count: int) -> str:
     return f"between 0 and {count - 1}"
-
-
-def shown(value: Any) -> str:
-    """Return what a user gave on one short line."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."

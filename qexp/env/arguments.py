@@ -1,4 +1,4 @@
-"""A scenario from keyword arguments as ``gymnasium.make`` passes them on, checked as settings of a run are."""
+"""A scenario from keyword arguments, as ``gymnasium.make`` passes them on, checked as those of a run are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import ConfigDict, InstanceOf, TypeAdapter, ValidationError
 
 from qexp.backend.fleet import Fleet, load_fleet
-from qexp.env.actions import shown
 from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.scheduler.answer import shown
 
 DEFAULT_FLEET = "qce5"
 CHECKS = ConfigDict(strict=True, allow_inf_nan=False)
