@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -16,6 +17,9 @@ from qexp.errors import InputError
 from qexp.scheduler.answer import shown
 
 DEFAULT_FLEET = "qce5"
+SHIPPED = sorted(
+    file.name.removesuffix(".yaml") for file in (resources.files("qexp.backend") / "data").iterdir()
+)
 CHECKS = ConfigDict(strict=True, allow_inf_nan=False)
 
 
@@ -57,7 +61,14 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def _fleet(given: Any) -> Any:
-    return load_fleet(given, "fleet") if isinstance(given, str | Path) else _checked(given, Fleet)
+    if not isinstance(given, str | Path):
+        return _checked(given, Fleet)
+    try:
+        return load_fleet(given, "fleet")
+    except InputError as error:
+        if Path(given).exists():
+            raise
+        raise InputError(f"{error}; fleets that ship with qexp: {', '.join(SHIPPED)}") from error
 
 
 def _checked(value: Any, hint: Any) -> Any:

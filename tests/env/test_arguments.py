@@ -103,7 +103,7 @@ REFUSED = [
     ({"observation": "image"}, r"env.observation: expected dict or flat, got 'image'"),
     ({"reward": "weighted"}, r"reward=weighted: must be an instance of Reward"),
     ({"workload": Weighted()}, r"workload=Weighted\(.*\): must be an instance of Workload"),
-    ({"fleet": "ibm14"}, r"fleet: cannot read fleet file ibm14"),
+    ({"fleet": "ibm14"}, r"fleet: cannot read fleet file ibm14: .*; fleets that .*: heron, ibm13, qce5$"),
     ({"fleet": 5}, r"fleet=5: must be an instance of Fleet"),
     ({"scenario": 5}, r"scenario=5: must be a Scenario"),
     ({"taks": 5}, rf"unknown argument taks: choose among scenario, {', '.join(NAMES)}"),
