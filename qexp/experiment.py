@@ -1,6 +1,6 @@
 """One run, from a configuration to its result: train, evaluate, deploy, report.
 
-The command line, `qexp.run` and `qexp.Experiment` all come here.
+The command line, `qexp.experiment` and `qexp.Experiment` all come here.
 """
 
 from __future__ import annotations

@@ -118,6 +118,13 @@ class SimulatedCloud:
     ) -> None:
         self._env = simpy.Environment()
         self._fleet, self._episode = fleet, episode
+        self._rules = {
+            "mask": mask,
+            "rescheduling_delay": rescheduling_delay,
+            "max_refusals": max_refusals,
+            "initial_backlog": initial_backlog,
+        }
+        self._choices_made: list[int] = []
         self._fits = np.isfinite(episode.service)
         self._choices = self._fits if mask else np.ones_like(self._fits)
         self._delay, self._max_refusals = rescheduling_delay, max_refusals
@@ -135,6 +142,17 @@ class SimulatedCloud:
             self._ask_after(arrival, task, ARRIVE)
         self._advance()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let copies and pickles be led here again: SimPy's processes cannot be copied."""
+        over = self._env.peek() == float("inf")
+        return _led_again, (self._fleet, self._episode, self._rules, self._choices_made, over)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SimulatedCloud:
+        """Return an independent cloud; fleet and episode, which never change, are shared."""
+        again, arguments = self.__reduce__()
+        copy: SimulatedCloud = again(*arguments)
+        return copy
+
     @property
     def now(self) -> float:
         """Simulated time, seconds."""
@@ -148,6 +166,7 @@ class SimulatedCloud:
         """
         if self.waiting is None:
             raise RuntimeError("no task waits for a decision: the episode is over")
+        self._choices_made.append(node)
         task, self.waiting = self.waiting, None
         i, now = task.index, self._env.now
         wait = service = esp = 0.0
@@ -233,3 +252,15 @@ class SimulatedCloud:
             yield self._env.timeout(service)
             if task is not None:
                 task.status, task.finish = Status.DONE, self._env.now
+
+
+def _led_again(
+    fleet: Fleet, episode: Episode, rules: dict[str, Any], choices: list[int], over: bool
+) -> SimulatedCloud:
+    """Return a cloud in which these choices were made; ``over``: and nothing happens any more."""
+    cloud = SimulatedCloud(fleet, episode, **rules)
+    for node in choices:
+        cloud.place(node)
+    if over:
+        cloud.finish()
+    return cloud

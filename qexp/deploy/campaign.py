@@ -33,6 +33,7 @@ from qexp.deploy.journal import Journal, State, Task
 from qexp.deploy.live import LiveFleet
 from qexp.deploy.plan import Segment
 from qexp.env.scenario import Scenario
+from qexp.scheduler.answer import node_chosen
 from qexp.scheduler.scheduler import Scheduler
 from qexp.state import Bools, TaskState
 
@@ -201,11 +202,14 @@ class Campaign:
             return
         nodes = self._live.state(tasks, self.machines, now, began)
         state = self._task_state(segment, row, task, tasks, now - began, mask)
-        node = self.schedulers[segment.scheduler].select(state, nodes)
-        seconds = time.perf_counter() - start
         names = self.scenario.fleet.names
+        node = node_chosen(self.schedulers[segment.scheduler], state, nodes, task.id, names)
+        seconds = time.perf_counter() - start
         if shadows := self._shadows(segment):
-            asked = {name: names[shadow.select(state, nodes)] for name, shadow in shadows.items()}
+            asked = {
+                name: names[node_chosen(shadow, state, nodes, task.id, names)]
+                for name, shadow in shadows.items()
+            }
             self.journal.add_shadow(task, asked)
         task.state, task.tag = State.SUBMITTING, f"{self.id}-{task.id}-{task.attempt}"
         task.node, task.decided, task.decision_seconds = names[node], now, seconds

@@ -8,13 +8,21 @@ PLACEMENT_ID = "qexp/Placement-v0"
 GATE_SCHEDULING_ID = "qexp/GateScheduling-v0"
 
 
-def make_placement_vector(num_envs: int = 1, scenario: Any = None) -> Any:
-    """Build the vectorised placement environment; entry point of ``gymnasium.make_vec``."""
-    from qexp.backend.fleet import load_fleet
-    from qexp.env.placement_vector import PlacementVectorEnv
-    from qexp.env.scenario import Scenario
+def make_placement_vector(num_envs: int = 1, scenario: Any = None, **settings: Any) -> Any:
+    """Build the vectorised placement environment; entry point of ``gymnasium.make_vec``.
 
-    return PlacementVectorEnv(scenario or Scenario(load_fleet("qce5")), num_envs)
+    Args:
+        num_envs: Episodes at once.
+        scenario: The placement problem; by default the papers'.
+        **settings: What is different in it, see `PlacementEnv`.
+
+    Raises:
+        InputError: There is no such setting, or it is of the wrong type or out of bounds.
+    """
+    from qexp.env.arguments import scenario_of
+    from qexp.env.placement_vector import PlacementVectorEnv
+
+    return PlacementVectorEnv(scenario_of(scenario, settings), num_envs)
 
 
 if PLACEMENT_ID not in gym.registry:

@@ -32,6 +32,7 @@ from qexp.gates.rulebook import named_rulebook
 from qexp.gates.schedule import forward_starts
 from qexp.gates.tables import MachineTables
 from qexp.metric import GATE_SCHEDULING
+from qexp.scheduler.answer import shown, whole_number
 from qexp.scheduler.scheduler import Scheduler
 
 CANDIDATES_PER_QUBIT = 2
@@ -220,7 +221,12 @@ class GateScheduling(DecisionProblem):
         dispatch = Dispatch(problem)
         scheduler.start(episode, rng)
         while not dispatch.done:
-            gate = scheduler.select(dispatch)
+            answer = scheduler.select(dispatch)
+            if (gate := whole_number(answer)) is None or not 0 <= gate <= len(problem):
+                raise InputError(
+                    f"scheduler: {name} answered {shown(answer)} for {episode.name}: it must be the index of "
+                    f"a gate, between 0 and {len(problem) - 1}, or {len(problem)} to let a cycle pass"
+                )
             if gate != len(problem):
                 if gate not in dispatch.choices:
                     raise InputError(

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from qexp.env.actions import checked_actions
+from qexp.env.seeds import Seed, SeededVectorEnv
 from qexp.errors import InputError
 from qexp.gates.batched import BatchedDispatch
 from qexp.gates.problem import Problem
@@ -24,7 +26,7 @@ PATIENCE = 1000
 """Rounds of drawing circuits, in none of which each needs a decision, after which no more is drawn."""
 
 
-class GateVectorEnv(VectorEnv[Any, Any, Any]):
+class GateVectorEnv(SeededVectorEnv):
     """``num_envs`` circuits whose gates are scheduled, stepped by one call.
 
     Observation, with c = ``candidates``; features are in `qexp.policy.gate_features`
@@ -100,12 +102,19 @@ class GateVectorEnv(VectorEnv[Any, Any, Any]):
         self._shown: Decisions
 
     def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: Seed = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin with new circuits; without a seed the stream of circuits goes on."""
-        if isinstance(seed, list):
-            seed = seed[0]
-        super().reset(seed=seed, options=options)
+        """Begin with new circuits.
+
+        Args:
+            seed: One for all, or one for each environment, see `SeededVectorEnv`; without one the stream of
+                circuits goes on.
+            options: Not looked at.
+
+        Raises:
+            InputError: A list is not of one seed for each environment, or no circuit needs a decision.
+        """
+        self._seed(seed, options)
         self._begin(np.arange(self.num_envs))
         observation = self._observe()
         self._first_bound = self._shown.bound.copy()
@@ -115,12 +124,14 @@ class GateVectorEnv(VectorEnv[Any, Any, Any]):
         """Decide for every circuit; replace those that ended with the step before.
 
         Raises:
-            ValueError: An action is not allowed.
+            InputError: An action is out of range or not allowed, or there is not one for each environment.
         """
-        actions, shown, dispatch = np.asarray(actions), self._shown, self.dispatch
+        actions = checked_actions(actions, ~self._over, self.candidates + 1)
+        shown, dispatch = self._shown, self.dispatch
         active, ended = np.flatnonzero(~self._over), np.flatnonzero(self._over)
-        if not shown.mask[active, actions[active]].all():
-            raise ValueError("an action that its mask does not allow")
+        if not (allowed := shown.mask[active, actions[active]]).all():
+            env = active[~allowed][0]
+            raise InputError(f"action {actions[env]} of environment {env}: its action_mask does not allow it")
         waits = actions[active] == self.candidates
         places = active[~waits]
         dispatch.place(places, shown.gates[places, actions[places]])
@@ -150,7 +161,7 @@ class GateVectorEnv(VectorEnv[Any, Any, Any]):
     def get_state(self) -> dict[str, Any]:
         """Return what the schedules under way and the stream of circuits go on from."""
         return {
-            "rng": self.np_random.bit_generator.state,
+            **self._random_state(),
             "dispatch": self.dispatch.get_state(),
             "over": self._over.copy(),
             "steps": self._steps.copy(),
@@ -166,18 +177,20 @@ class GateVectorEnv(VectorEnv[Any, Any, Any]):
         self.dispatch.set_state(state["dispatch"])
         self._over, self._steps = state["over"].copy(), state["steps"].copy()
         self._first_bound = state["first_bound"].copy()
-        rng = np.random.default_rng(0)
-        rng.bit_generator.state = state["rng"]
-        self.np_random = rng
+        self._set_random_state(state)
         self._observe()
 
     def _begin(self, rows: Ints) -> None:
         self._over[rows] = False
         self._steps[rows] = 0
+        for rng, of_stream in self._drawing(rows):
+            self._begin_from(rng, of_stream)
+
+    def _begin_from(self, rng: np.random.Generator, rows: Ints) -> None:
         for _ in range(PATIENCE):
             if len(rows) == 0:
                 return
-            self.dispatch.begin(rows, self._draw(self.np_random, len(rows)))
+            self.dispatch.begin(rows, self._draw(rng, len(rows)))
             rows = rows[self.dispatch.done[rows]]
         raise InputError(
             f"env: {PATIENCE} circuits in a row need no decision on this machine: nothing can be learned"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from qexp.backend.fleet import load_fleet
 from qexp.cloud.simulated import SimulatedCloud
+from qexp.env.actions import checked_action
+from qexp.env.arguments import scenario_of
 from qexp.env.observation import Observation, observation_space, observe
 from qexp.env.reward.reward import Outcome
 from qexp.env.scenario import Scenario
+from qexp.state import Bools
 from qexp.workload.episode import Episode
 
 
@@ -19,7 +22,19 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
     """Place each arriving quantum task on one machine of a fleet.
 
     ``gymnasium.make("qexp/Placement-v0")`` gives the default scenario (five machines, 25 tasks of 2 to 27
-    qubits within a minute); pass ``scenario=Scenario(...)`` for another.
+    qubits within a minute). Every argument of `Scenario` changes it, in ``gymnasium.make_vec`` too:
+    ``gymnasium.make("qexp/Placement-v0", fleet="ibm13", tasks=50, mask=False, reward=Weighted())``.
+
+    Settings
+        ``fleet``
+            a name (``qce5``, ``ibm13``, ``heron``), a file, or a `Fleet`
+        ``tasks``, ``rescheduling_delay``, ``max_refusals``, ``initial_backlog``, ``mask``, ``observation``
+            tasks per episode; seconds; refusals; seconds; whether nodes that a circuit does not fit on are
+            masked; ``dict`` or ``flat``. Defaults and bounds are those of ``env=placement``
+        ``workload``, ``arrivals``, ``service_time``, ``reward``
+            objects, for example ``qexp.env.reward.weighted.Weighted()``
+        ``scenario``
+            a whole `Scenario`, of which the others are changes
 
     Observation (``observation="dict"``), at the decision for one task; see `qexp.policy.features`
         ==============  ============================  =======  ============================================
@@ -37,7 +52,8 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
 
     Action
         ``Discrete(nodes)``: index of the node in the fleet. A node that the circuit does not fit refuses
-        it: the task asks again ``rescheduling_delay`` seconds later.
+        it: the task asks again ``rescheduling_delay`` seconds later. ``action_masks()`` gives the mask to
+        libraries that ask for it by that name, such as sb3-contrib.
 
     Reward
         By ``scenario.reward``; the default ``completion`` sums to minus the total completion time over its
@@ -47,6 +63,11 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         ``terminated`` when every task is placed; ``truncated`` when one task was refused
         ``scenario.max_refusals`` times. The last step's ``info`` has ``total_completion_time`` (seconds)
         and ``reschedules``.
+
+    Copies
+        ``copy.deepcopy`` and ``pickle`` work in mid-episode, also of what ``gymnasium.make`` returns. A copy
+        goes on equal, random numbers included, and on its own. It is led to where it is by the decisions so
+        far, so copies take longer later in an episode: 0.2 ms after 25 decisions, 4 ms after 1,000.
 
     Example:
         >>> import gymnasium, qexp.env
@@ -58,12 +79,25 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
 
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
 
-    def __init__(self, scenario: Scenario | None = None) -> None:
-        self.scenario = Scenario(load_fleet("qce5")) if scenario is None else scenario
+    def __init__(self, scenario: Scenario | None = None, **settings: Any) -> None:
+        """Create an environment, see above.
+
+        Raises:
+            InputError: There is no such argument, or it is of the wrong type or out of bounds.
+        """
+        self.scenario = scenario_of(scenario, settings)
         self.observation_space = observation_space(self.scenario)
         self.action_space = gym.spaces.Discrete(len(self.scenario.fleet))
         self._cloud: SimulatedCloud | None = None
         self._total = 0.0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PlacementEnv:
+        """Return an independent copy that goes on equal; the scenario, which never changes, is shared."""
+        memo.update({id(shared): shared for shared in (self.scenario, self.spec)})
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        vars(twin).update(copy.deepcopy(vars(self), memo))
+        return twin
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -88,11 +122,26 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         self._total = 0.0
         return self._observe(self._cloud), {}
 
+    def action_masks(self) -> Bools:
+        """Return the nodes that may be chosen, as MaskablePPO of sb3-contrib asks for them, ``[nodes]``.
+
+        Raises:
+            ResetNeeded: No episode has begun.
+        """
+        if self._cloud is None:
+            raise gym.error.ResetNeeded("call reset() before action_masks()")
+        return np.array(self._cloud.task_state().mask, dtype=bool)
+
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Place the waiting task on node ``action``."""
+        """Place the waiting task on node ``action``.
+
+        Raises:
+            InputError: There is no such node.
+            ResetNeeded: No episode has begun.
+        """
         if self._cloud is None:
             raise gym.error.ResetNeeded("call reset() before step()")
-        placed = self._cloud.place(int(action))
+        placed = self._cloud.place(checked_action(action, len(self.scenario.fleet)))
         elapsed = self.scenario.rescheduling_delay if placed.refused else placed.wait + placed.service
         self._total += elapsed
         outcome = Outcome(

@@ -7,22 +7,25 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Discrete
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from qexp.cloud.batched import NEVER, BatchedCloud, Tables
+from qexp.env.actions import checked_actions
 from qexp.env.observation import LockstepObserver, Observation, observation_space
 from qexp.env.reward.reward import Outcome
 from qexp.env.scenario import Scenario
+from qexp.env.seeds import Seed, SeededVectorEnv
 from qexp.errors import InputError
 from qexp.state import Bools, Floats, Ints
 
 
-class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
+class PlacementVectorEnv(SeededVectorEnv):
     """``num_envs`` independent placement episodes, stepped by one call; `PlacementEnv` has the data sheet.
 
     Autoreset is Gymnasium's NEXT_STEP: the step after an episode's last one ignores its action, gives
-    reward 0 and the first observation of a new episode. ``reset(seed=s)`` reproduces all episodes.
+    reward 0 and the first observation of a new episode. ``reset(seed=s)`` reproduces all episodes;
+    ``reset(seed=[s0, s1, ...])`` plays in each environment what `PlacementEnv` plays with that seed.
 
     With ``fleets``, every episode plays on one of them, drawn at random, instead of the scenario's. Small
     ones are padded to the largest, with nodes of zeros that may not be chosen; ``present`` in the
@@ -51,7 +54,8 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
         self.num_envs = num_envs
         largest = max((len(each.fleet) for each in fleets), default=None)
         self.single_observation_space = observation_space(scenario, largest)
-        self.single_action_space = Discrete(largest or len(scenario.fleet))
+        self._actions = largest or len(scenario.fleet)
+        self.single_action_space = Discrete(self._actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.cloud = BatchedCloud(
@@ -68,19 +72,30 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
         self._over = np.zeros(num_envs, dtype=bool)
 
     def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: Seed = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start all episodes anew; without a seed the stream of episodes goes on."""
-        if isinstance(seed, list):
-            seed = seed[0]
-        super().reset(seed=seed, options=options)
+        """Start new episodes in all environments.
+
+        Args:
+            seed: One for all, or one for each environment, see `SeededVectorEnv`; without one the stream of
+                episodes goes on.
+            options: Not looked at.
+
+        Raises:
+            InputError: A list is not of one seed for each environment.
+        """
+        self._seed(seed, options)
         self._begin(np.arange(self.num_envs))
         return self._observe(), {}
 
     def step(self, actions: Ints) -> tuple[Observation, Floats, Bools, Bools, dict[str, Any]]:
-        """Place the waiting task of every episode; restart those that ended with the step before."""
+        """Place the waiting task of every episode; restart those that ended with the step before.
+
+        Raises:
+            InputError: An action that counts is out of range, or there is not one for each environment.
+        """
         active = ~self._over
-        placed = self.cloud.place(np.asarray(actions), active)
+        placed = self.cloud.place(checked_actions(actions, active, self._actions), active)
         refused = placed.refused
         delay = self.scenario.rescheduling_delay
         elapsed = np.where(refused, delay, placed.wait + placed.service)
@@ -106,7 +121,7 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
     def get_state(self) -> dict[str, Any]:
         """Return what the episodes under way and the stream of new ones go on from."""
         return {
-            "rng": self.np_random.bit_generator.state,
+            **self._random_state(),
             "cloud": self.cloud.get_state(),
             "total": self._total.copy(),
             "over": self._over.copy(),
@@ -120,22 +135,24 @@ class PlacementVectorEnv(VectorEnv[Any, Any, Any]):
         """
         self.cloud.set_state(state["cloud"])
         self._total, self._over = state["total"].copy(), state["over"].copy()
-        rng = np.random.default_rng(0)
-        rng.bit_generator.state = state["rng"]
-        self.np_random = rng
+        self._set_random_state(state)
 
     def _begin(self, which: Ints) -> None:
-        batch = self.scenario.draw(self.np_random, len(which))
+        for rng, rows in self._drawing(which):
+            self._draw(rng, rows)
+        self._total[which] = 0.0
+        self._over[which] = False
+
+    def _draw(self, rng: np.random.Generator, which: Ints) -> None:
+        batch = self.scenario.draw(rng, len(which))
         present = self._observer.present
         if present is None:
             self.cloud.begin(which, batch.rows, batch.arrival)
         else:
-            fleet = self.np_random.integers(len(present), size=len(which))
+            fleet = rng.integers(len(present), size=len(which))
             first = fleet[:, None] * len(self.scenario.circuits.names)
             self.cloud.begin(which, batch.rows + first, batch.arrival)
             self.cloud.free_at[which] = np.where(present[fleet], self.cloud.free_at[which], NEVER)
-        self._total[which] = 0.0
-        self._over[which] = False
 
     def _observe(self) -> Observation:
         return self._observer.observe(self.cloud)

@@ -22,6 +22,7 @@ from qexp.env.reward.completion import Completion
 from qexp.env.reward.reward import Reward
 from qexp.errors import InputError
 from qexp.metric import PLACEMENT
+from qexp.scheduler.answer import node_chosen
 from qexp.scheduler.scheduler import Scheduler
 from qexp.state import Floats, Ints
 from qexp.workload.arrivals.arrivals import Arrivals
@@ -255,7 +256,9 @@ class Scenario(DecisionProblem):
         )
         scheduler.start(episode, rng)
         while cloud.waiting is not None:
-            if cloud.place(scheduler.select(cloud.task_state(), cloud.node_state())).gave_up:
+            task, nodes = cloud.task_state(), cloud.node_state()
+            node = node_chosen(scheduler, task, nodes, cloud.waiting.index, self.fleet.names)
+            if cloud.place(node).gave_up:
                 raise InputError(
                     f"env.max_refusals: {type(scheduler).__name__} had a task refused "
                     f"{self.max_refusals} times; set env.mask=true, or raise env.max_refusals"

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qexp import __version__
+from qexp.errors import InputError
 from qexp.tracking.quiet import quiet
 from qexp.tracking.store import already_there
 
@@ -98,9 +99,42 @@ class _ServedPolicy:
         self._policy = load_policy(bundle)
 
     def predict(self, model_input: Arrays, params: Mapping[str, Any] | None = None) -> npt.NDArray[np.int64]:
-        """Return the index of the chosen node for each observation, shape [B]."""
+        """Return the index of the chosen node for each observation, shape [B].
+
+        Raises:
+            InputError: Observations cannot be decided on: the line names the column and the row.
+        """
         task, nodes, mask = (model_input[key] for key in ("task", "nodes", "action_mask"))
-        return self._policy.decide(task, nodes, mask, model_input.get("present"))
+        present = model_input.get("present")
+        _check(task, nodes, mask, present)
+        return self._policy.decide(task, nodes, mask, present)
+
+
+def _check(
+    task: npt.NDArray[Any],
+    nodes: npt.NDArray[Any],
+    mask: npt.NDArray[Any],
+    present: npt.NDArray[Any] | None,
+) -> None:
+    """Raise `InputError` unless every row has finite features and a node that may be chosen."""
+    of_nodes = {"action_mask": mask} if present is None else {"action_mask": mask, "present": present}
+    for name, column in {"nodes": nodes[..., 0], **of_nodes}.items():
+        if len(column) != len(task) or column.shape != mask.shape:
+            raise InputError(
+                f"column {name}: {' x '.join(map(str, column.shape))} rows and nodes, but there are "
+                f"{len(task)} rows of task and {mask.shape[-1]} nodes in action_mask"
+            )
+    for name, column in {"task": task, "nodes": nodes, **of_nodes}.items():
+        if not (finite := np.isfinite(column)).all():
+            at = np.argwhere(~finite)[0]
+            raise InputError(
+                f"column {name}, row {at[0]}: {column[tuple(at)]} at {at[1:].tolist()}; all must be finite"
+            )
+    allowed = (mask != 0) if present is None else (mask != 0) & (present != 0)
+    if not (some := allowed.any(axis=-1)).all():
+        raise InputError(
+            f"column action_mask, row {some.argmin()}: no node may be chosen; it must be 1 for one at least"
+        )
 
 
 def _load_pyfunc(path: str) -> _ServedPolicy:

@@ -15,6 +15,8 @@ from qexp.deploy.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
 from qexp.env.placement_log import TASK_COLUMNS
 from qexp.env.scenario import Scenario
+from qexp.errors import InputError
+from qexp.scheduler.scheduler import Scheduler
 
 load_options()
 NAMES = ["mct", "greedy", "least_busy", "met", "fidelity", "weighted", "round_robin", "random"]
@@ -66,3 +68,27 @@ def test_blocks_go_to_every_scheduler_with_the_same_tasks(qce25: Scenario, tmp_p
         assert ends[number][0] >= ends[number - 1][1]
         assert all(task.arrival >= ends[number - 1][1] for task in it.tasks if task.segment == number)
     assert {task.position for task in it.tasks} == set(range(23))
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda _: -1, r"^scheduler: Wrong answered -1 for task \d+: .* between 0 and 4$"),
+        (lambda _: None, r"^scheduler: Wrong answered None for task \d+: .* between 0 and 4$"),
+        (lambda task: int(task.mask.argmin()), r"^scheduler: Wrong chose machine .* ignores task.mask$"),
+    ],
+)
+def test_an_answer_that_cannot_be_sends_no_job(qce25, tmp_path, answer, said, shadow):
+    class Wrong(Scheduler):
+        def select(self, task, nodes):
+            return int(task.mask.argmax()) if task.mask.all() else answer(task)
+
+    names = ["mct", "met"] if shadow else ["mct"]
+    it = campaign(qce25, Simulator(tasks=25, schedulers=names, shadow=shadow), names, tmp_path)
+    it.schedulers["met" if shadow else "mct"] = Wrong()
+    with pytest.raises(InputError, match=said) as refused:
+        it.run()
+    task = int(str(refused.value).split("task ")[1].split(":")[0].split(",")[0])
+    assert it.tasks[task].state is State.PLANNED
+    assert it.tasks[task].node is None

@@ -19,10 +19,12 @@ from qexp.deploy.gap.sheets import sheets
 from qexp.deploy.journal import Journal, State
 from qexp.deploy.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
+from qexp.errors import InputError
 from qexp.scheduler.clairvoyant import Clairvoyant
 from qexp.scheduler.met import MET
 from qexp.scheduler.random import Random
 from qexp.scheduler.round_robin import RoundRobin
+from qexp.scheduler.scheduler import Scheduler
 
 load_options()
 
@@ -94,6 +96,15 @@ def test_a_campaign_whose_truth_is_learnt_is_replayed_decision_by_decision(qce25
         assert row.simulated < row.measured / 2
     mct = next(row for row in gap.schedulers if row.scheduler == "mct")
     assert mct.replayed_informed < mct.measured_held_out
+
+
+def test_an_answer_that_is_no_machine_is_not_the_last_one(gap_of):
+    class Wrong(Scheduler):
+        def select(self, task, nodes):
+            return -1
+
+    with pytest.raises(InputError, match=r"^scheduler: Wrong answered -1 for task 0: .* between 0 and 4$"):
+        gap_of(others={"wrong": Wrong()})
 
 
 def test_calibrated_replay_is_nearer_to_the_measurement(rough):

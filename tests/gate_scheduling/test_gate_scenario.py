@@ -208,6 +208,21 @@ def test_a_scheduler_that_cannot_end_is_stopped(answer, words):
         SCENARIO.play(Stuck(), SCENARIO.episode(0, 0), np.random.default_rng(0))
 
 
+@pytest.mark.parametrize("answer", [-1, 999, 1.0, np.nan, None, "0", [0, 1], np.array([0, 1])], ids=str)
+def test_an_answer_that_is_no_gate_is_refused_in_one_line(answer):
+    class Wrong(Scheduler):
+        def select(self, dispatch):
+            return answer
+
+    episode = SCENARIO.episode(0, 0)
+    gates = len(episode)
+    said = f"for {episode.name}: it must be the index of a gate, between 0 and {gates - 1}, or {gates} to let"
+    with pytest.raises(InputError, match=r"^scheduler: Wrong answered") as refused:
+        SCENARIO.play(Wrong(), episode, np.random.default_rng(0))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 def test_the_machines_hash_is_of_the_machine():
     hashes = {GateScheduling(machine=name).machines_hash for name in ("workshop5", "starmon5", "ten_qubit")}
     assert len(hashes) == 3

@@ -68,7 +68,7 @@ def test_episodes_end_in_schedules_that_the_machine_can_run_and_rewards_add_up()
 
 def test_a_seed_decides_the_circuits_and_a_state_goes_on_to_the_bit():
     one, other = make_env(), make_env()
-    first, again = one.reset(seed=3)[0], other.reset(seed=[3])[0]
+    first, again = one.reset(seed=3)[0], other.reset(seed=3)[0]
     assert all((first[key] == again[key]).all() for key in first)
     rng = np.random.default_rng(0)
     observation = first

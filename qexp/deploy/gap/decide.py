@@ -14,6 +14,7 @@ from qexp.deploy.gap.replay import circuits_of
 from qexp.deploy.journal import State, Task
 from qexp.deploy.live import LiveFleet
 from qexp.env.scenario import Scenario
+from qexp.scheduler.answer import node_chosen
 from qexp.scheduler.scheduler import Scheduler
 from qexp.state import Floats, Ints, NodeState
 
@@ -60,7 +61,8 @@ def decide(
         for job in jobs:
             _follow(job, cloud.tasks[job.id])
         state = replace(cloud.task_state(), service=predicted[index])
-        node = scheduler.select(state, _with_load(live.state(jobs, {}, now, 0.0), load, now))
+        nodes_now = _with_load(live.state(jobs, {}, now, 0.0), load, now)
+        node = node_chosen(scheduler, state, nodes_now, index, scenario.fleet.names)
         cloud.place(node)
         jobs.append(_job(index, scenario.fleet.names[node], now, float(predicted[index, node])))
     cloud.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from qexp.env.actions import checked_action
+from qexp.env.arguments import refuse_unknown
 from qexp.env.gate_scheduling.makespan_rewarder import MakespanRewarder
 from qexp.env.gate_scheduling.rewarders import Rewarder
 from qexp.env.gate_scheduling.scheduling import Scheduling
-from qexp.errors import InputError
 from qexp.gates.generators import CircuitGenerator, WorkshopCircuitGenerator
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
@@ -56,7 +58,8 @@ class GateSchedulingEnv(Scheduling):
 
     Action: ``Discrete(max_gates + 1)``
         Place that gate in the current cycle, or, with the last action, let a cycle pass. The mask offers
-        waiting only while something runs or is kept out, so episodes of legal actions end.
+        waiting only while something runs or is kept out, so episodes of legal actions end. ``action_masks()``
+        gives it to libraries that ask for it by that name, such as sb3-contrib.
 
     Reward
         By the rewarder; `MakespanRewarder` by default, which sums to minus the makespan.
@@ -85,10 +88,11 @@ class GateSchedulingEnv(Scheduling):
         rewarder: What a step is worth.
         max_steps: Steps after which an episode is cut off; by default there is no limit.
         render_mode: ``human`` (a window, needs pygame), ``rgb_array`` or None.
+        **unknown: Refused, in a line that names the arguments there are.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range, or there is no such argument.
     """
 
     def __init__(
@@ -102,7 +106,9 @@ class GateSchedulingEnv(Scheduling):
         rewarder: Rewarder | None = None,
         max_steps: int | None = None,
         render_mode: str | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_unknown(unknown, [name for name in signature(type(self)).parameters if name != "unknown"])
         shared = circuit_generator is None
         super().__init__(
             self._parse_machine_properties(machine),
@@ -124,8 +130,9 @@ class GateSchedulingEnv(Scheduling):
         depth = self._state.dependency_depth
         spaces: dict[str, gym.Space[Any]] = {
             "gate_names": whole(np.full(n, kinds + 1)),
-            "acts_on": whole(np.full((2, n), tables.n_qubits)),
-            "dependencies": whole(np.full((depth, n), n)),
+            # No MultiDiscrete: libraries take those of one dimension only.
+            "acts_on": box(0, tables.n_qubits - 1, (2, n), np.int64),
+            "dependencies": box(0, n - 1, (depth, n), np.int64),
             "durations": box(0, MOST, (n,), np.int64),
             "critical_path": box(0, MOST, (n,), np.int64),
             "placed": bits(n),
@@ -142,13 +149,12 @@ class GateSchedulingEnv(Scheduling):
         self.action_space = gym.spaces.Discrete(n + 1)
 
     def action_masks(self) -> Bools:
-        """Return which actions are legal, as stable-baselines3's contrib package asks for them."""
+        """Return which actions are legal, as sb3-contrib asks for them, ``[max_gates + 1]``."""
         return self._mask().astype(bool)
 
     def _pair(self, action: Any) -> tuple[int, int]:
-        index, n = int(action), self._state.max_gates
-        if not 0 <= index <= n:
-            raise InputError(f"action {index}: it must be between 0 and {n}")
+        n = self._state.max_gates
+        index = checked_action(action, n + 1)
         return (0, 1) if index == n else (index, 0)
 
     def _mask(self) -> npt.NDArray[np.int8]:

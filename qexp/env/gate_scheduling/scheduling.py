@@ -168,8 +168,9 @@ class Scheduling(gym.Env[dict[str, npt.NDArray[Any]], Any]):
         state = self._state
         pair = self._pair(action)
         if self._of_step is not None:
-            waited, left = bool(pair[1]), state.dispatch.left
+            left = state.dispatch.left
             state.update_state(pair)
+            waited = bool(pair[1])
             illegal = not waited and state.dispatch.left == left
             reward = self._of_step(Step(waited, illegal, left == 0), state)
         else:

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from qexp.errors import InputError
+from qexp.env.actions import checked_pair
 from qexp.gates.circuit import checked_circuit
 from qexp.gates.dispatch import Dispatch
 from qexp.gates.encoder import GateEncoder
@@ -164,21 +164,19 @@ class SchedulingState:
         return self
 
     def update_state(self, action: Sequence[int] | Ints) -> SchedulingState:
-        """Place the gate ``action[0]``, or let a cycle pass when ``action[1]`` is not zero.
+        """Place the gate ``action[0]``, or let a cycle pass when ``action[1]`` is 1.
 
         Placing a gate that is not legal changes nothing.
 
         Raises:
-            InputError: A gate to place is not between 0 and ``max_gates - 1``.
+            InputError: It is no pair of integers, the second is neither 0 nor 1, or a gate to place is not
+                between 0 and ``max_gates - 1``.
         """
-        if action[1]:
+        gate, wait = checked_pair(action, self.max_gates)
+        if wait:
             self.dispatch.advance()
-        else:
-            gate = int(action[0])
-            if not 0 <= gate < self.max_gates:
-                raise InputError(f"action: no gate {gate}; it must be between 0 and {self.max_gates - 1}")
-            if self.dispatch.legal[gate]:
-                self.dispatch.place(gate)
+        elif self.dispatch.legal[gate]:
+            self.dispatch.place(gate)
         self.steps_done += 1
         return self
 
