@@ -22,8 +22,16 @@ def register_vector_env(make_vector_env: VectorEnvMaker) -> str:
     meet under a name only if they mean the same environment.
     """
     name = f"qexp-{hashlib.sha256(cloudpickle.dumps(make_vector_env)).hexdigest()[:32]}"
-    register_env(name, partial(_create, make_vector_env))
+    register_again(name, make_vector_env)
     return name
+
+
+def register_again(name: str, make_vector_env: VectorEnvMaker) -> None:
+    """Register an environment under the name it had where a checkpoint was written.
+
+    Read back, it may not be the same to the byte, and `register_vector_env` would name it otherwise.
+    """
+    register_env(name, partial(_create, make_vector_env))
 
 
 def registered_vector_env(name: str) -> VectorEnvMaker | None:

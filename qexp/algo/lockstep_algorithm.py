@@ -6,18 +6,23 @@ import logging
 import tempfile
 import time
 import traceback
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
+import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils import metrics as keys
 
 from qexp.algo.budget import Budget, linear
 from qexp.algo.cluster import learner_seat, stderr_without
-from qexp.algo.environment import VectorEnvMaker, register_vector_env, registered_vector_env
+from qexp.algo.divergence import what_diverged
+from qexp.algo.environment import VectorEnvMaker, register_again, registered_vector_env
 from qexp.algo.lockstep import LockstepEnvRunner, Rollout
 
 log = logging.getLogger(__name__)
@@ -36,6 +41,9 @@ WRONG_WARNING = b"has constructor arguments in the object store and max_restarts
 
 FIGURES = "figures"
 """Key of what a loss has to report, in a learner's results."""
+
+SEEN_ROWS = 16
+"""Observations that scores are tried on after every iteration."""
 
 PROGRESS = "progress"
 """Key of the training progress, 0 to 1, in the ``timesteps`` that a learner's update gets."""
@@ -99,6 +107,7 @@ class LockstepAlgorithm(Algorithm):
     _own_progress = 0.0
     _next_probe = 0.0
     _there: int | None = None
+    _seen: Mapping[str, Any] = MappingProxyType({})
     env_creator: Any
     config: Any
     _logdir: Any
@@ -107,20 +116,18 @@ class LockstepAlgorithm(Algorithm):
     learner_group: Any
 
     def __init__(
-        self, config: Any = None, *, make_vector_env: VectorEnvMaker | None = None, **kwargs: Any
+        self, config: Any = None, *, environment: tuple[str, VectorEnvMaker] | None = None, **kwargs: Any
     ) -> None:
-        if make_vector_env is not None:  # from a checkpoint: its name is that of its content
-            register_vector_env(make_vector_env)
+        if environment is not None:
+            register_again(*environment)
         super().__init__(config, **kwargs)
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return what RLlib needs to construct this algorithm from a checkpoint: settings and environment."""
+        """Return what RLlib constructs this algorithm from when it reads a checkpoint, in any process."""
         args, kwargs = super().get_ctor_args_and_kwargs()
         name = self.config.env
-        return args, {
-            **kwargs,
-            "make_vector_env": registered_vector_env(name) if isinstance(name, str) else None,
-        }
+        made = registered_vector_env(name) if isinstance(name, str) else None
+        return args, kwargs if made is None else {**kwargs, "environment": (name, made)}
 
     @property
     def progress(self) -> float:
@@ -239,6 +246,7 @@ class LockstepAlgorithm(Algorithm):
             update: Passed to ``LearnerGroup.update``.
         """
         rows = SampleBatch(columns)
+        self._seen = {key: value[:SEEN_ROWS] for key, value in columns[Columns.OBS].items()}
         batch = MultiAgentBatch({"default_policy": rows}, env_steps=len(rows))
         steps = self.metrics.peek((keys.ENV_RUNNER_RESULTS, keys.NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
         with self.metrics.log_time((keys.TIMERS, keys.LEARNER_UPDATE_TIMER)):
@@ -249,6 +257,12 @@ class LockstepAlgorithm(Algorithm):
                     **update,
                 )
             )
+
+    def what_diverged(self, results: Mapping[str, Any]) -> str | None:
+        """Say what is no number to go on with after an iteration with these results, or None."""
+        (module,) = self.learner_group.foreach_learner(lambda learner: learner.module["default_policy"])
+        seen = {key: torch.as_tensor(value) for key, value in self._seen.items()}
+        return what_diverged(results, module.get().unwrapped(), seen)
 
     def send_weights(self) -> None:
         """Send the learners' weights to all environment runners."""

@@ -19,6 +19,7 @@ from qexp.algo.lockstep_algorithm import FIGURES
 from qexp.algo.session import ray_session
 from qexp.algo.state import Progress, restore_state, save_state
 from qexp.algo.training import Training, name_of
+from qexp.errors import DivergenceError
 from qexp.policy.features import PRIOR_FEATURE
 from qexp.policy.network import Architecture
 from qexp.runfolder import CHECKPOINTS
@@ -81,6 +82,7 @@ def train(
 
     Raises:
         InputError: Both limits of the config are null.
+        DivergenceError: Loss, weights or scores are no numbers any more. Checkpoints are from before.
     """
     if config.rollout_length is None:
         config = replace(config, rollout_length=decisions)
@@ -112,7 +114,13 @@ def train(
                     return save_checkpoint(algorithm, folder / CHECKPOINTS, iteration, metadata, state)
 
                 return _iterate(
-                    algorithm, budget, progress, config.checkpoint_every, checkpoint, on_iteration
+                    algorithm,
+                    budget,
+                    progress,
+                    config.checkpoint_every,
+                    checkpoint,
+                    on_iteration,
+                    resume_from,
                 )
             finally:
                 algorithm.stop()
@@ -169,20 +177,45 @@ def _iterate(
     checkpoint_every: int,
     checkpoint: Callable[[bool], Path],
     on_iteration: Callable[[Mapping[str, float]], None],
+    written: Path | None,
 ) -> TrainingResult:
     start = time.perf_counter() - progress.seconds
     while True:
         algorithm.progress = budget.progress(progress.env_steps, progress.seconds)
-        row = _row(algorithm.train())
+        results = _results(algorithm, progress, written)
+        row = _row(results)
         progress.seconds = row["seconds"] = time.perf_counter() - start
         progress.env_steps = int(row["env_steps"])
         progress.history.append(row)
         on_iteration(row)
+        if what := algorithm.what_diverged(results):
+            raise _diverged(what, progress, written)
         over = budget.spent(progress.env_steps, progress.seconds)
         if over or len(progress.history) % checkpoint_every == 0:
             written = checkpoint(over)
         if over:
+            assert written is not None
             return _result(written, progress)
+
+
+def _results(algorithm: Any, progress: Progress, written: Path | None) -> Mapping[str, Any]:
+    """Run an iteration. What goes wrong in it because training has diverged is not the reason."""
+    try:
+        results: Mapping[str, Any] = algorithm.train()
+    except Exception as error:
+        if what := algorithm.what_diverged({}):
+            raise _diverged(what, progress, written) from error
+        raise
+    return results
+
+
+def _diverged(what: str, progress: Progress, written: Path | None) -> DivergenceError:
+    return DivergenceError(
+        f"training diverged in iteration {len(progress.history)}: {what}; "
+        "lower algo.lr, algo.grad_clip or algo.reward_scale",
+        progress.history,
+        written,
+    )
 
 
 def _result(checkpoint: Path, progress: Progress) -> TrainingResult:

@@ -204,7 +204,8 @@ def test_an_algorithm_from_another_package_trains(runners, tmp_path):
     best, random = best_cost(), random_cost()
     assert cost_of_policy(result.checkpoint) < best + 0.1 * (random - best)
     """
-    paths = [str(tmp_path), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    here = Path(__file__).parent
+    paths = [str(tmp_path), str(here.parents[1]), str(here), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-c", dedent(script)],
         capture_output=True,
