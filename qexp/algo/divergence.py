@@ -41,4 +41,7 @@ def what_diverged(results: Mapping[str, Any], module: nn.Module, seen: Mapping[s
             seen["task"], seen["nodes"], seen.get("action_mask"), seen.get("present"), with_value=False
         )
         largest = float(scores.abs().max())  # not a number if one is not
-    return None if largest < LARGEST_SCORE else f"the network's scores reach {largest:g}"
+    if largest < LARGEST_SCORE:
+        return None
+    reach = f"reach {largest:g}" if math.isfinite(largest) else "are not finite"
+    return f"the network's scores {reach}"
