@@ -7,7 +7,7 @@ import stable_baselines3
 from benchmarks.measure import Effort, Figure, Work, fastest, race, ratios
 from benchmarks.rllib_peer import Training, stock_a2c
 from benchmarks.sb3_peer import ActorCritic, Learning, LockstepVecEnv
-from qexp.algo.config import A2C
+from qexp.algo import A2C
 from qexp.algo.session import ray_session
 from qexp.algo.train import build
 from qexp.backend.fleet import load_fleet

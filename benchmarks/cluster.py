@@ -66,7 +66,7 @@ def name(how: str, runners: int) -> str:
 @contextmanager
 def algorithm(runners: int) -> Iterator[Any]:
     """Build A2C with its default settings on the default scenario, with so many remote runners."""
-    from qexp.algo.config import A2C
+    from qexp.algo import A2C
     from qexp.algo.train import build
     from qexp.backend.fleet import load_fleet
     from qexp.env.placement_vector import PlacementVectorEnv

@@ -10,7 +10,7 @@ import stable_baselines3
 from benchmarks.measure import Effort, Figure, Work, fastest, race, ratios
 from benchmarks.rllib_peer import Training, stock_dqn
 from benchmarks.sb3_peer import Learning, LockstepVecEnv, QPolicy
-from qexp.algo.config import DQN
+from qexp.algo import DQN
 from qexp.algo.session import ray_session
 from qexp.algo.train import build
 from qexp.backend.fleet import load_fleet

@@ -17,7 +17,7 @@ from ray.rllib.utils import metrics as keys
 from ray.tune.registry import register_env
 from torch import Tensor
 
-from qexp.algo.config import A2C, DQN
+from qexp.algo import A2C, DQN
 from qexp.env.placement_vector import PlacementVectorEnv
 from qexp.env.scenario import Scenario
 from qexp.policy.network import Architecture, PlacementNetwork

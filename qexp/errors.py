@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -12,6 +13,23 @@ class InputError(ValueError):
     The message is one line that names the config key, or the file and line, and what would be accepted.
     The command line prints it and exits with status 2.
     """
+
+
+class DivergenceError(RuntimeError):
+    """Training has come to figures that are no numbers, and was stopped; the message is one line.
+
+    Attributes:
+        history: One mapping per iteration, the last one that of the iteration which diverged, without the
+            figures that are no numbers.
+        checkpoint: The last checkpoint, from before; None if there was none yet.
+    """
+
+    def __init__(
+        self, message: str, history: Sequence[Mapping[str, float]] = (), checkpoint: Path | None = None
+    ) -> None:
+        super().__init__(message)
+        self.history = list(history)
+        self.checkpoint = checkpoint
 
 
 class Terminated(KeyboardInterrupt):

@@ -1,52 +1,25 @@
-"""The options that ship with qexp: importing this module registers them all."""
+"""The options that ship with qexp: importing this module registers them all.
+
+Every module of these rooms that registers an option is imported: a new file is a new option.
+"""
 
 import importlib
-import pkgutil
+from pathlib import Path
 
-MODULES = (
-    "qexp.backend.fleet",
-    "qexp.backend.synthetic",
-    "qexp.backend.live_fleet",
-    "qexp.workload.catalogue",
-    "qexp.workload.csv_file",
-    "qexp.env.scenario",
-    "qexp.env.gate_scenario",
-    # In the order in which they are compared; those that come by their package follow.
-    "qexp.scheduler.random",
-    "qexp.scheduler.round_robin",
-    "qexp.scheduler.greedy",
-    "qexp.scheduler.greedy_error",
-    "qexp.scheduler.least_busy",
-    "qexp.scheduler.mct",
-    "qexp.scheduler.met",
-    "qexp.scheduler.fidelity",
-    "qexp.scheduler.weighted",
-    "qexp.scheduler.clairvoyant",
-    "qexp.scheduler.asap",
-    "qexp.scheduler.alap",
-    "qexp.scheduler.critical_path",
-    "qexp.scheduler.randomised_critical_path",
-    "qexp.scheduler.cp_sat",
-    "qexp.algo.config",
-    "qexp.deploy.none",
-    "qexp.deploy.simulator",
-    "qexp.deploy.ibm",
-    "qexp.deploy.local",
-    "qexp.tracking",
+SCHEDULERS = (
+    *("random", "round_robin", "greedy", "greedy_error", "least_busy", "mct", "met", "fidelity", "weighted"),
+    *("clairvoyant", "asap", "alap", "critical_path", "randomised_critical_path", "cp_sat"),
 )
-"""Light, all of them: NumPy at most."""
+"""In the order in which they are compared; others follow."""
 
-PACKAGES = (
-    "qexp.workload.arrivals",
-    "qexp.workload.service_time",
-    "qexp.env.reward",
-    "qexp.gates.circuits",
-    "qexp.scheduler",
-)
-"""Packages all of whose modules are light: a new file in one is a new option."""
+ROOMS = ("backend", "workload", "env", "gates", "scheduler", "algo", "deploy", "tracking")
+HERE = Path(__file__).parent
+REGISTERS = "\n@option("
+"""How a module that registers an option reads: others may import what takes long, these must not."""
 
-for _name in MODULES:
-    importlib.import_module(_name)
-for _package in PACKAGES:
-    for _module in pkgutil.iter_modules(importlib.import_module(_package).__path__):
-        importlib.import_module(f"{_package}.{_module.name}")
+for _name in SCHEDULERS:
+    importlib.import_module(f"qexp.scheduler.{_name}")
+for _room in ROOMS:
+    for _file in sorted((HERE / _room).rglob("*.py")):
+        if REGISTERS in _file.read_text(encoding="utf-8"):
+            importlib.import_module(".".join(("qexp", *_file.relative_to(HERE).with_suffix("").parts)))

@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,13 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
-from ray.tune.registry import register_env
 from torch import Tensor, nn
 
+from qexp.algo import A2C
 from qexp.algo.budget import Budget
-from qexp.algo.config import A2C
 from qexp.algo.modules import MASKED_LOGIT, ActorCriticModule
 from qexp.algo.session import ray_session
-from qexp.algo.train import ENV_NAME, rllib_config
+from qexp.algo.train import rllib_config
 from qexp.backend.fleet import FleetFile
 from qexp.cli import conf_dir
 from qexp.config.build import make
@@ -101,9 +101,8 @@ def train(config: A2C, scenario: Scenario, seed: int, scaled: bool) -> tuple[Fla
     budget = Budget(config.env_steps, config.seconds)
     nodes = len(scenario.fleet)
     with ray_session():
-        register_env(ENV_NAME, lambda context: PlacementVectorEnv(scenario, context["num_envs"]))
         model = {"inputs": 4 + 3 * nodes, "nodes": nodes, "hidden": config.hidden, "scaled": scaled}
-        rllib = rllib_config(config, Architecture().as_dict(), seed).rl_module(
+        rllib = rllib_config(config, Architecture(), partial(PlacementVectorEnv, scenario), seed).rl_module(
             rl_module_spec=RLModuleSpec(module_class=FlatModule, model_config={"flat": model})
         )
         algorithm = rllib.build_algo()

@@ -148,6 +148,9 @@ def learner_seat() -> Iterator[None]:
     import ray
     from ray.util import placement_group, remove_placement_group
 
+    if not ray.is_initialized():
+        yield
+        return
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     if len(nodes) < 2 or ray.util.get_current_placement_group() is not None:
         yield

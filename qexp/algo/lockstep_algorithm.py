@@ -1,4 +1,4 @@
-"""What A2C and DQN share as RLlib algorithms: collecting whole rollouts, and how far training is."""
+"""What all algorithms share on RLlib: settings, collecting whole rollouts, and how far training is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import logging
 import tempfile
 import time
 import traceback
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
+import torch
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils import metrics as keys
 
+from qexp.algo.budget import Budget, linear
 from qexp.algo.cluster import learner_seat, stderr_without
+from qexp.algo.divergence import what_diverged
+from qexp.algo.environment import VectorEnvMaker, register_again, registered_vector_env
 from qexp.algo.lockstep import LockstepEnvRunner, Rollout
 
 log = logging.getLogger(__name__)
@@ -31,27 +39,118 @@ PROBE_ANSWER_SECONDS = 0.1
 WRONG_WARNING = b"has constructor arguments in the object store and max_restarts > 0"
 """Ray says that such an actor may not start again. RLlib keeps the arguments as long as its runners live."""
 
+FIGURES = "figures"
+"""Key of what a loss has to report, in a learner's results."""
+
+SEEN_ROWS = 16
+"""Observations that scores are tried on after every iteration."""
+
 PROGRESS = "progress"
 """Key of the training progress, 0 to 1, in the ``timesteps`` that a learner's update gets."""
 
 
-class LockstepAlgorithm(Algorithm):
-    """Mix this into an RLlib algorithm whose environment runners are lockstep runners.
+class LockstepConfig(AlgorithmConfig):
+    """Mix this into an RLlib config whose algorithm is a `LockstepAlgorithm`.
 
     Attributes:
-        progress: How much of the training is over, 0 to 1; every schedule reads it. Set it before each
-            call of ``train()``.
+        env_steps: Decisions after which training is over, for schedules; None for no limit.
+        seconds: Training time after which it is over, likewise.
+        lr_final: Learning rate at the end.
+        reward_scale: Factor on the rewards.
+        hidden: Width of the network's hidden layers.
+        prior: Weight of the prior in the scores.
+        architecture: Fields of the network's `Architecture`, where they are known; the number of features
+            follows from the observations otherwise.
     """
 
-    progress: float = 0.0
+    env_steps: int | None
+    seconds: float | None
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class)
+        self.env_steps = self.seconds = None
+        self.lr_final = 0.0
+        self.reward_scale = 1.0
+        self.hidden, self.prior = 64, 0.0
+        self.architecture: dict[str, Any] = {}
+        self.api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
+        self.framework("torch")
+        self.env_runners(env_runner_cls=LockstepEnvRunner, num_env_runners=0)
+        self.learners(num_learners=0)
+        self.training(grad_clip_by="global_norm")
+        self.reporting(min_time_s_per_iteration=None)
+        # See LockstepAlgorithm.collect for what happens without a runner, and after its return.
+        self.fault_tolerance(
+            restart_failed_env_runners=True,
+            delay_between_env_runner_restarts_s=0.0,
+            env_runner_health_probe_timeout_s=PROBE_ANSWER_SECONDS,
+        )
+        self.debugging(log_level="ERROR")
+
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        known = {"hidden": self.hidden, "prior": self.prior, **self.architecture}
+        return super()._model_config_auto_includes | {"architecture": known, "sigma0": None}
+
+    def validate(self) -> None:
+        """Check the settings, the batch being whatever the environment runners sample together."""
+        if isinstance(self.rollout_fragment_length, int):
+            envs = self.num_envs_per_env_runner * max(1, self.num_env_runners)
+            self.training(train_batch_size_per_learner=self.rollout_fragment_length * envs)
+        super().validate()
+
+
+class LockstepAlgorithm(Algorithm):
+    """Mix this into an RLlib algorithm whose environment runners are lockstep runners."""
+
+    _progress: float | None = None
+    _own_progress = 0.0
     _next_probe = 0.0
     _there: int | None = None
+    _seen: Mapping[str, Any] = MappingProxyType({})
     env_creator: Any
     config: Any
     _logdir: Any
     metrics: Any
     env_runner_group: Any
     learner_group: Any
+
+    def __init__(
+        self, config: Any = None, *, environment: tuple[str, VectorEnvMaker] | None = None, **kwargs: Any
+    ) -> None:
+        if environment is not None:
+            register_again(*environment)
+        super().__init__(config, **kwargs)
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what RLlib constructs this algorithm from when it reads a checkpoint, in any process."""
+        args, kwargs = super().get_ctor_args_and_kwargs()
+        name = self.config.env
+        made = registered_vector_env(name) if isinstance(name, str) else None
+        return args, kwargs if made is None else {**kwargs, "environment": (name, made)}
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is over, 0 to 1; every schedule reads it.
+
+        Whoever calls ``train()`` may set it before each call. Where nobody does, it follows the limits of the
+        config.
+        """
+        return self._own_progress if self._progress is None else self._progress
+
+    @progress.setter
+    def progress(self, progress: float) -> None:
+        self._progress = progress
+
+    def step(self) -> Any:
+        """Run one iteration of ``train()``."""
+        config = self.config
+        if config.env_steps is not None or config.seconds is not None:
+            counted = (keys.ENV_RUNNER_RESULTS, keys.NUM_ENV_STEPS_SAMPLED_LIFETIME)
+            steps = self.metrics.peek(counted, default=0)
+            budget = Budget(config.env_steps, config.seconds)
+            self._own_progress = budget.progress(steps, self._time_total)
+        return super().step()
 
     def _setup_logdir(self) -> None:
         # RLlib would leave an empty folder in the user's home for every run.
@@ -147,6 +246,7 @@ class LockstepAlgorithm(Algorithm):
             update: Passed to ``LearnerGroup.update``.
         """
         rows = SampleBatch(columns)
+        self._seen = {key: value[:SEEN_ROWS] for key, value in columns[Columns.OBS].items()}
         batch = MultiAgentBatch({"default_policy": rows}, env_steps=len(rows))
         steps = self.metrics.peek((keys.ENV_RUNNER_RESULTS, keys.NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
         with self.metrics.log_time((keys.TIMERS, keys.LEARNER_UPDATE_TIMER)):
@@ -157,6 +257,12 @@ class LockstepAlgorithm(Algorithm):
                     **update,
                 )
             )
+
+    def what_diverged(self, results: Mapping[str, Any]) -> str | None:
+        """Say what is no number to go on with after an iteration with these results, or None."""
+        (module,) = self.learner_group.foreach_learner(lambda learner: learner.module["default_policy"])
+        seen = {key: torch.as_tensor(value) for key, value in self._seen.items()}
+        return what_diverged(results, module.get().unwrapped(), seen)
 
     def send_weights(self) -> None:
         """Send the learners' weights to all environment runners."""
@@ -176,44 +282,12 @@ def _answer(exploration: dict[str, Any], runner: Any) -> tuple[int, Rollout, Any
         return traceback.format_exc()
 
 
-def lockstep(
-    config: Any,
-    *,
-    module: type,
-    architecture: dict[str, Any],
-    ticks: int,
-    iteration_steps: int = 0,
-    sigma0: float | None = None,
-) -> Any:
-    """Make an RLlib algorithm config sample in lockstep.
-
-    Args:
-        config: Config with its ``num_env_runners`` and ``num_envs_per_env_runner`` set.
-        module: The RLModule class.
-        architecture: Fields of the placement network's `Architecture`.
-        ticks: Steps of the vector environment per rollout.
-        iteration_steps: Training steps are repeated within one iteration until this many environment steps
-            are sampled; 0 for one training step per iteration.
-        sigma0: Initial noise of the network's heads; None for a network without noise.
-    """
-    runners = max(1, config.num_env_runners)
-    return (
-        config.api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
-        .framework("torch")
-        .env_runners(env_runner_cls=LockstepEnvRunner, rollout_fragment_length=ticks)
-        .rl_module(
-            rl_module_spec=RLModuleSpec(
-                module_class=module, model_config={"architecture": architecture, "sigma0": sigma0}
-            )
-        )
-        .training(train_batch_size_per_learner=ticks * config.num_envs_per_env_runner * runners)
-        .learners(num_learners=0)
-        .reporting(min_sample_timesteps_per_iteration=iteration_steps, min_time_s_per_iteration=None)
-        # See LockstepAlgorithm.collect for what happens without a runner, and after its return.
-        .fault_tolerance(
-            restart_failed_env_runners=True,
-            delay_between_env_runner_restarts_s=0.0,
-            env_runner_health_probe_timeout_s=PROBE_ANSWER_SECONDS,
-        )
-        .debugging(log_level="ERROR")
-    )
+def set_learning_rate(learner: TorchLearner, progress: float) -> None:
+    """Set a learner's optimisers to the learning rate of its config's linear schedule, and log it."""
+    config: Any = learner.config
+    rate = linear(config.lr, config.lr_final, progress)
+    for module_id in learner.module.keys():  # noqa: SIM118 -- a MultiRLModule iterates over modules otherwise
+        for _, optimizer in learner.get_optimizers_for_module(module_id):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        learner.metrics.log_value((module_id, "learning_rate"), rate, window=1)

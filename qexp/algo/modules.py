@@ -30,17 +30,21 @@ class PlacementModule(TorchRLModule):
     The last is there where fleets of different sizes are padded.
 
     Its weights sit under ``network.`` in the module's state: that part of a checkpoint is the policy.
-    ``model_config["architecture"]`` holds the fields of `Architecture`, ``model_config["sigma0"]`` the
-    initial noise of its heads, None for no noise.
+    ``model_config["architecture"]`` holds fields of `Architecture`, ``model_config["sigma0"]`` the initial
+    noise of its heads, None for no noise. How many features there are is left to the observations.
     """
 
     model_config: Any
+    observation_space: Any
 
     def setup(self) -> None:
         """Build the network."""
-        self.network = PlacementNetwork(
-            Architecture(**self.model_config["architecture"]), self.model_config["sigma0"]
-        )
+        known = self.model_config["architecture"]
+        if "node_features" not in known:
+            spaces = self.observation_space
+            features = {"task_features": spaces["task"].shape[-1], "node_features": spaces["nodes"].shape[-1]}
+            known = {**features, **known}
+        self.network = PlacementNetwork(Architecture(**known), self.model_config["sigma0"])
 
 
 class ActorCriticModule(PlacementModule, ValueFunctionAPI):
@@ -61,7 +65,12 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
         return {Columns.ACTIONS: logits.argmax(-1), Columns.VF_PREDS: values}
 
     def _forward_exploration(
-        self, batch: dict[str, Any], *, generator: torch.Generator | None = None, **_: Any
+        self,
+        batch: dict[str, Any],
+        *,
+        generator: torch.Generator | None = None,
+        with_logits: bool = False,
+        **_: Any,
     ) -> dict[str, Tensor]:
         with torch.inference_mode():
             logits, values = self._policy(batch[Columns.OBS])
@@ -69,7 +78,8 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
             # The clamp keeps the noise finite, and so a forbidden node's logit below all others.
             noise = -torch.empty_like(logits).exponential_(generator=generator).clamp_(min=1e-30).log_()
             actions = (logits + noise).argmax(-1)
-        return {Columns.ACTIONS: actions, Columns.VF_PREDS: values}
+        outputs = {Columns.ACTIONS: actions, Columns.VF_PREDS: values}
+        return {**outputs, Columns.ACTION_DIST_INPUTS: logits} if with_logits else outputs
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
         """Return the value of each state, ``[batch]``."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from functools import partial
 
-from qexp.algo.config import Training
+from qexp.algo.training import Training
 from qexp.config.build import make
 from qexp.config.identity import option_of
 from qexp.policy.extract import extract

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from networks import ATOMS, observations, randomise, shape, slow_projection
 from toys import NODES
 
-from qexp.algo.config import DQN
+from qexp.algo import DQN
 from qexp.algo.distributional import project
 from qexp.errors import InputError
 from qexp.policy.features import PRIOR_FEATURE

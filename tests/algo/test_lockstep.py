@@ -8,9 +8,8 @@ import torch
 from gymnasium.vector import AutoresetMode
 from toys import FEATURES, LENGTH, NODES, DelayedCosts
 
-from qexp.algo.a2c import A2CAlgorithmConfig
+from qexp.algo.configs import A2CConfig, DQNConfig
 from qexp.algo.lockstep import LockstepEnvRunner
-from qexp.algo.lockstep_algorithm import lockstep
 from qexp.algo.modules import ActorCriticModule, QModule
 from qexp.policy.features import PRIOR_FEATURE
 from qexp.policy.network import Architecture
@@ -20,15 +19,13 @@ ENVS = 6
 
 def make_runner(ticks=LENGTH + 1, *, module=ActorCriticModule, env=DelayedCosts, seed=0, **architecture):
     shape = {"hidden": 8, "task_features": 2, "node_features": FEATURES, **architecture}
-    config = A2CAlgorithmConfig()
-    config.num_env_runners = 0
+    config = A2CConfig() if module is ActorCriticModule else DQNConfig()
     config.num_envs_per_env_runner = ENVS
+    config.rollout_fragment_length = ticks
     config.seed = seed
     config.env = lambda context: env(context["num_envs"])
-    return LockstepEnvRunner(
-        config=lockstep(config, module=module, architecture=Architecture(**shape).as_dict(), ticks=ticks),
-        worker_index=0,
-    )
+    config.architecture = Architecture(**shape).as_dict()
+    return LockstepEnvRunner(config=config, worker_index=0)
 
 
 def recorded(runner, ticks):

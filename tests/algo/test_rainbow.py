@@ -15,9 +15,9 @@ from ray.rllib.core.columns import Columns
 from test_train import SMALL_DQN, cost_of_policy, policy_weights, run
 from toys import DelayedCosts, best_cost, random_cost
 
-from qexp.algo.config import DQN
-from qexp.algo.dqn import DISCOUNTS, WEIGHTS
+from qexp.algo import DQN
 from qexp.algo.modules import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
+from qexp.algo.q_learning import DISCOUNTS, WEIGHTS
 from qexp.errors import InputError
 from qexp.policy import load_policy
 from qexp.policy.bundle import forward, save_policy
@@ -157,12 +157,12 @@ def test_forbidden_nodes_are_never_chosen_and_worth_nothing(atoms, sigma0):
 
 @pytest.mark.usefixtures("ray")
 def test_each_switch_changes_what_is_built():
-    from qexp.algo.train import _architecture, build
+    from qexp.algo.train import architecture_of, build
 
     full = DQN(**SMALL_DQN | dict.fromkeys(SWITCHES, True) | {"n_step": 3, "epsilon": 0.4})
 
     def built(config):
-        algorithm = build(config, _architecture(config, DelayedCosts), DelayedCosts, seed=0)
+        algorithm = build(config, architecture_of(config, DelayedCosts), DelayedCosts, seed=0)
         try:
             module = algorithm.env_runner.module
             replay = algorithm.local_replay_buffer

@@ -12,8 +12,8 @@ from test_train import SMALL_A2C, SMALL_DQN, policy_weights
 from test_train import run as run_with
 from toys import DelayedCosts
 
+from qexp.algo import A2C, DQN, PPO
 from qexp.algo.checkpoint import drop_memories, newest_checkpoint
-from qexp.algo.config import A2C, DQN
 from qexp.env.gate_scenario import GateScheduling
 from qexp.env.placement_vector import PlacementVectorEnv
 from qexp.env.random_fleets import RandomFleetVectorEnv
@@ -34,6 +34,7 @@ ON_DQN = {
 }
 CONFIGS = {
     "a2c": A2C(env_steps=8 * BATCH, checkpoint_every=3, **ON_A2C),
+    "ppo": PPO(env_steps=8 * BATCH, checkpoint_every=3, **ON_A2C),
     "a2c-random-fleets": A2C(env_steps=8 * BATCH, checkpoint_every=3, fleet_randomisation=True, **ON_A2C),
     "dqn": DQN(env_steps=8 * 600, checkpoint_every=3, **ON_DQN),
     "dqn-noisy-distributional": DQN(

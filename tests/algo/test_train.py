@@ -15,7 +15,7 @@ import pytest
 import torch
 from toys import LENGTH, DelayedCosts, best_cost, random_cost
 
-from qexp.algo.config import A2C, DQN
+from qexp.algo import A2C, DQN, PPO
 from qexp.policy.network import Architecture, PlacementNetwork
 
 SMALL_A2C = {
@@ -99,10 +99,11 @@ def cost_of_policy(checkpoint, episodes=4000):
     ("config", "margin"),
     [
         (A2C(env_steps=120_000, **SMALL_A2C), 0.1),
+        (PPO(env_steps=60_000, **SMALL_A2C | {"lr": 4e-3}), 0.1),
         (DQN(env_steps=60_000, **SMALL_DQN), 0.1),
         (DQN(env_steps=60_000, **SMALL_DQN | {"double": False, "dueling": False, "prioritized": False}), 0.1),
     ],
-    ids=["a2c", "dqn", "plain-dqn"],
+    ids=["a2c", "ppo", "dqn", "plain-dqn"],
 )
 def test_learns_to_pick_the_cheapest_node(config, margin, tmp_path):
     result = run(config, tmp_path)
@@ -143,8 +144,12 @@ def test_a_run_ends_at_its_time_limit(tmp_path):
 @pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize(
     "config",
-    [A2C(env_steps=5_000, **SMALL_A2C), DQN(env_steps=6_000, **SMALL_DQN)],
-    ids=["a2c", "dqn"],
+    [
+        A2C(env_steps=5_000, **SMALL_A2C),
+        PPO(env_steps=5_000, **SMALL_A2C),
+        DQN(env_steps=6_000, **SMALL_DQN),
+    ],
+    ids=["a2c", "ppo", "dqn"],
 )
 def test_the_same_seed_gives_the_same_weights(config, tmp_path):
     runs = [run(config, tmp_path / name, seed=seed) for name, seed in [("a", 1), ("b", 1), ("c", 2)]]
@@ -259,7 +264,7 @@ def test_remote_runners_feed_the_same_learner(kind, tmp_path):
 from pathlib import Path
 from test_train import SMALL_A2C, SMALL_DQN, cost_of_policy, run
 from toys import best_cost, random_cost
-from qexp.algo.config import A2C, DQN
+from qexp.algo import A2C, DQN
 config = (
     A2C(env_steps=120_000, num_env_runners=2, **SMALL_A2C | {{"num_envs": 32}})
     if {kind!r} == "a2c"

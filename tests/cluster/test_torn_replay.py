@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from qexp.algo.dqn import DQNAlgorithm
 from qexp.algo.lockstep import Rollout
+from qexp.algo.q_learning import DQNAlgorithm
 from qexp.algo.replay import Replay
 
 ENVS, TICKS, N_STEP = 2, 4, 3

@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from qexp.algo.config import A2C, DQN
+from qexp.algo import A2C, DQN
 from qexp.algo.train import train
 from qexp.backend.fleet import load_fleet
 from qexp.env.placement_vector import PlacementVectorEnv

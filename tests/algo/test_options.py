@@ -1,26 +1,16 @@
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
-from qexp.algo.config import A2C, DQN
+from qexp.algo import A2C, DQN, PPO
 from qexp.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf" / "algo"
 
 
-@pytest.mark.parametrize("cls", [A2C, DQN])
-def test_defaults_in_code_are_those_of_the_file(cls):
-    file = OmegaConf.load(CONF / f"{cls.__name__.lower()}.yaml")
-    del file["defaults"]
-    values = OmegaConf.to_container(OmegaConf.merge({"env": {"tasks": 25}, "algo": file}), resolve=True)
-    assert values["algo"] == dataclasses.asdict(cls())
-
-
-@pytest.mark.parametrize("cls", [A2C, DQN])
+@pytest.mark.parametrize("cls", [A2C, DQN, PPO])
 def test_a_run_without_any_limit_is_refused_by_its_key(cls):
     with pytest.raises(InputError, match=r"^algo\.env_steps: "):
         cls(env_steps=None, seconds=None)
