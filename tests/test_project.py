@@ -21,7 +21,7 @@ OPTIONS = sorted((ROOT / "conf").rglob("*.y*ml"))
 # From the ground up; a room imports only rooms of earlier rows, and itself.
 LAYERS = [
     ["errors", "look", "metric", "option", "state"],
-    ["build", "gates", "messages", "progress", "runfolder"],
+    ["build", "commands", "gates", "messages", "progress", "runfolder"],
     ["backend", "policy"],
     ["workload"],
     ["cloud", "scheduler"],
@@ -31,7 +31,7 @@ LAYERS = [
     ["deploy"],
     ["record"],
     ["resume"],
-    ["run"],
+    ["run", "typed"],
     ["sweep"],
     ["cli", "plugins"],
     ["__main__"],
