@@ -18,7 +18,9 @@ from qexp.option import REGISTRY
 
 COMPLETION = {"-sc", "--shell-completion"}
 MULTIRUN = {"-m", "--multirun"}
-GRAMMAR = re.compile(r"""["'{]|(bool|choice|float|glob|int|interval|json_str|range|shuffle|sort|str|tag)\(""")
+GRAMMAR = re.compile(
+    r"""["'{]|(bool|choice|float|glob|int|interval|json_str|range|shuffle|sort|str|tag)\(|\w+\(.*\)$"""
+)
 """How values begin that are meant to be Hydra's grammar, whatever is wrong with them."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -14,9 +15,10 @@ from omegaconf import DictConfig
 from qexp.errors import InputError, interrupts_pass
 from qexp.messages import explain
 from qexp.report.sweeps import Job
-from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder
+from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder, relative
 from qexp.schema import config_hash, validate
-from qexp.sweep.plan import varied
+from qexp.sweep.folders import place
+from qexp.sweep.plan import SWEEP_DIR, folder_of, varied
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +39,20 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
     Returns:
         Mean of the environment's metric of what the job is about; None if it failed.
     """
-    folder = RunFolder.of_job(hydra_config)
+    made = RunFolder.of_job(hydra_config).path
+    sweep = Path(os.environ.get(SWEEP_DIR) or folder_of(hydra_config.sweep.dir))
+    folder = RunFolder(place(made, hydra_config.overrides.task, sweep))
     name = f"job {hydra_config.job.num}: {' '.join(varied(hydra_config.overrides.task)) or 'defaults'}"
     start = time.perf_counter()
     found = _completed(folder.path)
     if found is None:
         folder.forget_result()  # of a job that failed: it would pass for this attempt's
+        if folder.path != made:
+            print(f"{name}: writes to {relative(folder.path)}", flush=True)
     try:
         with interrupts_pass():
             if found is None:
-                _run(config, folder, name)
+                _run(config, folder, name, sweep)
             else:
                 _check(found, config, folder)
     except Exception as error:
@@ -66,13 +72,13 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
     return objective
 
 
-def _run(config: DictConfig, folder: RunFolder, name: str) -> None:
+def _run(config: DictConfig, folder: RunFolder, name: str, sweep: Path) -> None:
     from qexp.run import run  # all that a sweep whose jobs are done can do without
 
     if config.algo.get("env_steps") is not None:
         print(f"{name}: training", flush=True)
     with (folder.path / CONSOLE_FILE).open("a", encoding="utf-8") as console, redirect_stdout(console):
-        run(config, folder, resume=True, shared=folder.path.parent / SHARED)
+        run(config, folder, resume=True, shared=sweep / SHARED)
 
 
 def _completed(folder: Path) -> dict[str, Any] | None:

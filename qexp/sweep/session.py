@@ -40,6 +40,7 @@ class SweepSession(Callback):
         self.sweep: Sweep | None = None
         self._plan: Plan | None = None
         self._is_new = False
+        self._draws = True
         self._tracker = Tracker()
         self._tracked = ExitStack()
 
@@ -67,6 +68,7 @@ class SweepSession(Callback):
         if config.resume is not None:
             raise InputError(f"resume={config.resume} goes on with one run: leave out -m")
         plan = Plan.of(config)
+        self._draws = bool(config.plots)
         self._is_new = not plan.folder.exists()
         plan, run_id = plan.join()
         self._plan = plan
@@ -97,7 +99,7 @@ class SweepSession(Callback):
             shutil.rmtree(plan.folder)
             return
         self.sweep = Sweep.read(plan.folder)
-        self.sweep.write()
+        self.sweep.write(figure=self._draws)
         show(self.sweep)
         self._tracker.set_tags({"sweep": plan.folder.name, "run_folder": str(plan.folder)})
         self._tracker.log_metrics(self.sweep.metrics())
