@@ -33,6 +33,7 @@ from qexp.schema import register
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
+from qexp.tracking.environment import heed_environment
 from qexp.typed import COMPLETION, readable
 
 
@@ -75,6 +76,8 @@ class _Jobs:
     def __call__(self, config: DictConfig) -> float | None:
         self.started = True
         hydra_config = HydraConfig.get()
+        # hydra.job.chdir moves neither the store nor relative paths of inputs.
+        os.chdir(hydra_config.runtime.cwd)
         if hydra_config.mode is RunMode.MULTIRUN:
             return run_job(config, hydra_config)
         from qexp.run import run  # everything that --help and --cfg can do without
@@ -83,6 +86,7 @@ class _Jobs:
             with interrupts_pass(), RunFolder.of_job(hydra_config) as folder:
                 self.folder = folder.path
                 _check_single(config)
+                heed_environment(config, hydra_config.overrides.task)
                 if config.resume is not None:
                     folder.kept = (folder.path / RUN_FILE).exists()
                     typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]

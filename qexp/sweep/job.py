@@ -19,6 +19,7 @@ from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder, relative
 from qexp.schema import config_hash, validate
 from qexp.sweep.folders import place
 from qexp.sweep.plan import SWEEP_DIR, folder_of, varied
+from qexp.tracking.environment import heed_environment
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
             print(f"{name}: writes to {relative(folder.path)}", flush=True)
     try:
         with interrupts_pass():
+            heed_environment(config, hydra_config.overrides.task)
             if found is None:
                 _run(config, folder, name, sweep)
             else:

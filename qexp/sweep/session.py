@@ -23,6 +23,7 @@ from qexp.report.tables import show
 from qexp.runfolder import COMPLETED, PLANNED, relative
 from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan
 from qexp.tracking import Tracker, Tracking
+from qexp.tracking.environment import heed_environment
 from qexp.tracking.mlflow_tracking import PARENT_RUN
 
 
@@ -73,6 +74,7 @@ class SweepSession(Callback):
         plan, run_id = plan.join()
         self._plan = plan
         os.environ[SWEEP_DIR] = str(plan.folder)
+        heed_environment(config, config.hydra.overrides.task)
         tracking: Any = OmegaConf.to_container(config.tracking, resolve=True)
         self._tracker = self._tracked.enter_context(
             make(tracking, Tracking).start(f"sweep {plan.folder.name}", run_id, plan.folder)
