@@ -25,7 +25,8 @@ JOBS = ".jobs"
 """Folder in a sweep's: a file for each job that ever began, which says where it writes."""
 TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE = "sweep.csv", "sweep_leaderboard.csv", "sweep.png"
 
-FAILED, KILLED = "FAILED", "KILLED"
+FAILED, KILLED, PRUNED = "FAILED", "KILLED", "PRUNED"
+"""`PRUNED`: a search stopped it early, because others were doing better."""
 CUT_OFF, MISSING = "CUT_OFF", "MISSING"
 """Further states of a job: it began and left no result; it never began."""
 
@@ -41,7 +42,7 @@ class Job:
     Attributes:
         folder: Its run folder.
         settings: What it was run with, of the keys that the sweep varies.
-        status: `COMPLETED`, `PLANNED`, `FAILED`, `KILLED`, `CUT_OFF` or `MISSING`.
+        status: `COMPLETED`, `PLANNED`, `FAILED`, `KILLED`, `PRUNED`, `CUT_OFF` or `MISSING`.
         error: What it failed of, or None.
         decider: The scheduler it is about: what it trained, or else the chosen one; None before the end.
         trained: Whether it trained that.

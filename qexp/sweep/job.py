@@ -14,17 +14,20 @@ from omegaconf import DictConfig
 
 from qexp.errors import InputError, interrupts_pass
 from qexp.messages import explain
-from qexp.report.sweeps import Job
+from qexp.report.sweeps import PRUNED, Job
 from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder, relative
 from qexp.schema import config_hash, validate
 from qexp.sweep.folders import place
 from qexp.sweep.plan import SWEEP_DIR, folder_of, varied
+from qexp.tracking import StoppedEarly
 from qexp.tracking.environment import heed_environment
 
 log = logging.getLogger(__name__)
 
 CONSOLE_FILE = "console.txt"
 SHARED = ".evaluations"
+NOTHING: dict[str, Any] = {"training": None, "leaderboard": []}
+"""What a result says of a job that came to none."""
 
 
 def run_job(config: DictConfig, hydra_config: Any) -> float | None:
@@ -57,6 +60,10 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
                 _run(config, folder, name, sweep)
             else:
                 _check(found, config, folder)
+    except StoppedEarly as stop:
+        folder.write_json(RESULT_FILE, {"status": PRUNED, "error": str(stop)} | NOTHING)
+        print(f"{name}: {stop}", flush=True)
+        return None
     except Exception as error:
         # Whatever it is, it is not the end of the sweep.
         log.info("the job failed", exc_info=True)
@@ -100,6 +107,4 @@ def _record(error: Exception, folder: RunFolder) -> None:
     """Leave a result.json, unless the run left one of its own."""
     if not (folder.path / RESULT_FILE).is_file():
         folder.path.mkdir(parents=True, exist_ok=True)
-        folder.write_json(
-            RESULT_FILE, {"status": "FAILED", "error": explain(error), "training": None, "leaderboard": []}
-        )
+        folder.write_json(RESULT_FILE, {"status": "FAILED", "error": explain(error)} | NOTHING)

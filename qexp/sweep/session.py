@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from qexp.build import make
 from qexp.errors import InputError
 from qexp.messages import explain
-from qexp.report.sweeps import Sweep
+from qexp.report.sweeps import PRUNED, Sweep
 from qexp.report.tables import show
 from qexp.runfolder import COMPLETED, PLANNED, relative
 from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan
@@ -69,7 +69,9 @@ class SweepSession(Callback):
         if config.resume is not None:
             raise InputError(f"resume={config.resume} goes on with one run: leave out -m")
         plan = Plan.of(config)
-        self._draws = bool(config.plots)
+        # A preset's plots=false is of the jobs: one figure for the sweep is enough.
+        typed = any(override.lstrip("+").startswith("plots=") for override in config.hydra.overrides.task)
+        self._draws = bool(config.plots) or not typed
         self._is_new = not plan.folder.exists()
         plan, run_id = plan.join()
         self._plan = plan
@@ -116,9 +118,10 @@ class SweepSession(Callback):
 
     @property
     def status(self) -> int:
-        """Exit status: 0 if every job completed, or waits for its campaign to be confirmed, else 1."""
+        """Exit status: 0 if every job completed, was pruned, or waits for a confirmation, else 1."""
         return int(
-            self.sweep is None or any(job.status not in {COMPLETED, PLANNED} for job in self.sweep.jobs)
+            self.sweep is None
+            or any(job.status not in {COMPLETED, PLANNED, PRUNED} for job in self.sweep.jobs)
         )
 
 
