@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import sqlite3
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,19 +21,24 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+import qexp
 from qexp.backend.account import refuse_secrets
+from qexp.commands import RUNS, completed_here, overview, run_command
 from qexp.config.files import conf_dir
 from qexp.config.messages import explain, help_text
+from qexp.config.option import load_options
+from qexp.config.outside import BROKEN, config_folders, outside_options, register_named_in, take_in
 from qexp.config.schema import register
 from qexp.deploy.journal import FILE as JOURNAL
-from qexp.errors import InputError, Terminated, interrupts_pass
+from qexp.errors import FULL_ERROR, DivergenceError, InputError, answered, interrupts_pass
 from qexp.resume import composable, hydra_folder, own_config, run_dir
 from qexp.runfolder import RUN_FILE, RunFolder, relative, resume_with
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
+from qexp.tracking.environment import heed_environment
+from qexp.typed import COMPLETION, readable
 
-FULL_ERROR = "HYDRA_FULL_ERROR"
 log = logging.getLogger(__name__)
 
 DISK = {
@@ -64,9 +69,19 @@ class _Jobs:
         self.disk: OSError | sqlite3.OperationalError | None = None
         self.failure: str | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Take options of somebody else's along to the process that runs a job."""
+        return vars(self) | {"outside": outside_options()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        take_in(state.pop("outside"))
+        vars(self).update(state)
+
     def __call__(self, config: DictConfig) -> float | None:
         self.started = True
         hydra_config = HydraConfig.get()
+        # hydra.job.chdir moves neither the store nor relative paths of inputs.
+        os.chdir(hydra_config.runtime.cwd)
         if hydra_config.mode is RunMode.MULTIRUN:
             return run_job(config, hydra_config)
         from qexp.experiment import run  # everything that --help and --cfg can do without
@@ -75,6 +90,7 @@ class _Jobs:
             with interrupts_pass(), RunFolder.of_job(hydra_config) as folder:
                 self.folder = folder.path
                 _check_single(config)
+                heed_environment(config, hydra_config.overrides.task)
                 if config.resume is not None:
                     folder.kept = (folder.path / RUN_FILE).exists()
                     typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]
@@ -83,6 +99,8 @@ class _Jobs:
         except (InputError, OmegaConfBaseException) as error:
             # Raised to Hydra, it would come with Hydra's own words.
             self.refused.append(error)
+        except DivergenceError as error:
+            self.failure = f"{error}; what there is of it: {relative(folder.path)}"
         except (OSError, sqlite3.OperationalError) as error:
             if not _of_the_disk(error):
                 raise
@@ -151,45 +169,48 @@ def _log_or_not(*, strict: bool) -> Iterator[None]:
         logging.raiseExceptions = before
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """End on SIGTERM, with which batch systems and containers stop a command, as on an interrupt."""
-
-    def end(*_: object) -> None:
-        raise Terminated
-
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        yield
-        return
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def main() -> int:
     """Run the command line.
 
     Returns:
         Exit status: 0 done, 1 failed, 2 the input cannot be used, 130 interrupted, 143 terminated.
     """
-    register()
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        # Hydra's own help looks at every file before it prints a line.
-        print(help_text(conf_dir()))
+    return answered(partial(_command, sys.argv[1:]))
+
+
+def _command(arguments: list[str]) -> int:
+    """Run the command that a command line begins with, or what Hydra makes of it."""
+    status = run_command(arguments)
+    if status is not None:
+        return status
+    if arguments and arguments[0] in RUNS:
+        arguments = [*RUNS[arguments[0]], *arguments[1:]]
+    if "--version" in arguments:
+        print(f"qexp {qexp.__version__}")
         return 0
+    if COMPLETION & set(arguments) and completed_here(arguments):
+        return 0
+    load_options()
+    register_named_in(config_folders(arguments))
+    register()
+    for package, reason in BROKEN.items():
+        print(f"qexp: the options of {package} are left out: {reason}", file=sys.stderr)
+    if {"--help", "-h"} & set(arguments):
+        # Hydra's own help looks at every file before it prints a line.
+        print(help_text(conf_dir(), overview()))
+        return 0
+    return _compose(arguments)
+
+
+def _compose(arguments: list[str]) -> int:
+    """Let Hydra compose what was typed and run it, or show it; return the exit status."""
     jobs = _Jobs()
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
     try:
-        refuse_secrets(sys.argv[1:])
-        sys.argv[1:] = composable(sys.argv[1:])
+        refuse_secrets(arguments)
+        sys.argv[1:] = composable(readable(arguments))
         # Hydra would print its own text and exit with 1; this makes it hand every exception to us instead.
         with (
-            _terminable(),
             _environment(FULL_ERROR, "1"),
             _log_or_not(strict=wants_traceback),
             closed_at_the_end(),
@@ -209,10 +230,4 @@ def main() -> int:
             jobs.disk = error.__cause__
         else:  # how Hydra refuses, for example, an option that is a number, or a config file that is not YAML
             jobs.refused.append(InputError(f"{error}: {' '.join(sys.argv[1:])}"))
-    except Terminated:
-        print("qexp: terminated", file=sys.stderr)
-        return 143
-    except KeyboardInterrupt:
-        print("qexp: interrupted", file=sys.stderr)
-        return 130
     return jobs.status(wants_traceback=wants_traceback)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+"""Environment variable of Hydra's: 1 shows tracebacks where a line would do."""
 
 
 class InputError(ValueError):
@@ -62,3 +69,49 @@ def interrupts_pass() -> Iterator[None]:
         if (behind := interrupt_behind(error)) is not None:
             raise type(behind) from error
         raise
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """End on SIGTERM, with which batch systems and containers stop a command, as on an interrupt."""
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def answered(work: Callable[[], int], prefix: str = "qexp: ") -> int:
+    """Do the work of a command, and say in one line what it refuses or what ends it.
+
+    Args:
+        work: Returns an exit status.
+        prefix: What a line about refused input starts with.
+
+    Returns:
+        Exit status: that of the work, 2 refused, 130 interrupted, 143 terminated.
+    """
+    try:
+        with terminable(), interrupts_pass():
+            return work()
+    except InputError as error:
+        if os.environ.get(FULL_ERROR) == "1":
+            raise
+        sys.stderr.write(f"{prefix}{error}\n")
+        return 2
+    except Terminated:
+        sys.stderr.write("qexp: terminated\n")
+        return 143
+    except KeyboardInterrupt:
+        sys.stderr.write("qexp: interrupted\n")
+        return 130

@@ -15,7 +15,7 @@ import yaml
 from qexp import __version__
 from qexp.config.identity import config_hash, options_chosen
 from qexp.env.decision_problem import DecisionProblem
-from qexp.errors import interrupt_behind
+from qexp.errors import DivergenceError, interrupt_behind
 from qexp.evaluation import Evaluation
 from qexp.report.leaderboard import LeaderboardRow, metrics
 from qexp.report.wording import metric_part
@@ -225,7 +225,13 @@ def write_plots(
 def write_failure(error: BaseException, identity: Identity, folder: RunFolder, tracker: Tracker) -> None:
     """Record that a run failed or was interrupted, and by what."""
     status = "KILLED" if interrupt_behind(error) else FAILED  # MLflow's words
-    record = {"status": status, **asdict(identity), "mlflow_run_id": tracker.run_id, "error": repr(error)}
+    said = repr(error)
+    if isinstance(error, DivergenceError):
+        import pandas as pd
+
+        said = str(error)
+        pd.DataFrame(error.history).to_csv(folder.path / "training.csv", index=False)
+    record = {"status": status, **asdict(identity), "mlflow_run_id": tracker.run_id, "error": said}
     folder.write_json(RESULT_FILE, record | {"training": None, "deployment": None, "leaderboard": []})
 
 

@@ -22,7 +22,7 @@ OPTIONS = sorted((ROOT / "conf").rglob("*.y*ml"))
 LAYERS = [
     ["errors", "look", "metric", "state"],
     ["config"],
-    ["gates", "progress", "runfolder"],
+    ["commands", "gates", "progress", "runfolder"],
     ["backend", "policy"],
     ["workload"],
     ["cloud", "scheduler"],
@@ -33,7 +33,7 @@ LAYERS = [
     ["record"],
     ["resume"],
     ["stages"],
-    ["experiment"],
+    ["experiment", "typed"],
     ["options", "sweep"],
     ["cli", "plugins"],
     ["__main__"],

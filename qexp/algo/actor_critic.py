@@ -63,9 +63,10 @@ class ActorCriticConfig(LockstepConfig, PPOConfig):
         if option is None:
             return
         foreign = set(vars(PPOConfig())) - SHARED
+        kind: type = type(option)
         self.named = {
             item.name: WORDS.get(item.name, item.name)
-            for item in keys_of(type(option)).values()
+            for item in keys_of(kind).values()
             if item.name not in foreign | SAMPLING
         }
         for name, word in self.named.items():

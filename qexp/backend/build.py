@@ -1,6 +1,6 @@
 """Writes the fleet files that ship with qexp from the calibration snapshots in qiskit-ibm-runtime.
 
-Run as `python -m qexp.backend.build [OUT_DIR]`. Averages come from real calibration data, never from
+Run as `qexp fleet build [OUT_DIR]`. Averages come from real calibration data, never from
 hand-typed tables; only what the snapshots lack or contradict (CLOPS) is written down, in
 `qexp.backend.machines`.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from qexp.backend.calibration import calibration, node_of, provenance
 from qexp.backend.fleet import FORMAT, content_hash
 from qexp.backend.ibm import fake_backend
 from qexp.backend.machines import MACHINES
-from qexp.errors import InputError
+from qexp.errors import InputError, answered
 
 RETIRED = [name for name, machine in MACHINES.items() if machine.clops]
 HERON = ["torino", "fez", "marrakesh", "boston", "kingston", "pittsburgh"]
@@ -81,18 +82,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def command(arguments: Sequence[str] | None, prog: str) -> int:
     """Write the shipped fleets; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m qexp.backend.build", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     shipped = Path(__file__).parent / "data"
     parser.add_argument("out_dir", nargs="?", type=Path, default=shipped, help="default: %(default)s")
     out_dir: Path = parser.parse_args(arguments).out_dir
-    try:
-        nodes = {machine: node(machine) for machine in dict.fromkeys(RETIRED + HERON)}
-        make_folder(out_dir, "OUT_DIR")
-    except InputError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    nodes = {machine: node(machine) for machine in dict.fromkeys(RETIRED + HERON)}
+    make_folder(out_dir, "OUT_DIR")
     head = "Made by `python -m qexp.backend.build`; do not edit: the hash covers the nodes."
     for name, (description, machines) in FLEETS.items():
         path = out_dir / f"{name}.yaml"
@@ -100,6 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_atomically(path, fleet_text(head, facts, [nodes[machine] for machine in machines]).encode())
         sys.stdout.write(f"{path}\n")
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    return answered(partial(command, arguments, "python -m qexp.backend.build"), prefix="")
 
 
 if __name__ == "__main__":

@@ -26,10 +26,15 @@ def fleet_of(source: FleetSource, folder: Path, *, begun: bool) -> Fleet:
 
 def keep(source: FleetSource, fleet: Fleet, folder: Path) -> None:
     """Write a run's machines to its folder, if their source may say something else tomorrow."""
+    if not source.fixed:
+        write_fleet(fleet, folder)
+    elif Path(getattr(source, "path", "")) != folder / FLEET_FILE:
+        (folder / FLEET_FILE).unlink(missing_ok=True)
+
+
+def write_fleet(fleet: Fleet, folder: Path) -> None:
+    """Write machines to a folder, in a fleet file."""
     kept = folder / FLEET_FILE
-    kept.unlink(missing_ok=True)
-    if source.fixed:
-        return
     from qexp.backend.build import fleet_text
 
     facts = {"name": fleet.name, "description": "The machines as this run met them."}

@@ -1,7 +1,7 @@
 """Snapshots of machines as fleet files: the live ones an account may use, or the client's fake backends.
 
-Run as `python -m qexp.backend.snapshot` with `ibm OUT.yaml`, `fake OUT.yaml NAME...`, `list` or
-`diff A.yaml B.yaml`. What comes out is for `backend=file backend.path=OUT.yaml`.
+Run as `qexp fleet snapshot ibm OUT.yaml`, `qexp fleet snapshot fake OUT.yaml NAME...`, `qexp fleet list` or
+`qexp fleet diff A.yaml B.yaml`. What comes out is for `backend=file backend.path=OUT.yaml`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,7 +23,7 @@ from qexp.backend.difference import report
 from qexp.backend.fleet import load_fleet, parse_fleet
 from qexp.backend.ibm import Nodes, ask, fake_backend, fake_names, live_nodes
 from qexp.backend.machines import lattice_of
-from qexp.errors import InputError
+from qexp.errors import InputError, answered
 
 
 def fake_nodes(names: Sequence[str], notes: list[str]) -> Nodes:
@@ -108,8 +109,8 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m qexp.backend.snapshot", description=__doc__)
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     ibm = commands.add_parser("ibm", help="the machines of your IBM Quantum account")
     ibm.add_argument("--timeout", type=_seconds, default=120, metavar="SECONDS", help="default: %(default)s")
@@ -125,22 +126,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def command(arguments: Sequence[str] | None, prog: str) -> int:
     """Run one of the commands; return the exit status."""
     console = Console()
-    try:
-        refuse_secrets(sys.argv[1:] if arguments is None else arguments)
-        options = _parser().parse_args(arguments)
-        if options.command == "list":
-            show_fakes(console)
-        elif options.command == "diff":
-            console.print(report(load_fleet(options.before, "diff"), load_fleet(options.after, "diff")))
-        else:
-            take(options, console)
-    except InputError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    refuse_secrets(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(prog).parse_args(arguments)
+    if options.command == "list":
+        show_fakes(console)
+    elif options.command == "diff":
+        console.print(report(load_fleet(options.before, "diff"), load_fleet(options.after, "diff")))
+    else:
+        take(options, console)
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    return answered(partial(command, arguments, "python -m qexp.backend.snapshot"), prefix="")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.errors import MissingConfigException
@@ -16,7 +16,7 @@ PRESETS = "experiment"
 HELP = """\
 qexp trains, compares and reuses policies that decide where quantum work runs.
 
-Usage: qexp [group=option] [key=value] ...      (or: python -m qexp ...)
+Usage: qexp [run] [group=option] [key=value] ...      (or: python -m qexp ...)
 
   qexp                                     the heuristics' leaderboard
   qexp algo=a2c env.tasks=25               train a policy, export it, compare it
@@ -26,6 +26,10 @@ Usage: qexp [group=option] [key=value] ...      (or: python -m qexp ...)
   qexp -m scheduler=mct,weighted seed=1,2  one run for each combination
   qexp experiment=compare                  a preset
   qexp resume=outputs/...                  go on with a training run or a campaign that was cut off
+
+Other commands (each has --help):
+
+{commands}
 
 Options, by config group:
 
@@ -60,8 +64,9 @@ def explain(error: BaseException) -> str:
         return f"{single[1]}={single[2]}: expected a list: write {single[1]}=[{single[2]}]"
     if unknown := re.search(r"Could not override '([^']+)'.*Key '\w+' (?:is )?not in", full):
         return f"unknown key {unknown[1]!r}{_closest(unknown[1])}"
-    if "mismatched input '='" in full:
-        return f"{full}; a value that holds = is put in quotes twice: 'key=\"value\"'"
+    if "mismatched input '='" in full or "LexerNoViableAlt" in full:
+        text = full.replace("LexerNoViableAltException: ", "").removesuffix(": ^")
+        return f"{text}; a value with such characters is put in quotes twice: 'key=\"value\"'"
     return full
 
 
@@ -94,25 +99,56 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
-def _closest(key: str) -> str:
-    """Say which key a mistyped one may stand for, or which options would have it."""
-    by_option = {
+def keys_of_options() -> list[str]:
+    """Return every key that some configuration has, and every config group."""
+    return sorted({*ROOT_KEYS, *REGISTRY, *(key for its in _keys_by_choice().values() for key in its)})
+
+
+def _keys_by_choice() -> dict[str, list[str]]:
+    """Return the keys of each option, by how it is chosen."""
+    return {
         f"{group}={name}": [f"{group.replace('/', '.')}.{key}" for key in keys(cls)]
         for group, options in REGISTRY.items()
         for name, cls in options.items()
     }
-    if owners := [choice for choice, its in by_option.items() if key in its]:
+
+
+def _closest(key: str) -> str:
+    """Say which key a mistyped one may stand for, or which options would have it."""
+    by_choice = _keys_by_choice()
+    if owners := [choice for choice, its in by_choice.items() if key in its]:
         return f"; it belongs to {_listed(owners)}"
     parent, _, name = key.rpartition(".")
-    known = sorted({*ROOT_KEYS, *REGISTRY, *(key for its in by_option.values() for key in its)})
+    known = keys_of_options()
+    siblings = [other for other in known if parent and re.split(r"\.(?=[^.]*$)", other)[0] == parent]
+    if close := _close(name, siblings):
+        return f"; did you mean {close!r}?{_owners(close, by_choice)}"
     if exact := [other for other in known if re.split("[./]", other)[-1] == name and parent]:
         return f"; did you mean {' or '.join(map(repr, exact[:2]))}?"
-    siblings = [other for other in known if other.rpartition(".")[0] == parent]
-    for candidates in (siblings, known):
-        by_name = {re.split("[./]", other)[-1]: other for other in candidates}
-        if close := difflib.get_close_matches(name, by_name, n=1):
-            return f"; did you mean {by_name[close[0]]!r}?"
+    if siblings := [other for other in siblings if other != parent]:
+        owned: dict[str, list[str]] = {}
+        for other in siblings:
+            owned.setdefault(_owners(other, by_choice), []).append(other)
+        return "; there is " + "; ".join(f"{', '.join(its)}{owners}" for owners, its in owned.items())
+    if close := _close(name, known):
+        return f"; did you mean {close!r}?"
     return "; qexp --cfg job shows all keys"
+
+
+def _close(name: str, keys: Sequence[str]) -> str | None:
+    """Return the key whose last part is closest to a name, if one is close."""
+    by_name = {re.split("[./]", key)[-1]: key for key in keys}
+    found = difflib.get_close_matches(name, by_name, n=1, cutoff=0.7)
+    return by_name[found[0]] if found else None
+
+
+def _owners(key: str, by_choice: Mapping[str, Sequence[str]]) -> str:
+    """Say in brackets which options have a key, if it is not in all of its group's."""
+    owners = [choice for choice, its in by_choice.items() if key in its]
+    group = owners[0].partition("=")[0] if owners else ""
+    if len(owners) == len(REGISTRY.get(group, ())):
+        return ""
+    return f" ({', '.join(owners)})"
 
 
 def options_of(conf: Path) -> dict[str, dict[str, str]]:
@@ -134,7 +170,7 @@ def options_of(conf: Path) -> dict[str, dict[str, str]]:
     return dict(sorted((groups | {PRESETS: lines}).items()))
 
 
-def help_text(conf: Path) -> str:
-    """Return what ``--help`` prints: how to start, and all options by config group."""
+def help_text(conf: Path, commands: str) -> str:
+    """Return what ``--help`` prints: how to start, the other commands, and all options by config group."""
     groups = (f"  {group:17s} {', '.join(options)}" for group, options in options_of(conf).items())
-    return HELP.format(groups="\n".join(groups))
+    return HELP.format(commands=commands, groups="\n".join(groups))

@@ -6,14 +6,14 @@ import dataclasses
 import importlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, name_of, option, path_of
+from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, is_ours, load_options, name_of, option, path_of
 from qexp.errors import InputError
 
 ENTRY_POINTS = "qexp.options"
@@ -94,3 +94,41 @@ def register_named_in(folders: Iterable[Path]) -> None:
                     REGISTRY[group].setdefault(str(content.get(NAME, name_of(cls, group))), cls)
             except (OSError, ValueError, yaml.YAMLError):
                 continue
+
+
+def config_folders(arguments: Sequence[str]) -> list[Path]:
+    """Return the folders of option files that a command line names: ``--config-dir``, ``hydra.searchpath``.
+
+    Args:
+        arguments: The command line, without the program.
+    """
+    named: list[str] = []
+    for position, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag in {"--config-dir", "-cd"}:
+            named += [value] if equals else arguments[position + 1 : position + 2]
+        elif flag.lstrip("+") == "hydra.searchpath":
+            named += [part.strip(" \"'") for part in value.strip("[]").split(",")]
+    folders = (Path(name.removeprefix("file://")) for name in named)
+    return [folder.absolute() for folder in folders if folder.is_dir()]
+
+
+def outside_options() -> dict[str, dict[str, type]]:
+    """Return the options that do not ship with qexp, for another process: see `take_in`."""
+    return {
+        group: own
+        for group, options in REGISTRY.items()
+        if (own := {name: cls for name, cls in options.items() if not is_ours(cls)})
+    }
+
+
+def take_in(options: Mapping[str, Mapping[str, type]]) -> None:
+    """Register options that another process had.
+
+    Args:
+        options: From `outside_options`.
+    """
+    load_options()
+    for group, own in options.items():
+        for name, cls in own.items():
+            REGISTRY[group].setdefault(name, cls)

@@ -232,6 +232,24 @@ def validate(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     return resolved
 
 
+def settled(node: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """Return an option's node with its name, all its keys and its parts.
+
+    Args:
+        node: Its name, or the path of its class, and what is set of it.
+        group: Its config group.
+
+    Raises:
+        InputError: Naming every key that is wrong.
+    """
+    load_options()
+    complaints: list[str] = []
+    found = _settled(with_names(node), group, group, complaints)
+    if complaints:
+        raise InputError("; ".join(complaints))
+    return found
+
+
 def _resolved(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(config, DictConfig):
         if missing := sorted(OmegaConf.missing_keys(config)):

@@ -1,6 +1,6 @@
 """Turns an RLlib checkpoint folder into a policy bundle, without Ray and without any environment.
 
-``python -m qexp.policy.extract CHECKPOINT OUT``
+``qexp extract CHECKPOINT OUT``
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import io
 import json
 import pickle
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qexp.errors import InputError
+from qexp.errors import InputError, answered
 from qexp.policy.bundle import save_policy
 from qexp.policy.forward import SPREAD
 
@@ -81,20 +83,19 @@ def extract(checkpoint: str | Path, out: str | Path) -> Path:
     return save_policy(out, weights, metadata)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m qexp.policy.extract", description=__doc__.splitlines()[0]
-    )
+def command(arguments: Sequence[str] | None, prog: str) -> int:
+    """Read the arguments, by default the process's own, and do it; return the exit status."""
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="RLlib checkpoint folder of a training run")
     parser.add_argument("out", metavar="OUT", help="folder to write the bundle to")
     options = parser.parse_args(arguments)
-    try:
-        print(extract(options.checkpoint, options.out))
-    except InputError as error:
-        print(f"qexp: {error}", file=sys.stderr)
-        return 2
+    print(extract(options.checkpoint, options.out))
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    return answered(partial(command, arguments, "python -m qexp.policy.extract"))
 
 
 if __name__ == "__main__":

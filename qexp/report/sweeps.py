@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SWEEP_FILE = "sweep.json"
+JOBS = ".jobs"
+"""Folder in a sweep's: a file for each job that ever began, which says where it writes."""
 TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE = "sweep.csv", "sweep_leaderboard.csv", "sweep.png"
 
-FAILED, KILLED = "FAILED", "KILLED"
+FAILED, KILLED, PRUNED = "FAILED", "KILLED", "PRUNED"
+"""`PRUNED`: a search stopped it early, because others were doing better."""
 CUT_OFF, MISSING = "CUT_OFF", "MISSING"
 """Further states of a job: it began and left no result; it never began."""
 
@@ -39,7 +43,7 @@ class Job:
     Attributes:
         folder: Its run folder.
         settings: What it was run with, of the keys that the sweep varies.
-        status: `COMPLETED`, `PLANNED`, `FAILED`, `KILLED`, `CUT_OFF` or `MISSING`.
+        status: `COMPLETED`, `PLANNED`, `FAILED`, `KILLED`, `PRUNED`, `CUT_OFF` or `MISSING`.
         error: What it failed of, or None.
         decider: The scheduler it is about: what it trained, or else the chosen one; None before the end.
         trained: Whether it trained that.
@@ -124,11 +128,11 @@ class Sweep:
             raise InputError(f"{folder} is not the folder of a sweep: it has no {SWEEP_FILE}")
         plan = json.loads(file.read_text(encoding="utf-8"))
         swept = plan["swept"]
+        begun = _begun(folder)
         overrides = {job["folder"]: job["overrides"] for job in plan["jobs"]}
-        for found in sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns):
-            name = found.parents[1].name
-            overrides.setdefault(name, yaml.safe_load(found.read_text(encoding="utf-8")) or [])
-        jobs = [Job.read(folder / name, _values(parts, swept)) for name, parts in overrides.items()]
+        overrides |= {name: parts for name, (_, parts) in begun.items() if name not in overrides}
+        places = {name: folder / (begun[name][0] if name in begun else name) for name in overrides}
+        jobs = [Job.read(places[name], _values(parts, swept)) for name, parts in overrides.items()]
         return cls(folder, swept, jobs, contenders(_samples(jobs)))
 
     @property
@@ -142,7 +146,7 @@ class Sweep:
 
         figures = [key for metric in self.metrics_used for key in _figures(metric)]
         rows = [
-            {"job": number, "folder": job.folder.name}
+            {"job": number, "folder": os.path.relpath(job.folder, self.folder)}
             | {key: job.settings.get(key) for key in self.swept}
             | {"status": job.status, "scheduler": job.decider}
             | dict.fromkeys(figures)
@@ -152,8 +156,8 @@ class Sweep:
         ]
         return pd.DataFrame(rows)
 
-    def write(self) -> None:
-        """Write `sweep.csv`, and of completed jobs `sweep_leaderboard.csv` and `sweep.png`."""
+    def write(self, *, figure: bool = True) -> None:
+        """Write `sweep.csv`, and of completed jobs `sweep_leaderboard.csv` and, if wanted, `sweep.png`."""
         import pandas as pd
 
         self.table().to_csv(self.folder / TABLE_FILE, index=False)
@@ -161,6 +165,8 @@ class Sweep:
             return
         rows = [row.record() for row in self.contenders]
         pd.DataFrame(rows).to_csv(self.folder / LEADERBOARD_FILE, index=False)
+        if not figure:
+            return
         from qexp.report.plots import comparison
 
         comparison.plot(self.contenders, self.folder / FIGURE_FILE)
@@ -183,6 +189,18 @@ class Sweep:
                 figures[f"{name}/{row.metric.ratio}"] = row.ratio
                 figures[f"{name}/optimum_proved_share"] = row.proved
         return figures
+
+
+def _begun(folder: Path) -> dict[str, tuple[str, list[str]]]:
+    """Return where jobs of a sweep write, and their overrides, by name in the order in which they began."""
+    notes = sorted((folder / JOBS).glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    if notes:
+        begun = {note.stem: json.loads(note.read_text(encoding="utf-8")) for note in notes}
+        return {name: (note["folder"], note["overrides"]) for name, note in begun.items()}
+    # Sweeps of earlier versions: the name of a job is that of its folder.
+    found = sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns)
+    names = {path: path.parents[1].name for path in found}
+    return {name: (name, yaml.safe_load(path.read_text("utf-8")) or []) for path, name in names.items()}
 
 
 def _by_scheduler(episodes: pd.DataFrame, column: str | None) -> dict[str, Floats]:

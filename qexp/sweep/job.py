@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -15,14 +16,19 @@ from qexp.config.identity import is_of
 from qexp.config.messages import explain
 from qexp.config.schema import validate
 from qexp.errors import InputError, interrupts_pass
-from qexp.report.sweeps import Job
-from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder
-from qexp.sweep.plan import varied
+from qexp.report.sweeps import PRUNED, Job
+from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder, relative
+from qexp.sweep.folders import place
+from qexp.sweep.plan import SWEEP_DIR, folder_of, varied
+from qexp.tracking import StoppedEarly
+from qexp.tracking.environment import heed_environment
 
 log = logging.getLogger(__name__)
 
 CONSOLE_FILE = "console.txt"
 SHARED = ".evaluations"
+NOTHING: dict[str, Any] = {"training": None, "leaderboard": []}
+"""What a result says of a job that came to none."""
 
 
 def run_job(config: DictConfig, hydra_config: Any) -> float | None:
@@ -38,18 +44,27 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
     Returns:
         Mean of the environment's metric of what the job is about; None if it failed.
     """
-    folder = RunFolder.of_job(hydra_config)
+    made = RunFolder.of_job(hydra_config).path
+    sweep = Path(os.environ.get(SWEEP_DIR) or folder_of(hydra_config.sweep.dir))
+    folder = RunFolder(place(made, hydra_config.overrides.task, sweep))
     name = f"job {hydra_config.job.num}: {' '.join(varied(hydra_config.overrides.task)) or 'defaults'}"
     start = time.perf_counter()
     found = _completed(folder.path)
     if found is None:
         folder.forget_result()  # of a job that failed: it would pass for this attempt's
+        if folder.path != made:
+            print(f"{name}: writes to {relative(folder.path)}", flush=True)
     try:
         with interrupts_pass():
+            heed_environment(config, hydra_config.overrides.task)
             if found is None:
-                _run(config, folder, name)
+                _run(config, folder, name, sweep)
             else:
                 _check(found, config, folder)
+    except StoppedEarly as stop:
+        folder.write_json(RESULT_FILE, {"status": PRUNED, "error": str(stop)} | NOTHING)
+        print(f"{name}: {stop}", flush=True)
+        return None
     except Exception as error:
         # Whatever it is, it is not the end of the sweep.
         log.info("the job failed", exc_info=True)
@@ -67,13 +82,13 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
     return objective
 
 
-def _run(config: DictConfig, folder: RunFolder, name: str) -> None:
+def _run(config: DictConfig, folder: RunFolder, name: str, sweep: Path) -> None:
     from qexp.experiment import run  # all that a sweep whose jobs are done can do without
 
     if config.algo.get("env_steps") is not None:
         print(f"{name}: training", flush=True)
     with (folder.path / CONSOLE_FILE).open("a", encoding="utf-8") as console, redirect_stdout(console):
-        run(config, folder, resume=True, shared=folder.path.parent / SHARED)
+        run(config, folder, resume=True, shared=sweep / SHARED)
 
 
 def _completed(folder: Path) -> dict[str, Any] | None:
@@ -93,6 +108,4 @@ def _record(error: Exception, folder: RunFolder) -> None:
     """Leave a result.json, unless the run left one of its own."""
     if not (folder.path / RESULT_FILE).is_file():
         folder.path.mkdir(parents=True, exist_ok=True)
-        folder.write_json(
-            RESULT_FILE, {"status": "FAILED", "error": explain(error), "training": None, "leaderboard": []}
-        )
+        folder.write_json(RESULT_FILE, {"status": "FAILED", "error": explain(error)} | NOTHING)

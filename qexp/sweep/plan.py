@@ -13,12 +13,14 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from qexp.config.identity import NO_RESULT, names_with_values
 from qexp.errors import InputError
 from qexp.report.sweeps import SWEEP_FILE
 from qexp.runfolder import RunFolder, relative
+from qexp.sweep.globs import spell_out_globs
 
 SWEEP_DIR, SWEPT = "QEXP_SWEEP_DIR", "QEXP_SWEPT"
 """Environment variables for jobs in whatever process: the folder of the running sweep, what it varies."""
@@ -40,6 +42,11 @@ def sweep_dir(name: str | None, experiment: str | None, command: Iterable[str]) 
     if name is None:
         name = f"{experiment or 'sweep'}-{_digest(_relevant(command))}"
     return f"outputs/sweeps/{name}"
+
+
+def folder_of(typed: str) -> Path:
+    """Return the absolute path of a folder as Hydra forms it: links stay as they are."""
+    return Path(os.path.normpath(Path(typed).absolute()))
 
 
 def job_folder(overrides: Iterable[str]) -> str:
@@ -84,21 +91,31 @@ class Plan:
 
     @classmethod
     def of(cls, config: DictConfig) -> Plan:
-        """Return the plan of a multirun's configuration, Hydra's section included."""
+        """Return the plan of a multirun's configuration, Hydra's section included.
+
+        Globs in it are replaced by the choices they stand for.
+
+        Raises:
+            InputError: A glob stands for nothing, or an interval is to be swept, not searched.
+        """
+        folder = folder_of(config.hydra.sweep.dir)  # may be named after the overrides as typed
+        spell_out_globs(config)
         sweeper = config.hydra.sweeper
         params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
         parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
-        swept = list(dict.fromkeys(part.get_key_element() for part in parsed if part.is_sweep_override()))
+        keys = (part.get_key_element().lstrip("+") for part in parsed if part.is_sweep_override())
+        swept = list(dict.fromkeys(keys))
         os.environ[SWEPT] = ",".join(swept)
         jobs: dict[str, list[str]] = {}
         if str(sweeper["_target_"]).endswith(".BasicSweeper"):
+            _refuse_intervals(parsed)
             (batch,) = BasicSweeper.split_arguments(parsed, None)
             jobs = {job_folder(overrides): overrides for overrides in batch}
         plain = OmegaConf.to_container(config, resolve=False)
         assert isinstance(plain, dict)
         base = {str(key): value for key, value in plain.items() if key not in {*NO_RESULT, "hydra"}}
         return cls(
-            folder=Path(config.hydra.sweep.dir).absolute(),
+            folder=folder,
             base=_flat(base),
             swept=swept,
             jobs=jobs,
@@ -154,6 +171,15 @@ class Plan:
         if sorted(before["swept"]) != sorted(self.swept):
             listed.insert(0, f"it varies {', '.join(before['swept'])}, this one {', '.join(self.swept)}")
         return listed
+
+
+def _refuse_intervals(overrides: Iterable[Override]) -> None:
+    for override in overrides:
+        if override.is_interval_sweep():
+            raise InputError(
+                f"{override.input_line}: an interval is searched, with hydra/sweeper=optuna; to sweep, give "
+                "values: range(...), choice(...) or a,b"
+            )
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -18,11 +18,12 @@ from omegaconf.errors import OmegaConfBaseException
 from qexp.config.build import make
 from qexp.config.messages import explain
 from qexp.errors import InputError
-from qexp.report.sweeps import Sweep
+from qexp.report.sweeps import PRUNED, Sweep
 from qexp.report.tables import show
 from qexp.runfolder import COMPLETED, PLANNED, relative
 from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan
 from qexp.tracking import Tracker, Tracking
+from qexp.tracking.environment import heed_environment
 from qexp.tracking.mlflow_tracking import PARENT_RUN
 
 
@@ -40,6 +41,7 @@ class SweepSession(Callback):
         self.sweep: Sweep | None = None
         self._plan: Plan | None = None
         self._is_new = False
+        self._draws = True
         self._tracker = Tracker()
         self._tracked = ExitStack()
 
@@ -67,10 +69,14 @@ class SweepSession(Callback):
         if config.resume is not None:
             raise InputError(f"resume={config.resume} goes on with one run: leave out -m")
         plan = Plan.of(config)
+        # A preset's plots=false is of the jobs: one figure for the sweep is enough.
+        typed = any(override.lstrip("+").startswith("plots=") for override in config.hydra.overrides.task)
+        self._draws = bool(config.plots) or not typed
         self._is_new = not plan.folder.exists()
         plan, run_id = plan.join()
         self._plan = plan
         os.environ[SWEEP_DIR] = str(plan.folder)
+        heed_environment(config, config.hydra.overrides.task)
         tracking: Any = OmegaConf.to_container(config.tracking, resolve=True)
         self._tracker = self._tracked.enter_context(
             make(tracking, Tracking).start(f"sweep {plan.folder.name}", run_id, plan.folder)
@@ -97,7 +103,7 @@ class SweepSession(Callback):
             shutil.rmtree(plan.folder)
             return
         self.sweep = Sweep.read(plan.folder)
-        self.sweep.write()
+        self.sweep.write(figure=self._draws)
         show(self.sweep)
         self._tracker.set_tags({"sweep": plan.folder.name, "run_folder": str(plan.folder)})
         self._tracker.log_metrics(self.sweep.metrics())
@@ -112,9 +118,10 @@ class SweepSession(Callback):
 
     @property
     def status(self) -> int:
-        """Exit status: 0 if every job completed, or waits for its campaign to be confirmed, else 1."""
+        """Exit status: 0 if every job completed, was pruned, or waits for a confirmation, else 1."""
         return int(
-            self.sweep is None or any(job.status not in {COMPLETED, PLANNED} for job in self.sweep.jobs)
+            self.sweep is None
+            or any(job.status not in {COMPLETED, PLANNED, PRUNED} for job in self.sweep.jobs)
         )
 
 

@@ -7,7 +7,7 @@ through its process-wide "active run": a run inside somebody's notebook leaves t
 from qexp.tracking.local import Local
 from qexp.tracking.off import Off
 from qexp.tracking.server import Server
-from qexp.tracking.tracker import Tracker
+from qexp.tracking.tracker import WATCHER, StoppedEarly, Tracker
 from qexp.tracking.tracking import Tracking
 
-__all__ = ["Local", "Off", "Server", "Tracker", "Tracking"]
+__all__ = ["WATCHER", "Local", "Off", "Server", "StoppedEarly", "Tracker", "Tracking"]

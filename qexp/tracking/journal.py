@@ -22,7 +22,7 @@ import numpy as np
 
 from qexp.config.option import NAME, TARGET
 from qexp.errors import InputError, interrupt_behind
-from qexp.tracking.tracker import Tracker
+from qexp.tracking.tracker import WATCHER, StoppedEarly, Tracker
 
 if TYPE_CHECKING:
     from qexp.tracking.tracker import Arrays
@@ -134,11 +134,12 @@ class Recorder(Tracker):
 
     @contextmanager
     def until_end(self) -> Iterator[None]:
-        """End the run: as `outcome`, KILLED by an interrupt, or FAILED by another exception."""
+        """End the run: as `outcome`, KILLED if it was interrupted or stopped early, or FAILED by an error."""
         try:
             yield
         except BaseException as error:
-            self.end("KILLED" if interrupt_behind(error) else "FAILED")
+            stopped = isinstance(error, StoppedEarly) or interrupt_behind(error) is not None
+            self.end("KILLED" if stopped else "FAILED")
             raise
         self.end(self.outcome)
 
@@ -157,6 +158,8 @@ class Recorder(Tracker):
         }
         if defined:
             self._record({"metrics": defined, "step": step, "time": now()})
+        if (watch := WATCHER.get()) is not None:
+            watch(metrics, step)
 
     def log_artifacts(self, path: Path, folder: str | None = None) -> None:
         """Copy files to the run, see `Tracker.log_artifacts`."""

@@ -12,6 +12,7 @@ from typing import Annotated
 from annotated_types import MaxLen, MinLen
 from typing_extensions import Doc
 
+from qexp.progress import report_console
 from qexp.tracking.interrupts import uninterrupted
 from qexp.tracking.journal import Journal
 from qexp.tracking.quiet import quiet
@@ -71,4 +72,6 @@ class MlflowTracking(Tracking):
                 model_name = self.model_name if self.register else None
                 tracker = MlflowTracker(client, line["id"], journal, model_name)
                 until_end.enter_context(tracker.until_end())
+            where = f"recorded in MLflow at {self.uri}, experiment {line['experiment']}"
+            report_console().print(where, markup=False, highlight=False, soft_wrap=True)
             yield tracker

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qexp.errors import InputError
+from qexp.tracking.environment import EXPERIMENT, store_in_environment
 from qexp.tracking.journal import Journal, in_words
+from qexp.tracking.local import Local
 from qexp.tracking.quiet import quiet
 
 if TYPE_CHECKING:
@@ -39,8 +42,10 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
 
     Args:
         folder: A run folder.
-        uri: Store; by default the one the run was to be recorded in.
-        experiment: Experiment of a new run; by default the run's own.
+        uri: Store; by default the one the run was to be recorded in, or, of a run without tracking or in the
+            file that ships as default, the one that MLFLOW_TRACKING_URI names.
+        experiment: Experiment of a new run; by default the run's own, or, if that is the default,
+            MLFLOW_EXPERIMENT_NAME.
 
     Raises:
         InputError: If the folder is none of a run, the store cannot be used, or it fails halfway.
@@ -48,7 +53,7 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
     journal = Journal.read(folder)
     if not journal.runs:
         raise InputError(f"{folder}: its journal does not say which run it is of")
-    uri = uri or next((run["uri"] for run in journal.runs if run["uri"] is not None), None)
+    uri = uri or _store(next((run["uri"] for run in journal.runs if run["uri"] is not None), None))
     if uri is None:
         raise InputError(f"{folder}: made with tracking=off; say where to deliver it with --uri URI")
     with quiet():
@@ -65,6 +70,19 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
             arrived += count
             journal.add({"delivered": arrived, "to": run_id})
     return Delivered(run_id, uri, in_words(pending), any("end" in record for record in journal.contents))
+
+
+def _store(own: str | None) -> str | None:
+    """Return where a run is delivered to without being told."""
+    default = Local.uri.removeprefix("sqlite:///")
+    if own is None or (own.startswith("sqlite:") and own.endswith(f"/{default}")):
+        return store_in_environment() or own
+    return own
+
+
+def _experiment(own: str) -> str:
+    named = os.environ.get(EXPERIMENT)
+    return named if named and own == Local.experiment else own
 
 
 def _find(client: MlflowClient, uri: str, journal: Journal) -> dict[str, Any] | None:
@@ -85,7 +103,7 @@ def _create(
     run = create_run(
         client,
         artifacts,
-        experiment or first["experiment"],
+        experiment or _experiment(first["experiment"]),
         first["name"],
         first["tags"],
         first["start"],

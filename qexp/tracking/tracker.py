@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class StoppedEarly(Exception):  # noqa: N818 -- nothing went wrong
+    """Who watches a run has seen enough of it."""
+
+
+WATCHER: ContextVar[Callable[[Mapping[str, float | None], int], None] | None] = ContextVar(
+    "WATCHER", default=None
+)
+"""Told the figures of the run in this context, once they are recorded; may raise `StoppedEarly`."""
 
 
 class Tracker:

@@ -1,6 +1,6 @@
 """Builds the circuit catalogue: MQT Bench circuits compiled for twenty IBM machines.
 
-Run as `python -m qexp.workload.build`; the result ships as package data, so only a change of the compiler,
+Run as `qexp catalogue build`; the result ships as package data, so only a change of the compiler,
 the circuits or the machines calls for a rebuild. `--extend` keeps what is there and adds new machines.
 Needs `pip install 'qexp[catalogue]'`.
 """
@@ -16,6 +16,7 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -33,7 +34,7 @@ from qexp.backend.build import make_folder, write_atomically
 from qexp.backend.calibration import provenance
 from qexp.backend.ibm import fake_backend, missing_extra
 from qexp.backend.machines import MACHINES
-from qexp.errors import InputError
+from qexp.errors import InputError, answered
 
 if TYPE_CHECKING:
     from qexp.workload.compilation import Machine
@@ -137,8 +138,14 @@ def build(
         yield from map(work, circuits)
         return
     # Spawned, because forking a process that runs compiler threads can deadlock.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_on_interrupt) as pool:
         yield from pool.map(work, circuits)
+
+
+def _end_on_interrupt() -> None:
+    """Let Ctrl-C, which reaches a whole pool, end a process of it without a traceback of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def extended(
@@ -237,8 +244,8 @@ def parse_circuit(text: str) -> list[tuple[str, int]]:
     return [(algorithm, int(width))]
 
 
-def _parser(shipped: Path) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m qexp.workload.build", description=__doc__)
+def _parser(shipped: Path, prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("--out", type=Path, default=shipped, metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--machines", nargs="+", choices=list(MACHINES), default=list(MACHINES), metavar="NAME"
@@ -252,21 +259,21 @@ def _parser(shipped: Path) -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def command(arguments: Sequence[str] | None, prog: str) -> int:
     """Build the catalogue and write its two files; return the exit status."""
     shipped = Path(__file__).parent / "data"
-    options = _parser(shipped).parse_args(arguments)
+    options = _parser(shipped, prog).parse_args(arguments)
     # One thread per process: the compiler's own threads would fight over the cores with the pool.
     for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = "1"
     os.environ["QISKIT_PARALLEL"] = "FALSE"
-    try:
-        circuits = _wanted(options, options.out == shipped)
-        _build_into(options.out, circuits, options)
-    except InputError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    _build_into(options.out, _wanted(options, options.out == shipped), options)
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    return answered(partial(command, arguments, "python -m qexp.workload.build"), prefix="")
 
 
 def _wanted(options: argparse.Namespace, replaces_shipped: bool) -> list[tuple[str, int]]:

@@ -36,7 +36,7 @@ def results(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def test_a_sweep_leaves_tables_a_figure_and_nested_runs(qexp):
-    ended = qexp(*SWEEP)
+    ended = qexp(*SWEEP, "plots=true")
     assert ended.status == 0, ended.err
     assert "4 of 4 jobs completed" in ended.out
     folder = Path("outputs/sweeps/s")
@@ -138,7 +138,7 @@ def test_a_mistyped_sweep_leaves_nothing_behind(qexp):
 
 
 def test_tables_and_figure_come_back_from_the_files_alone(qexp, python):
-    qexp(*SWEEP, "tracking=off")
+    qexp(*SWEEP, "tracking=off", "plots=true")
     folder = Path("outputs/sweeps/s")
     made = {
         name: (folder / name).read_bytes() for name in ("sweep.csv", "sweep_leaderboard.csv", "sweep.png")
@@ -152,6 +152,15 @@ def test_tables_and_figure_come_back_from_the_files_alone(qexp, python):
     ended = python("-m", "qexp.report", "nowhere", cwd=Path.cwd())
     assert ended.status == 2
     assert ended.err.startswith("qexp: nowhere is not the folder of a sweep")
+
+
+def test_without_plots_nothing_is_drawn(qexp):
+    assert qexp(*SWEEP, "tracking=off").status == 0
+    folder = Path("outputs/sweeps/s")
+    assert (folder / "sweep_leaderboard.csv").is_file()
+    assert list(Path().rglob("*.png")) == []
+    assert qexp("report", str(folder)).status == 0
+    assert (folder / "sweep.png").is_file()
 
 
 def test_jobs_share_one_evaluation_of_the_baselines(qexp):

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from qexp.config.schema import register
 
 PRESETS = sorted((Path(__file__).parents[2] / "conf" / "experiment").glob("*.yaml"))
-SMALL = ("eval.episodes=2", "tracking=off", "plots=false")
+SMALL = ("eval.episodes=2", "tracking=off")
 # What takes long, cut down further.
 TRAINING = ("algo.env_steps=600", "algo.hidden=8")
 SMALLER = {

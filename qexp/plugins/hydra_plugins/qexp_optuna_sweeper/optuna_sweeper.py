@@ -7,7 +7,7 @@ dataclasses would look for the names in string annotations.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +16,9 @@ from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+
+TRIAL = "QEXP_TRIAL"
+"""Environment variable of a job: the number of its trial."""
 
 
 @dataclass
@@ -27,13 +30,18 @@ class OptunaSweeperConf:
     n_jobs: int = 1
     seed: int = 0
     params: dict[str, str] = field(default_factory=dict)
+    direction: str = "minimize"
+    sampler: str = "tpe"
+    pruner: str = "none"
+    storage: Optional[str] = None  # noqa: UP045 -- what OmegaConf reads
+    study_name: Optional[str] = None  # noqa: UP045
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSweeperConf, provider="qexp")
 
 
 class OptunaSweeper(Sweeper):
-    """Search for the values with the smallest mean total completion time.
+    """Search for the values with the smallest (or largest) mean of what schedulers are compared by.
 
     Args:
         n_trials: Jobs in all, those of earlier starts included.
@@ -41,13 +49,36 @@ class OptunaSweeper(Sweeper):
         seed: Of the search.
         params: What to search, by key, in Hydra's grammar: ``choice(...)``, ``range(...)``,
             ``interval(...)``, ``tag(log, interval(...))``.
+        direction: Whether to ``minimize`` or ``maximize``.
+        sampler: Who chooses the values: ``tpe``, ``random``, ``gp`` or ``qmc``.
+        pruner: Who stops trainings that do worse than others did: ``none``, ``median``, ``halving`` or
+            ``hyperband``.
+        storage: Where the search is remembered: the URL of a database, or None for a file in the sweep's
+            folder.
+        study_name: Of the search in that database; None for the name of the sweep.
     """
 
-    def __init__(self, n_trials: int, n_jobs: int, seed: int, params: dict[str, str]) -> None:
+    def __init__(
+        self,
+        n_trials: int,
+        n_jobs: int,
+        seed: int,
+        params: dict[str, str],
+        direction: str,
+        sampler: str,
+        pruner: str,
+        storage: str | None,
+        study_name: str | None,
+    ) -> None:
         self.n_trials = n_trials
         self.n_jobs = n_jobs
         self.seed = seed
         self.params = params
+        self.direction = direction
+        self.sampler = sampler
+        self.pruner = pruner
+        self.storage = storage
+        self.study_name = study_name
         self.config: DictConfig | None = None
         self.launcher: Any = None
         self.hydra_context: HydraContext | None = None
@@ -72,10 +103,12 @@ class OptunaSweeper(Sweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         try:
-            from hydra_plugins.qexp_optuna_sweeper._search import Search, space
+            from hydra_plugins.qexp_optuna_sweeper._pruning import Pruning
+            from hydra_plugins.qexp_optuna_sweeper._search import Search, check, space
         except ModuleNotFoundError as error:
             raise HydraException("hydra/sweeper=optuna needs Optuna: pip install 'qexp[search]'") from error
 
+        check(self)
         params = [f"{key}={value}" for key, value in self.params.items()]
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = {item.get_key_element(): item for item in parser.parse_overrides([*params, *arguments])}
@@ -88,13 +121,19 @@ class OptunaSweeper(Sweeper):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         searched = [item for item in overrides.values() if item.is_sweep_override()]
-        search = Search(folder, space(searched), self.seed)
+        search = Search.of(self, folder, space(searched))
+        if self.pruner != "none":
+            self.hydra_context.callbacks.callbacks.append(Pruning(search.storage, search.name, self.pruner))
         returned: list[Any] = []
         done = search.finished
         while done < self.n_trials:
             batch = search.ask(min(self.n_jobs, self.n_trials - done))
             results: Sequence[Any] = self.launcher.launch(
-                [[*fixed, *chosen] for chosen in batch], initial_job_idx=done
+                [
+                    [*fixed, *chosen, f"+hydra.job.env_set.{TRIAL}={number}"]
+                    for chosen, number in zip(batch, search.numbers, strict=True)
+                ],
+                initial_job_idx=done,
             )
             search.tell([result.return_value for result in results])
             returned.append(results)
