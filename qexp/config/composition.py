@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -26,6 +28,7 @@ EMPTY, WHERE = "qexp_nothing", "options"
 Places = tuple[tuple[str, str], ...]
 """Where option files are looked for: providers and URLs, the first first."""
 
+_LOCK = Lock()
 _PLACES: ContextVar[Places | None] = ContextVar("_PLACES", default=None)
 
 
@@ -107,6 +110,8 @@ def values_of_files(group: str, names: Iterable[str]) -> dict[str, dict[str, Any
 
 
 def _loader(places: Places) -> ConfigLoaderImpl:
+    with _LOCK:  # Hydra's list of plugins is filled on first use
+        Plugins.instance()
     search_path = ConfigSearchPathImpl()
     search_path.append("hydra", "pkg://hydra.conf")
     for provider, path in places:

@@ -139,7 +139,7 @@ def register() -> None:
             schema = _plain(cls, named(cls, group) | {NAME: name})
             store.store(group=group, name=f"{name}_schema", node=schema)
             if not is_ours(cls):
-                store.store(group=group, name=name, node=_with_defaults(schema, defaults_list(cls, name)))
+                store.store(group=group, name=name, node={"defaults": defaults_list(cls, name)})
 
 
 def defaults_list(cls: type, name: str) -> list[Any]:
@@ -153,12 +153,6 @@ def defaults_list(cls: type, name: str) -> list[Any]:
 def _name_of_default(key: Key) -> str:
     assert key.group is not None
     return "???" if key.required else str(named(type(key.default), key.group)[NAME])
-
-
-def _with_defaults(schema: type, defaults: list[Any]) -> type:
-    """Return a node that is chosen by itself, as if a file held nothing but a defaults list."""
-    fields = [("defaults", list[Any], field(default_factory=lambda: defaults))]
-    return dataclasses.make_dataclass(f"{schema.__name__}File", fields)
 
 
 def _plain(cls: type, identity: Mapping[str, str] | None = None) -> type:
