@@ -13,7 +13,7 @@ from pathlib import Path
 
 from qexp.cli import conf_dir
 from qexp.config.messages import options_of
-from qexp.config.option import load_options
+from qexp.config.option import REGISTRY, is_ours, load_options
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -24,7 +24,8 @@ def options_table() -> str:
     load_options()
     rows = ["| group | option | what it is |", "|---|---|---|"]
     for group, options in options_of(conf_dir()).items():
-        rows += [f"| {group} | `{name}` | {text} |" for name, text in options.items()]
+        shipped = {name for name, cls in REGISTRY.get(group, {}).items() if is_ours(cls)} or options.keys()
+        rows += [f"| {group} | `{name}` | {text} |" for name, text in options.items() if name in shipped]
     return "\n".join(rows)
 
 

@@ -121,9 +121,11 @@ def _closest(key: str) -> str:
     parent, _, name = key.rpartition(".")
     known = keys_of_options()
     siblings = [other for other in known if parent and re.split(r"\.(?=[^.]*$)", other)[0] == parent]
-    if close := _close(name, siblings):
+    exact = [other for other in known if re.split("[./]", other)[-1] == name and parent]
+    nearby = [other for other in exact if re.split("[./]", other)[0] == re.split("[./]", key)[0]]
+    if not nearby and (close := _close(name, siblings)):
         return f"; did you mean {close!r}?{_owners(close, by_choice)}"
-    if exact := [other for other in known if re.split("[./]", other)[-1] == name and parent]:
+    if exact := nearby or exact:
         return f"; did you mean {' or '.join(map(repr, exact[:2]))}?"
     if siblings := [other for other in siblings if other != parent]:
         owned: dict[str, list[str]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -55,8 +56,7 @@ def test_a_masked_machine_is_refused_at_once(qce25):
         rf"^scheduler: Ignorant chose machine {node} \({qce25.fleet.names[node]}\) for task {first}, which "
         rf"is masked for its circuit of {episode.width[first]} qubits: the scheduler ignores task.mask$"
     )
-    with pytest.raises(InputError, match=said):
-        evaluate(qce25, {"mine": Ignorant()}, episodes=1, seed=0)
+    assert re.search(said, evaluate(qce25, {"mine": Ignorant()}, episodes=1, seed=0).failed["mine"])
 
 
 class Ignorant(Scheduler):
