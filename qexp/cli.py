@@ -192,13 +192,13 @@ def _command(arguments: list[str]) -> int:
         return 0
     load_options()
     register_named_in(config_folders(arguments))
-    register()
     for package, reason in BROKEN.items():
         print(f"qexp: the options of {package} are left out: {reason}", file=sys.stderr)
     if {"--help", "-h"} & set(arguments):
         # Hydra's own help looks at every file before it prints a line.
         print(help_text(conf_dir(), overview()))
         return 0
+    register()
     return _compose(arguments)
 
 

@@ -55,7 +55,7 @@ REFUSED = {
     "not a list": (["eval.baselines=mct"], ["eval.baselines=mct", "write eval.baselines=[mct]"]),
     "key of several options": (
         ["deploy.tasks=3"],
-        ["'deploy.tasks'; it belongs to deploy=simulator, deploy=ibm and deploy=local"],
+        ["'deploy.tasks'; it belongs to deploy=ibm, deploy=local and deploy=simulator"],
     ),
     "list of something else": (["env.workload.families=[[ghz]]"], ["env.workload.families.0"]),
     "out of range": (["env.tasks=0"], ["env.tasks=0", "greater than or equal to 1"]),
