@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import YAMLError, safe_load
 
 from qexp.algo.checkpoint import newest_checkpoint
-from qexp.config.identity import LIMITS, is_of, option_of
-from qexp.config.option import TARGET
+from qexp.config.identity import LIMITS, config_hash, option_of
+from qexp.config.option import NAME, TARGET
 from qexp.config.schema import validate
 from qexp.errors import InputError
 from qexp.runfolder import CHECKPOINTS, COMPLETED, RUN_FILE, RunFolder, relative
@@ -81,6 +81,26 @@ def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str])
     for key in changed:
         OmegaConf.update(config, key, OmegaConf.select(command, key), merge=False, force_add=True)
     return config
+
+
+def is_of(recorded: str, resolved: Mapping[str, Any], config_file: Path) -> bool:
+    """Tell whether a recorded hash is that of a configuration.
+
+    Args:
+        recorded: What `config_hash` returned when the run began, perhaps in version 0.1, whose hashes
+            contained the paths of classes.
+        resolved: The configuration.
+        config_file: The run's config.yaml, which tells what such a hash is of.
+    """
+    if recorded == config_hash(resolved):
+        return True
+    try:
+        written = safe_load(config_file.read_text(encoding="utf-8"))
+        if NAME in written["env"] or config_hash(written) != recorded:
+            return False
+    except (OSError, KeyError, TypeError, AttributeError, YAMLError):
+        return False
+    return config_hash(validate(written)) == config_hash(resolved)
 
 
 def keep_limits(folder: RunFolder, resolved: Mapping[str, Any]) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from qexp.config.option import NAME, REGISTRY, TARGET, Chosen
 
@@ -138,25 +135,3 @@ def _without_places(node: Any, *, named: bool = False) -> Any:
         return {name: _without_places(rest)} if rest else name
     drop = NAME in node
     return {k: _without_places(v) for k, v in node.items() if not (drop and k == TARGET)}
-
-
-def is_of(recorded: str, resolved: Mapping[str, Any], config_file: Path) -> bool:
-    """Tell whether a recorded hash is that of a configuration.
-
-    Args:
-        recorded: What `config_hash` returned when the run began, perhaps in version 0.1, whose hashes
-            contained the paths of classes.
-        resolved: The configuration.
-        config_file: The run's config.yaml, which tells what such a hash is of.
-    """
-    if recorded == config_hash(resolved):
-        return True
-    try:
-        written = yaml.safe_load(config_file.read_text(encoding="utf-8"))
-        if NAME in written["env"] or config_hash(written) != recorded:
-            return False
-    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError):
-        return False
-    from qexp.config.schema import validate
-
-    return config_hash(validate(written)) == config_hash(resolved)

@@ -307,7 +307,11 @@ def verdict(
     if any(row.scheduler == learned and row.error is not None for row in rows):
         return f"{learned} failed: there is nothing to judge."
     heuristics = [
-        row.scheduler for row in rows if row.error is None and row.scheduler not in {learned, metric.ideal}
+        row.scheduler
+        for row in rows
+        if row.error is None
+        and row.scheduler not in {learned, metric.ideal}
+        and not row.scheduler.startswith("policy ")  # another trained one
     ]
     if not heuristics:
         return f"{learned} was evaluated alone: there is no heuristic to compare it with."

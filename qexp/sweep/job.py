@@ -12,11 +12,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from qexp.config.identity import is_of
 from qexp.config.messages import explain
 from qexp.config.schema import validate
 from qexp.errors import InputError, interrupts_pass
 from qexp.report.sweeps import PRUNED, Job
+from qexp.resume import is_of
 from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder, relative
 from qexp.sweep.folders import place
 from qexp.sweep.plan import SWEEP_DIR, folder_of, varied

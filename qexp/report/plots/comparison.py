@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qexp.report.contenders import Contender
-from qexp.report.plots.style import INK, colour, figure
+from qexp.report.plots.style import INK, colour, figure, row_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +69,7 @@ def _panel(axes: Axes, rows: Sequence[Contender], *, relative: bool) -> None:
         axes.scatter(
             value, height, marker="D", s=36, color="white", edgecolors=shade, linewidths=1.6, zorder=4
         )
-    axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
+    axes.set_yticks(range(len(rows)), [row_label(row.name) for row in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.grid(visible=False, axis="y")
     if relative:

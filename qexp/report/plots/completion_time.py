@@ -12,7 +12,7 @@ import pandas as pd
 
 from qexp.metric import PLACEMENT, Metric
 from qexp.report.leaderboard import paired
-from qexp.report.plots.style import INK, colour, figure
+from qexp.report.plots.style import INK, colour, figure, row_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ def plot(
             _box(axes, row, values, shade)
         rows = np.arange(figures.shape[1])
         axes.scatter(means, rows, marker="D", s=42, color="white", edgecolors=INK, linewidths=1.4, zorder=4)
-        axes.set_yticks(rows, [str(name) for name in figures.columns])
+        axes.set_yticks(rows, [row_label(str(name)) for name in figures.columns])
         if relative:
             _column(axes, 1.10, "mean", [f"{value:.3f}" for value in means])
         else:

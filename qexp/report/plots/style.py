@@ -6,6 +6,7 @@ display and leaves no global state behind.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,9 @@ from matplotlib.figure import Figure
 from qexp.look import CLAIRVOYANT, INK, LEARNED, LOOK, OTHER, REFERENCE
 from qexp.metric import METRICS
 
-__all__ = ["INK", "LEARNED", "REFERENCE", "colour", "figure"]
+__all__ = ["INK", "LEARNED", "REFERENCE", "colour", "figure", "row_label"]
 
+LONGEST_LABEL = 15
 # 9 inches shown 900 px wide; twice the pixels keep it sharp on dense screens.
 WIDTH = 9.0
 DPI = 200
@@ -43,3 +45,8 @@ def colour(scheduler: str, learned: str | None) -> str:
     special = {metric.reference: REFERENCE for metric in METRICS.values()}
     special |= {metric.ideal: CLAIRVOYANT for metric in METRICS.values()}
     return LEARNED if scheduler == learned else special.get(scheduler, OTHER)
+
+
+def row_label(name: str) -> str:
+    """Return a scheduler's name as it fits beside a row: a long one on several lines."""
+    return name if len(name) <= LONGEST_LABEL else "\n".join(textwrap.wrap(name, LONGEST_LABEL))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qexp.report.plots.style import figure
+from qexp.report.plots.style import figure, row_label
 
 # More columns than this leave no room for a number in each cell.
 _ANNOTATED_NODES = 16
@@ -59,7 +59,7 @@ def plot(
             axes.set_xticks(range(table.shape[1]), [str(name) for name in share.columns])
         else:
             axes.set_xlabel("node, in the fleet's order")
-        axes.set_yticks(range(table.shape[0]), schedulers)
+        axes.set_yticks(range(table.shape[0]), [row_label(name) for name in schedulers])
         if table.shape[1] > _UPRIGHT_NODES:
             for label in axes.get_xticklabels():
                 label.set(rotation=60, ha="right", rotation_mode="anchor")
