@@ -34,7 +34,7 @@ LAYERS = [
     ["resume"],
     ["stages"],
     ["experiment", "typed"],
-    ["options", "sweep"],
+    ["api", "options", "sweep"],
     ["cli", "plugins"],
     ["__main__"],
 ]
@@ -86,7 +86,8 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 def test_nothing_imports_upwards(path: Path):
     here = room(path)
     if here == "__init__":
-        assert not list(imports(path)), "importing qexp must cost nothing"
+        known = {"importlib", "typing.Any"}
+        assert {dotted for _, dotted in imports(path)} == known, "importing qexp must cost nothing"
         return
     assert here in LEVEL, f"give the room qexp/{here} its place in LAYERS"
     for line, dotted in imports(path):
