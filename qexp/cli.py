@@ -27,7 +27,7 @@ from qexp.commands import RUNS, completed_here, overview, run_command
 from qexp.config.files import conf_dir
 from qexp.config.messages import explain, help_text
 from qexp.config.option import load_options
-from qexp.config.outside import BROKEN, config_folders, outside_options, register_named_in, take_in
+from qexp.config.outside import BROKEN, config_folders, outside_options, take_in
 from qexp.config.schema import register
 from qexp.deploy.journal import FILE as JOURNAL
 from qexp.errors import FULL_ERROR, DivergenceError, InputError, answered, interrupts_pass
@@ -191,8 +191,7 @@ def _command(arguments: list[str]) -> int:
     if COMPLETION & set(arguments) and completed_here(arguments):
         return 0
     load_options()
-    register_named_in(config_folders(arguments))
-    register()
+    register(config_folders(arguments))
     for package, reason in BROKEN.items():
         print(f"qexp: the options of {package} are left out: {reason}", file=sys.stderr)
     if {"--help", "-h"} & set(arguments):
