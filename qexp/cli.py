@@ -26,8 +26,7 @@ from qexp.backend.account import refuse_secrets
 from qexp.commands import RUNS, completed_here, overview, run_command
 from qexp.config.files import conf_dir
 from qexp.config.messages import explain, help_text
-from qexp.config.option import load_options
-from qexp.config.outside import BROKEN, config_folders, outside_options, take_in
+from qexp.config.outside import BROKEN, config_folders, outside_options, take_in, with_names_of_classes
 from qexp.config.schema import register
 from qexp.deploy.journal import FILE as JOURNAL
 from qexp.errors import FULL_ERROR, DivergenceError, InputError, answered, interrupts_pass
@@ -190,7 +189,7 @@ def _command(arguments: list[str]) -> int:
         return 0
     if COMPLETION & set(arguments) and completed_here(arguments):
         return 0
-    load_options()
+    arguments = with_names_of_classes(arguments)
     register(config_folders(arguments))
     for package, reason in BROKEN.items():
         print(f"qexp: the options of {package} are left out: {reason}", file=sys.stderr)

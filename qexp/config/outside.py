@@ -98,6 +98,33 @@ def _see_here() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, known), here])
 
 
+def with_names_of_classes(typed: Sequence[str]) -> list[str]:
+    """Return a command line in which ``GROUP._target_=CLASS`` chooses that class as any option is chosen.
+
+    Args:
+        typed: The command line, without the program.
+
+    Raises:
+        InputError: There is no such class, or it is no option of the group.
+    """
+    load_options()
+    chosen: dict[str, str] = {}
+    for item in typed:
+        key, equals, paths = item.lstrip("+").partition("=")
+        group = key.removesuffix(f".{TARGET}").replace(".", "/")
+        if equals and key.endswith(f".{TARGET}") and group in GROUPS:
+            classes = [class_at(path.strip(" \"'"), group, key) for path in paths.split(",")]
+            chosen[group] = f"{group}={','.join(name_of(cls, group) for cls in classes)}"
+    rest = [item for item in typed if not _chooses(item, chosen)]
+    return [*rest, *chosen.values()]
+
+
+def _chooses(item: str, groups: Iterable[str]) -> bool:
+    """Tell whether an override chooses the option of one of these groups, by name or by class."""
+    key, equals, _ = item.lstrip("+").partition("=")
+    return bool(equals) and key.removesuffix(f".{TARGET}").replace(".", "/") in groups
+
+
 def register_named_in(folders: Iterable[Path]) -> set[tuple[str, str]]:
     """Register the classes that option files of a user's own name by their ``_target_``.
 
