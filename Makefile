@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench clean
+.PHONY: help install run test lint conf bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,10 +33,14 @@ run: install ## train A2C on the simulated cloud and compare it with every heuri
 test: install ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -m "" -n 2 --dist loadfile $(ARGS)
 
-lint: install ## check style, format and types
+lint: install ## check style, format, types and the option files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m qexp.config.files --check
+
+conf: install ## write the option files under conf/ from the options' classes
+	$(BIN)/python -m qexp.config.files
 
 bench: install ## measure speed on this machine
 	$(BIN)/python -m benchmarks $(ARGS)

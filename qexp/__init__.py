@@ -30,6 +30,7 @@ _HOMES = {
     # options of one's own: how to register them, what they derive from, what they meet
     "option": "qexp.config.option",
     "group": "qexp.config.option",
+    "Configurable": "qexp.config.option",
     "Scheduler": "qexp.scheduler.scheduler",
     "RankingScheduler": "qexp.scheduler.scheduler",
     "PlanningScheduler": "qexp.scheduler.planning",

@@ -25,6 +25,7 @@ from qexp.config.build import config_of, make
 from qexp.config.composition import compose, files_of
 from qexp.config.messages import explain
 from qexp.config.option import GROUPS, NAME, REGISTRY, load_options
+from qexp.config.outside import with_names_of_classes
 from qexp.config.schema import settled, validate
 from qexp.deploy.deployment import Deployment
 from qexp.env.decision_problem import DecisionProblem
@@ -68,7 +69,7 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
         'COMPLETED'
     """
     refuse_secrets(list(overrides))
-    places, config, dir_typed = compose(composable(overrides), config_dir)
+    places, config, dir_typed = compose(composable(with_names_of_classes(overrides)), config_dir)
     with files_of(places):
         if config.sweep is not None:
             raise InputError(f"sweep={config.sweep} names a multirun: run it as qexp -m ...")

@@ -26,8 +26,14 @@ from qexp.backend.account import refuse_secrets
 from qexp.commands import RUNS, completed_here, overview, run_command
 from qexp.config.files import conf_dir
 from qexp.config.messages import explain, help_text
-from qexp.config.option import load_options
-from qexp.config.outside import BROKEN, config_folders, outside_options, register_named_in, take_in
+from qexp.config.outside import (
+    BROKEN,
+    config_folders,
+    outside_options,
+    register_named_in,
+    take_in,
+    with_names_of_classes,
+)
 from qexp.config.schema import register
 from qexp.deploy.journal import FILE as JOURNAL
 from qexp.errors import FULL_ERROR, DivergenceError, InputError, answered, interrupts_pass
@@ -190,15 +196,16 @@ def _command(arguments: list[str]) -> int:
         return 0
     if COMPLETION & set(arguments) and completed_here(arguments):
         return 0
-    load_options()
-    register_named_in(config_folders(arguments))
+    arguments = with_names_of_classes(arguments)
+    own = config_folders(arguments)
+    register_named_in(own)
     for package, reason in BROKEN.items():
         print(f"qexp: the options of {package} are left out: {reason}", file=sys.stderr)
     if {"--help", "-h"} & set(arguments):
         # Hydra's own help looks at every file before it prints a line.
         print(help_text(conf_dir(), overview()))
         return 0
-    register()
+    register(own)
     return _compose(arguments)
 
 

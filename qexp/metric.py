@@ -59,4 +59,3 @@ GATE_SCHEDULING = Metric(
     details="gates.csv",
     ratio="over_optimum",
 )
-METRICS = {metric.environment: metric for metric in (PLACEMENT, GATE_SCHEDULING)}

@@ -12,7 +12,7 @@ from yaml import YAMLError, safe_load
 
 from qexp.algo.checkpoint import newest_checkpoint
 from qexp.config.identity import LIMITS, config_hash, option_of
-from qexp.config.option import NAME, TARGET
+from qexp.config.option import NAME
 from qexp.config.schema import validate
 from qexp.errors import InputError
 from qexp.runfolder import CHECKPOINTS, COMPLETED, RUN_FILE, RunFolder, relative
@@ -131,24 +131,12 @@ def composable(typed: Sequence[str]) -> list[str]:
     Raises:
         InputError: Something beside ``resume`` that a run is not resumed with.
     """
-    typed = _with_classes(typed)
     given = [_key(argument)[1] for argument in typed if _key(argument)[0] == "resume"]
     if not given or given[-1] in {"", "null"} or {"-m", "--multirun"} & set(typed):
         return list(typed)
     list(_changed(given[-1], (argument for argument in typed if "=" in argument and argument[0] != "-")))
     limits = {f"deploy.{limit}" for limit in LIMITS}
     return [f"++{item.lstrip('+')}" if _key(item)[0] in limits else item for item in typed]
-
-
-def _with_classes(typed: Sequence[str]) -> list[str]:
-    """Let ``GROUP._target_=CLASS`` bring keys along that the option it replaces does not have."""
-    suffix = f".{TARGET}"
-    named = {key.removesuffix(suffix) for key in (_key(item)[0] for item in typed) if key.endswith(suffix)}
-
-    def opens(item: str) -> bool:
-        return "=" in item and item[0] not in "+~-" and _key(item)[0].rpartition(".")[0] in named
-
-    return [f"++{item}" if opens(item) else item for item in typed]
 
 
 def _key(override: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from qexp.config.identity import config_hash, option_of
 from qexp.config.messages import options_of
 from qexp.config.option import REGISTRY, entries, is_ours, option_name
 from qexp.config.schema import Config, EvalConfig, register, validate
-from qexp.metric import METRICS
+from qexp.env.decision_problem import metrics
 from qexp.scheduler.scheduler import schedulers_of
 
 register()
@@ -143,9 +143,9 @@ def test_the_root_file_sets_the_root_defaults():
 def test_without_a_list_all_schedulers_of_the_environment_are_compared(env):
     resolved = validate(composed(f"env={env}"))
     assert [name for name, _ in entries(resolved["eval"]["baselines"])] == schedulers_of(env)
-    assert option_of(resolved, "scheduler") == METRICS[env].reference
-    assert {METRICS[env].reference, METRICS[env].ideal} <= set(schedulers_of(env))
-    assert sum(name in schedulers_of(other) for other in METRICS for name in schedulers_of(env)) == len(
+    assert option_of(resolved, "scheduler") == metrics()[env].reference
+    assert {metrics()[env].reference, metrics()[env].ideal} <= set(schedulers_of(env))
+    assert sum(name in schedulers_of(other) for other in metrics() for name in schedulers_of(env)) == len(
         schedulers_of(env)
     )
 

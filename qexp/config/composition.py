@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from qexp.config.files import conf_dir
+from qexp.config.own_files import read_own_files
 from qexp.errors import InputError
 
 EMPTY, WHERE = "qexp_nothing", "options"
@@ -47,15 +48,12 @@ def compose(overrides: Sequence[str], config_dir: str | Path | None) -> tuple[Pl
         InputError: It cannot be composed, or means several runs.
     """
     from qexp.config.messages import explain
-    from qexp.config.outside import register_named_in
     from qexp.config.schema import register
 
     if config_dir is not None and not Path(config_dir).is_dir():
         raise InputError(f"config_dir={config_dir}: there is no such folder")
-    register()
     own = [Path(config_dir).absolute()] if config_dir is not None else []
-    register_named_in(own)
-    register()
+    register(own)
     setup_globals()
     places: Places = (
         *(("command-line", f"file://{folder}") for folder in own),
@@ -112,6 +110,7 @@ def values_of_files(group: str, names: Iterable[str]) -> dict[str, dict[str, Any
 def _loader(places: Places) -> ConfigLoaderImpl:
     with _LOCK:  # Hydra's list of plugins is filled on first use
         Plugins.instance()
+    read_own_files()
     search_path = ConfigSearchPathImpl()
     search_path.append("hydra", "pkg://hydra.conf")
     for provider, path in places:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from qexp.config.option import REGISTRY, Key, is_ours, keys, load_options, words
+from qexp.config.option import REGISTRY, Key, defaults_list, is_ours, keys, load_options, words
 
 WIDTH = 120
 BEGIN, END = "# <keys>: written from qexp/config/schema.py", "# </keys>"
@@ -30,8 +30,6 @@ def conf_dir() -> Path:
 
 def option_file(cls: type, name: str) -> str:
     """Return the text of an option's file: what it is, its defaults list, every key with its words."""
-    from qexp.config.schema import defaults_list
-
     defaults = defaults_list(cls, name)
     if len(defaults) == 2:
         lines = [*_comment(words(cls)), f"defaults: [{', '.join(defaults)}]"]

@@ -224,9 +224,16 @@ def group(name: str) -> Callable[[T], T]:
 
     Args:
         name: Of the group, as on the command line; ``env/NAME`` for a part of an environment.
+
+    Raises:
+        InputError: The class does not derive from `Configurable`, or the group is another package's.
     """
 
     def declare(cls: T) -> T:
+        if not issubclass(cls, Configurable):
+            raise InputError(f"{path_of(cls)} as group {name}: derive it from qexp.Configurable")
+        if name in GROUPS and path_of(GROUPS[name]) != path_of(cls):
+            raise InputError(f"{path_of(cls)}: {path_of(GROUPS[name])} has group {name} already")
         GROUPS[name] = cls
         REGISTRY.setdefault(name, {})
         return cls
@@ -298,6 +305,19 @@ def named(cls: type, group: str) -> dict[str, Any]:
     """
     identity = {NAME: name_of(cls, group)}
     return identity if is_ours(cls) else identity | {TARGET: path_of(cls)}
+
+
+def defaults_list(cls: type, name: str) -> list[Any]:
+    """Return the defaults list of an option's file."""
+    parts = [{key.name: _name_of_default(key)} for key in keys(cls).values() if key.group]
+    chooses: Mapping[str, str] = getattr(cls, "chooses", {})
+    overrides = [{f"override /{group}@_global_.{group}": option} for group, option in chooses.items()]
+    return [f"{name}_schema", *parts, *overrides, "_self_"]
+
+
+def _name_of_default(key: Key) -> str:
+    assert key.group is not None
+    return "???" if key.required else str(named(type(key.default), key.group)[NAME])
 
 
 @cache

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,16 @@ BROKEN: dict[str, str] = {}
 def load_installed() -> None:
     """Import the modules that installed packages name; one that fails is left out, and noted in `BROKEN`."""
     for entry in metadata.entry_points(group=ENTRY_POINTS):
+        groups, options = dict(GROUPS), {group: dict(known) for group, known in REGISTRY.items()}
         try:
             entry.load()
         except Exception as error:  # noqa: BLE001 -- somebody else's code must not keep qexp from starting
-            BROKEN[entry.name] = f"{entry.value}: {type(error).__name__}: {str(error).splitlines()[0]}"
+            BROKEN[entry.name] = f"{entry.value}: {_reason(error)}"
+            # All of them: half of a package's options would fail later, and less clearly.
+            GROUPS.clear()
+            GROUPS.update(groups)
+            REGISTRY.clear()
+            REGISTRY.update(options)
 
 
 def class_at(path: str, group: str, key: str) -> type:
@@ -50,9 +57,12 @@ def class_at(path: str, group: str, key: str) -> type:
         try:
             found = getattr(importlib.import_module(module), name, None)
         except Exception as error:
-            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            raise InputError(f"{key}={path}: cannot be imported: {reason}") from error
+            raise InputError(
+                f"{key}={path}: cannot be imported: {_reason(error)}{_advice(module)}"
+            ) from error
     base = GROUPS[group]
+    if found is None and module == "__main__":
+        raise InputError(f"{key}={path}: it was defined in a script or notebook: put it into a module")
     if not (isinstance(found, type) and issubclass(found, base) and dataclasses.is_dataclass(found)):
         raise InputError(
             f"{key}={path}: not an option of {group}: it has to be a dataclass that derives from "
@@ -61,6 +71,24 @@ def class_at(path: str, group: str, key: str) -> type:
     if found not in REGISTRY[group].values():
         option(group, name_of(found, group))(found)
     return found
+
+
+def _reason(error: Exception) -> str:
+    """Return an exception in a line."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _advice(module: str) -> str:
+    """Say how a module that is not there comes to be found."""
+    top = module.partition(".")[0]
+    if top in sys.modules:
+        return ""
+    try:
+        there = find_spec(top) is not None
+    except (ImportError, ValueError):
+        there = False
+    return "" if there else f"; install {top}, or start in the folder that holds it"
 
 
 def _see_here() -> None:
@@ -73,7 +101,34 @@ def _see_here() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, known), here])
 
 
-def register_named_in(folders: Iterable[Path]) -> None:
+def with_names_of_classes(typed: Sequence[str]) -> list[str]:
+    """Return a command line in which ``GROUP._target_=CLASS`` chooses that class as any option is chosen.
+
+    Args:
+        typed: The command line, without the program.
+
+    Raises:
+        InputError: There is no such class, or it is no option of the group.
+    """
+    load_options()
+    chosen: dict[str, str] = {}
+    for item in typed:
+        key, equals, paths = item.lstrip("+").partition("=")
+        group = key.removesuffix(f".{TARGET}").replace(".", "/")
+        if equals and key.endswith(f".{TARGET}") and group in GROUPS:
+            classes = [class_at(path.strip(" \"'"), group, key) for path in paths.split(",")]
+            chosen[group] = f"{group}={','.join(name_of(cls, group) for cls in classes)}"
+    rest = [item for item in typed if not _chooses(item, chosen)]
+    return [*rest, *chosen.values()]
+
+
+def _chooses(item: str, groups: Iterable[str]) -> bool:
+    """Tell whether an override chooses the option of one of these groups, by name or by class."""
+    key, equals, _ = item.lstrip("+").partition("=")
+    return bool(equals) and key.removesuffix(f".{TARGET}").replace(".", "/") in groups
+
+
+def register_named_in(folders: Iterable[Path]) -> set[tuple[str, str]]:
     """Register the classes that option files of a user's own name by their ``_target_``.
 
     Their schemas can then be in the files' defaults lists, their names in help and lists of options. What
@@ -81,12 +136,18 @@ def register_named_in(folders: Iterable[Path]) -> None:
 
     Args:
         folders: Configuration folders, laid out like ``conf/``.
+
+    Returns:
+        Group and name of every option file there.
     """
+    files = set()
     for folder in folders:
-        for file in sorted(folder.rglob("*.yaml")):
+        # The upper ones first: an environment's module may declare the groups of its parts.
+        for file in sorted(folder.rglob("*.yaml"), key=lambda path: (len(path.parts), path)):
             group = file.relative_to(folder).parent.as_posix()
             if group not in GROUPS:
                 continue
+            files.add((group, file.stem))
             try:
                 content = yaml.safe_load(file.read_text(encoding="utf-8"))
                 if isinstance(content, dict) and isinstance(content.get(TARGET), str):
@@ -94,6 +155,7 @@ def register_named_in(folders: Iterable[Path]) -> None:
                     REGISTRY[group].setdefault(str(content.get(NAME, name_of(cls, group))), cls)
             except (OSError, ValueError, yaml.YAMLError):
                 continue
+    return files
 
 
 def config_folders(arguments: Sequence[str]) -> list[Path]:

@@ -8,12 +8,13 @@ are reported at once).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial, reduce
 from operator import or_
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -34,12 +35,14 @@ from qexp.config.option import (
     Follows,
     Key,
     ListOf,
+    defaults_list,
     is_ours,
     keys,
     load_options,
     named,
 )
-from qexp.config.outside import class_at
+from qexp.config.outside import class_at, register_named_in
+from qexp.config.own_files import forget, read_own_files
 from qexp.errors import InputError
 
 
@@ -123,12 +126,17 @@ class Config:
     ] = None
 
 
-def register() -> None:
+def register(folders: Iterable[Path] = ()) -> None:
     """Store every option's schema with Hydra, as ``<group>/<option>_schema``.
 
     Options that do not ship with qexp may have no file: they are stored as ``<group>/<option>`` too.
+
+    Args:
+        folders: With option files of a user's own, whose classes are registered first.
     """
     load_options()
+    read_own_files()
+    files = register_named_in(folders)
     store = ConfigStore.instance()
     roots = [(name, Any, field(default=MISSING)) for name in GROUPS if "/" not in name]
     store.store(
@@ -138,21 +146,10 @@ def register() -> None:
         for name, cls in options.items():
             schema = _plain(cls, named(cls, group) | {NAME: name})
             store.store(group=group, name=f"{name}_schema", node=schema)
-            if not is_ours(cls):
+            if (group, name) in files:
+                forget(group, name)
+            elif not is_ours(cls):
                 store.store(group=group, name=name, node={"defaults": defaults_list(cls, name)})
-
-
-def defaults_list(cls: type, name: str) -> list[Any]:
-    """Return the defaults list of an option's file."""
-    parts = [{key.name: _name_of_default(key)} for key in keys(cls).values() if key.group]
-    chooses: Mapping[str, str] = getattr(cls, "chooses", {})
-    overrides = [{f"override /{group}@_global_.{group}": option} for group, option in chooses.items()]
-    return [f"{name}_schema", *parts, *overrides, "_self_"]
-
-
-def _name_of_default(key: Key) -> str:
-    assert key.group is not None
-    return "???" if key.required else str(named(type(key.default), key.group)[NAME])
 
 
 def _plain(cls: type, identity: Mapping[str, str] | None = None) -> type:

@@ -13,7 +13,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qexp.config.option import REGISTRY, Chosen, Configurable, entries, group, installed
+from qexp.config.option import (
+    NAME,
+    REGISTRY,
+    TARGET,
+    Chosen,
+    Configurable,
+    entries,
+    group,
+    installed,
+    load_options,
+)
+from qexp.config.outside import class_at
+from qexp.errors import InputError
 from qexp.metric import Metric
 from qexp.scheduler.scheduler import Scheduler, schedulers_of
 
@@ -161,6 +173,34 @@ class DecisionProblem(Configurable, ABC):
         Raises:
             InputError: The scheduler does not come to an end.
         """
+
+
+def metrics() -> dict[str, Metric]:
+    """Return what is measured in each environment, by its option."""
+    load_options()
+    known: dict[str, Any] = dict(REGISTRY["env"])
+    return {name: cls.metric for name, cls in known.items()}
+
+
+def metric_of(node: Mapping[str, Any]) -> Metric:
+    """Return what is measured in an environment.
+
+    Args:
+        node: The group ``env`` of a configuration.
+
+    Raises:
+        InputError: There is no such environment here.
+    """
+    load_options()
+    kind: Any = REGISTRY["env"].get(str(node.get(NAME)))
+    if kind is None and TARGET in node:
+        kind = class_at(str(node[TARGET]), "env", f"env.{TARGET}")
+    if kind is None:
+        raise InputError(
+            f"env={node.get(NAME)}: there is no such option; choose one of {', '.join(metrics())}"
+        )
+    metric: Metric = kind.metric
+    return metric
 
 
 def _package(cls: type) -> str:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import yaml
 
+from qexp.config.identity import with_names
+from qexp.config.option import NAME
+from qexp.env.decision_problem import metric_of
 from qexp.errors import InputError
-from qexp.metric import METRICS, PLACEMENT, Metric
+from qexp.metric import PLACEMENT, Metric
 from qexp.report.contenders import Contender, Floats, Sample, contenders
 from qexp.report.wording import metric_part
 from qexp.runfolder import COMPLETED, PLANNED, RESULT_FILE
@@ -85,8 +88,8 @@ class Job:
         row = next(row for row in result["leaderboard"] if row["scheduler"] == decider)
         if row.get("error"):
             return cls(folder, settings, status, f"{decider} failed: {row['error']}")
-        metric = METRICS[options["env"]]
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        metric = metric_of({NAME: options["env"]} | with_names(config.get("env", {})))
         return cls(
             folder,
             settings,

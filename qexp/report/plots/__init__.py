@@ -31,7 +31,7 @@ def write(
         folder: Made if missing.
         episodes: One row per (scheduler, episode), see `completion_time`.
         tasks: One row per (scheduler, episode, task), see `gantt`, `utilisation` and `schedules`.
-        nodes: The fleet's nodes in its order.
+        nodes: The fleet's nodes in its order; none where tasks are not placed on machines.
         problem: Instead of nodes, the circuit that the first episode schedules, on its machine.
         training: One row per training iteration, see `learning_curve`; None without training.
         learned: The learned scheduler's name.
@@ -50,7 +50,7 @@ def write(
     if problem is not None:
         paths.append(folder / "schedule.png")
         schedules.plot(tasks, paths[-1], episode=first, schedulers=shown, problem=problem)
-    else:
+    elif nodes:
         paths += [folder / "gantt.png", folder / "utilisation.png"]
         gantt.plot(tasks, paths[-2], episode=first, schedulers=shown, nodes=nodes, learned=learned)
         utilisation.plot(tasks, paths[-1], schedulers=order, nodes=nodes)

@@ -15,8 +15,8 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from qexp.env.decision_problem import metrics
 from qexp.look import CLAIRVOYANT, INK, LEARNED, LOOK, OTHER, REFERENCE
-from qexp.metric import METRICS
 
 __all__ = ["INK", "LEARNED", "REFERENCE", "colour", "figure", "row_label"]
 
@@ -42,8 +42,9 @@ def figure(path: Path, height: float) -> Iterator[Figure]:
 
 def colour(scheduler: str, learned: str | None) -> str:
     """The same colour for a scheduler in every plot: learned, reference and ideal stand out from the grey."""
-    special = {metric.reference: REFERENCE for metric in METRICS.values()}
-    special |= {metric.ideal: CLAIRVOYANT for metric in METRICS.values()}
+    known = metrics().values()
+    special = {metric.reference: REFERENCE for metric in known}
+    special |= {metric.ideal: CLAIRVOYANT for metric in known}
     return LEARNED if scheduler == learned else special.get(scheduler, OTHER)
 
 

@@ -16,7 +16,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial
 
-from qexp.metric import METRICS
+from qexp.env.decision_problem import metrics as known_metrics
 from qexp.tracking import WATCHER, StoppedEarly
 
 PRUNERS: dict[str, Callable[[], BasePruner]] = {
@@ -25,8 +25,6 @@ PRUNERS: dict[str, Callable[[], BasePruner]] = {
     "halving": optuna.pruners.SuccessiveHalvingPruner,
     "hyperband": optuna.pruners.HyperbandPruner,
 }
-WATCHED = [f"train/episode_{metric.column}_mean" for metric in METRICS.values()]
-"""Figures of a training that are means of what the search is about."""
 _PRUNED = "pruned"
 
 
@@ -63,8 +61,11 @@ class Pruning(Callback):
         found = study.trials[int(os.environ[TRIAL])]
         trial = Trial(study, found._trial_id)  # noqa: SLF001 -- nothing public opens a trial elsewhere
 
+        # Figures of a training that are means of what the search is about.
+        watched = [f"train/episode_{metric.column}_mean" for metric in known_metrics().values()]
+
         def watch(metrics: Mapping[str, float | None], step: int) -> None:
-            value = next((metrics[key] for key in WATCHED if metrics.get(key) is not None), None)
+            value = next((metrics[key] for key in watched if metrics.get(key) is not None), None)
             if value is None:
                 return
             trial.report(value, step)
