@@ -6,19 +6,11 @@ Every module of these rooms that registers an option is imported: a new file is 
 import importlib
 from pathlib import Path
 
-SCHEDULERS = (
-    *("random", "round_robin", "greedy", "greedy_error", "least_busy", "mct", "met", "fidelity", "weighted"),
-    *("clairvoyant", "asap", "alap", "critical_path", "randomised_critical_path", "cp_sat"),
-)
-"""In the order in which they are compared; others follow."""
-
 ROOMS = ("backend", "workload", "env", "gates", "scheduler", "algo", "deploy", "tracking")
 HERE = Path(__file__).parent
 REGISTERS = "\n@option("
 """How a module that registers an option reads: others may import what takes long, these must not."""
 
-for _name in SCHEDULERS:
-    importlib.import_module(f"qexp.scheduler.{_name}")
 for _room in ROOMS:
     for _file in sorted((HERE / _room).rglob("*.py")):
         if REGISTERS in _file.read_text(encoding="utf-8"):

@@ -138,7 +138,7 @@ def register(folders: Iterable[Path] = ()) -> None:
     read_own_files()
     files = register_named_in(folders)
     store = ConfigStore.instance()
-    roots = [(name, Any, field(default=MISSING)) for name in GROUPS if "/" not in name]
+    roots = [(name, Any, field(default=MISSING)) for name in sorted(GROUPS) if "/" not in name]
     store.store(
         name="config_schema", node=dataclasses.make_dataclass("ConfigKeys", roots, bases=(_plain(Config),))
     )

@@ -10,6 +10,12 @@ import numpy as np
 from qexp.config.option import REGISTRY, Configurable, group, load_options
 from qexp.state import Floats, NodeState, TaskState
 
+ORDER = (
+    *("random", "round_robin", "greedy", "greedy_error", "least_busy", "mct", "met", "fidelity", "weighted"),
+    *("clairvoyant", "asap", "alap", "critical_path", "randomised_critical_path", "cp_sat"),
+)
+"""In which schedulers are compared; others follow by name."""
+
 
 @group("scheduler")
 class Scheduler(Configurable, ABC):
@@ -45,10 +51,14 @@ class Scheduler(Configurable, ABC):
 
 
 def schedulers_of(environment: str) -> list[str]:
-    """Return the schedulers that decide in an environment without having been trained, by name."""
+    """Return the schedulers that decide in an environment without having been trained, by name.
+
+    Their order does not depend on who imported what first: hashes of configurations contain it.
+    """
     load_options()
     classes: dict[str, Any] = dict(REGISTRY["scheduler"])
-    return [name for name, cls in classes.items() if name != "policy" and cls.environment == environment]
+    known = [name for name, cls in classes.items() if name != "policy" and cls.environment == environment]
+    return sorted(known, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
 
 
 class RankingScheduler(Scheduler):

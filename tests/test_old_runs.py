@@ -1,0 +1,105 @@
+"""Folders that version 0.1.0 made, which knew options by the paths of their classes, are read as before."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from qexp.config.identity import FORMER_TARGETS, config_hash, names_with_values, with_names
+from qexp.config.option import REGISTRY, load_options
+from qexp.config.schema import validate
+from qexp.record import Identity
+from qexp.resume import is_of, own_config, unfinished
+from qexp.runfolder import RunFolder
+
+MADE = Path(__file__).parent / "old_runs"
+load_options()
+
+
+@pytest.fixture
+def old(tmp_path):
+    shutil.copytree(MADE, tmp_path / "old")
+    return tmp_path / "old"
+
+
+@pytest.mark.parametrize("name", ["training", "campaign"])
+def test_a_run_that_was_cut_off_can_be_resumed(old, name):
+    folder = RunFolder(old / name)
+    config = own_config(folder, OmegaConf.create({"resume": str(folder.path)}), [])
+    resolved, begun = validate(config), folder.begun
+    identity = Identity.of(resolved, begun["fleet_hash"])
+    assert "_target_" not in json.dumps(resolved)
+    assert unfinished(folder, resolved, identity, Console()) == begun
+
+
+def test_one_whose_configuration_was_changed_cannot(old):
+    file = old / "training" / "config.yaml"
+    begun = RunFolder(old / "training").begun
+    assert is_of(begun["config_hash"], validate(yaml.safe_load(file.read_text())), file)
+    file.write_text(file.read_text().replace("tasks: 6", "tasks: 7"))
+    assert not is_of(begun["config_hash"], validate(yaml.safe_load(file.read_text())), file)
+
+
+def test_a_sweep_finds_its_jobs_done(qexp, old):
+    command = ("-m", "scheduler=mct,weighted", "seed=1,2", "eval.episodes=5", "tracking=off", "plots=false")
+    before = {job.name: (job / "result.json").read_text() for job in (old / "sweep").glob("scheduler=*")}
+    ended = qexp(*command, f"hydra.sweep.dir={old / 'sweep'}", "sweep=old")
+    assert "4 of 4 jobs completed" in ended.out, ended.err
+    # The two of the other seed, planned there, are run now.
+    assert len(re.findall(r"done before", ended.out)) == 2
+    assert {name: (old / "sweep" / name / "result.json").read_text() for name in before} == before
+
+
+def test_a_policy_decides_as_it_did(qexp, old, tmp_path):
+    run = tmp_path / "run"
+    choice = ("scheduler=policy", f"scheduler.path={old / 'policy'}", "env.tasks=6", "eval.episodes=2")
+    assert (
+        qexp(*choice, "eval.baselines=[mct]", "plots=false", "tracking=off", f"hydra.run.dir={run}").status
+        == 0
+    )
+    assert {row["scheduler"] for row in json.loads((run / "result.json").read_text())["leaderboard"]} == {
+        "policy",
+        "mct",
+    }
+
+
+@pytest.mark.slow
+def test_a_campaign_of_two_schedulers_is_finished(qexp, old):
+    ended = qexp(f"resume={old / 'campaign'}")
+    assert (ended.status, ended.err) == (0, "")
+    result = json.loads((old / "campaign" / "result.json").read_text())
+    assert result["deployment"]["tasks"] == {"done": 24}
+    assert result["deployment"]["schedulers"].keys() == {"weighted", "mct"}
+    assert qexp("gap", str(old / "campaign")).status == 0
+
+
+def test_every_former_path_is_the_name_of_an_option():
+    known = {name for options in REGISTRY.values() for name in options}
+    assert set(FORMER_TARGETS.values()) <= known
+
+
+def test_fleets_were_told_by_their_paths():
+    former = {"_target_": "qexp.backend.fleet.FleetFile", "path": "heron"}
+    assert with_names({"backend": former}) == {"backend": {"_option_": "heron", "path": "heron"}}
+    mine = with_names({"backend": {**former, "path": "mine.yaml"}})
+    assert mine == {"backend": {"_option_": "file", "path": "mine.yaml"}}
+    flat = {"backend._target_": "qexp.backend.fleet.FleetFile", "backend.path": "heron", "seed": 1}
+    assert names_with_values(flat) == {"backend._option_": "heron", "backend.path": "heron", "seed": 1}
+
+
+def test_a_hash_is_of_names_and_not_of_places():
+    here = {"scheduler": {"_option_": "mine", "_target_": "here.Mine", "a": 1}, "deploy": {}}
+    there = {"scheduler": {"_option_": "mine", "_target_": "there.Mine", "a": 1}, "deploy": {}}
+    assert config_hash(here) == config_hash(there)
+    listed = [
+        {"eval": {"baselines": [{"mine": {"_target_": place}}]}, "deploy": {}} for place in ("x.M", "y.M")
+    ]
+    assert config_hash(listed[0]) == config_hash(listed[1])
+    assert config_hash({**here, "scheduler": {"_option_": "other", "a": 1}}) != config_hash(here)
