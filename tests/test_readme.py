@@ -21,6 +21,8 @@ from qexp.config.schema import register, validate
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Its commands need the files that it shows: tests/test_own_options.py runs them.
+RUN_ELSEWHERE = {"own-options.md"}
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # A command in a block, on a line of its own, or in a sentence between backticks.
 COMMAND = re.compile(r"(?:python3?[0-9.]*\s+-m\s+qexp|(?<![\w./-])qexp)(?=\s|$)(.*)")
@@ -48,6 +50,7 @@ def commands(text: str) -> Iterator[str]:
 SHOWN = {
     " ".join(command.split()): document.name
     for document in reversed(DOCUMENTS)
+    if document.name not in RUN_ELSEWHERE
     for command in commands(document.read_text(encoding="utf-8"))
 }
 

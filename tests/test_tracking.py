@@ -345,7 +345,7 @@ def test_a_deleted_experiment_is_an_input_error(store, read):
 
 
 @pytest.mark.slow
-def test_runs_that_start_at_once_share_a_new_store_and_say_nothing(tmp_path):
+def test_runs_that_start_at_once_share_a_new_store_and_say_only_where(tmp_path):
     code = """
 import sys, time
 from pathlib import Path
@@ -365,7 +365,8 @@ with Local().start(sys.argv[1]) as tracker:
         assert all(process.poll() is None for process in processes), processes[0].communicate()
         time.sleep(0.05)
     (tmp_path / "go").touch()
-    assert [process.communicate() for process in processes] == [("", "")] * len(processes)
+    said = "recorded in MLflow at sqlite:///outputs/mlflow.db, experiment qexp\n"
+    assert [process.communicate() for process in processes] == [(said, "")] * len(processes)
 
     from mlflow import MlflowClient
 

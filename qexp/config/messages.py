@@ -109,7 +109,7 @@ def _keys_by_choice() -> dict[str, list[str]]:
     return {
         f"{group}={name}": [f"{group.replace('/', '.')}.{key}" for key in keys(cls)]
         for group, options in REGISTRY.items()
-        for name, cls in options.items()
+        for name, cls in sorted(options.items())
     }
 
 

@@ -14,7 +14,6 @@ import yaml
 
 from qexp.config.identity import with_names
 from qexp.config.option import NAME
-from qexp.env.decision_problem import metric_of
 from qexp.errors import InputError
 from qexp.metric import PLACEMENT, Metric
 from qexp.report.contenders import Contender, Floats, Sample, contenders
@@ -89,6 +88,8 @@ class Job:
         if row.get("error"):
             return cls(folder, settings, status, f"{decider} failed: {row['error']}")
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        from qexp.env.decision_problem import metric_of  # with its room comes Gymnasium
+
         metric = metric_of({NAME: options["env"]} | with_names(config.get("env", {})))
         return cls(
             folder,

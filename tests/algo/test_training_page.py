@@ -19,7 +19,7 @@ def test_the_algorithm_of_the_page_trains(tmp_path):
         r"<!-- own algorithm -->\n```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
     )
     (tmp_path / "anchored.py").write_text(code[1], encoding="utf-8")
-    command = re.search(r"`qexp (algo=a2c algo\._target_=anchored\.Anchored [^`]+)`", PAGE.read_text("utf-8"))
+    command = re.search(r"`(algo=a2c algo\._target_=anchored\.Anchored [^`]+)`", PAGE.read_text("utf-8"))
     small = "algo.env_steps=1000 algo.num_envs=8 algo.hidden=8 eval.episodes=2 eval.baselines=[mct]"
     settings = [*command[1].split(), *small.split(), "tracking=off", "plots=false", "hydra.run.dir=run"]
     ended = subprocess.run(
