@@ -23,7 +23,7 @@ from yaml import YAMLError
 
 import qexp
 from qexp.backend.account import refuse_secrets
-from qexp.commands import RUNS, completed_here, overview, run_command
+from qexp.commands import RUNS, completed_here, folder_of_line, overview, run_command
 from qexp.config.files import conf_dir
 from qexp.config.messages import explain, help_text
 from qexp.config.outside import (
@@ -194,8 +194,10 @@ def _command(arguments: list[str]) -> int:
     if "--version" in arguments:
         print(f"qexp {qexp.__version__}")
         return 0
-    if COMPLETION & set(arguments) and completed_here(arguments):
-        return 0
+    if COMPLETION & set(arguments):
+        arguments = [*arguments, *folder_of_line()]
+        if completed_here(arguments):
+            return 0
     arguments = with_names_of_classes(arguments)
     own = config_folders(arguments)
     register_named_in(own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -118,6 +119,20 @@ def completed_here(arguments: Sequence[str]) -> bool:
     if not blank:
         print("\n".join(name for name in firsts if name.startswith(first)))  # noqa: T201 -- for the shell
     return bool(blank) and first in firsts and first not in RUNS
+
+
+def folder_of_line() -> list[str]:
+    """Take the folder of option files out of the line that a shell asks about, where Hydra expects overrides.
+
+    Returns:
+        The flag and the folder, for Hydra; empty if the line names none.
+    """
+    line = os.environ.get("COMP_LINE", "")
+    found = re.search(r"\s(?:--config-dir|-cd)(?:=|\s+)(\S+)(?=\s)", line)
+    if found is None:
+        return []
+    os.environ["COMP_LINE"] = line[: found.start()] + line[found.end() :]
+    return ["--config-dir", found[1]]
 
 
 def refuse_words(arguments: Iterable[str], keys: Iterable[str]) -> None:

@@ -169,18 +169,22 @@ class Key:
     @property
     def required(self) -> bool:
         """Whether the user must give a value."""
-        missing = dataclasses.MISSING
-        return self.field.default is missing and self.field.default_factory is missing
+        return _nothing(self.field.default) and _nothing(self.field.default_factory)
 
     @property
     def default(self) -> Any:
         """The value that it has unless it is set; not for required ones."""
         factory = self.field.default_factory
-        return self.field.default if factory is dataclasses.MISSING else factory()
+        return self.field.default if _nothing(factory) else factory()  # type: ignore[operator]
 
     @property
     def _extras(self) -> tuple[Any, ...]:
         return get_args(self.hint)[1:] if get_origin(self.hint) is Annotated else ()
+
+
+def _nothing(default: object) -> bool:
+    """Tell whether a field has no default; a class that was sent to another process has its own `MISSING`."""
+    return isinstance(default, type(dataclasses.MISSING))
 
 
 @cache
