@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -63,7 +64,9 @@ def test_wheel_is_the_package_and_the_configuration(wheel: Path):
     assert any(name.startswith("qexp/workload/data/") for name in names)
 
 
-def test_command_runs_from_an_installed_wheel(wheel: Path, tmp_path: Path):
+@pytest.fixture
+def installed(wheel: Path, tmp_path: Path) -> Path:
+    """An environment with the wheel in it."""
     environment = tmp_path / "venv"
     venv.create(environment, with_pip=False, symlinks=True)
     python = environment / "bin" / "python"
@@ -73,7 +76,36 @@ def test_command_runs_from_an_installed_wheel(wheel: Path, tmp_path: Path):
     # The dependencies are those of the environment under test. They come after the wheel on the path, and
     # .pth files among them (an editable qexp) are not followed.
     Path(site, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return environment
 
+
+def test_a_package_of_options_is_installed_beside_it(installed: Path, tmp_path: Path):
+    page = (ROOT / "docs" / "own-options.md").read_text(encoding="utf-8")
+    code = re.search(r"<!-- floor.py -->\n```python\n(.*?)```", page, re.DOTALL)[1]
+    entry = re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1]
+    source = tmp_path / "mine"
+    source.mkdir()
+    (source / "floor.py").write_text(code, encoding="utf-8")
+    head = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n\n'
+    head += '[project]\nname = "mine"\nversion = "1"\n\n'
+    head += '[tool.hatch.build.targets.wheel]\nonly-include = ["floor.py"]\n\n'
+    (source / "pyproject.toml").write_text(head + entry, encoding="utf-8")
+    pip = (sys.executable, "-m", "pip")
+    offline = ("--no-deps", "--no-index")
+    run(*pip, "wheel", *offline, "--no-build-isolation", "--wheel-dir", tmp_path, source, cwd=tmp_path)
+    (built,) = tmp_path.glob("mine-*.whl")
+    run(*pip, "--python", installed / "bin" / "python", "install", *offline, built, cwd=tmp_path)
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    small = ("eval.episodes=2", "eval.baselines=[mct]", "tracking=off", "plots=false", "hydra.run.dir=run")
+    run(installed / "bin" / "qexp", "scheduler=floor_mct", "scheduler.floor=0.2", *small, cwd=elsewhere)
+    assert "floor_mct floor=0.2" in (elsewhere / "run" / "leaderboard.csv").read_text(encoding="utf-8")
+    assert "floor_mct" in run(installed / "bin" / "qexp", "--help", cwd=elsewhere)
+
+
+def test_command_runs_from_an_installed_wheel(installed: Path, tmp_path: Path):
+    environment, python = installed, installed / "bin" / "python"
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     imported = run(python, "-c", "import qexp; print(qexp.__file__)", cwd=elsewhere).strip()
