@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,20 +83,17 @@ class Roster:
         """Take in what the run has trained."""
         self.schedulers = {self.chosen: scheduler, **self.schedulers}
 
-    def rename(self, names: Sequence[str]) -> None:
-        """Call the chosen one as the files of a run of version 0.1 do: by its option alone.
-
-        Args:
-            names: Deciders of that run's campaign.
-        """
-        former = option_in(self.chosen)
-        if self.chosen in names or former not in names or former in self.schedulers:
+    def rename(self) -> None:
+        """Call the chosen one by its option alone, as version 0.1.0 did, whose lists meant it by that."""
+        former, others = option_in(self.chosen), dict(self.schedulers)
+        chosen = others.pop(self.chosen, None)
+        if former == self.chosen or chosen is None:
             return
+        others.pop(former, None)
         for listed in (self.compared, self.campaign):
-            listed[:] = [former if name == self.chosen else name for name in listed]
-        self.schedulers = {
-            former if name == self.chosen else name: one for name, one in self.schedulers.items()
-        }
+            listed[:] = dict.fromkeys(former if name == self.chosen else name for name in listed)
+        self.schedulers = {former: chosen, **others}
+        self.shared = [name for name in self.shared if name != former]
         self.chosen = former
 
     @property

@@ -7,16 +7,19 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from qexp.config.identity import FORMER_TARGETS, config_hash, names_with_values, with_names
+from qexp.config.identity import FORMER_TARGETS, config_hash, is_former, names_with_values, with_names
 from qexp.config.option import REGISTRY, load_options
 from qexp.config.schema import validate
+from qexp.policy import load_policy
 from qexp.record import Identity
 from qexp.resume import is_of, own_config, unfinished
+from qexp.roster import Roster
 from qexp.runfolder import RunFolder
 
 MADE = Path(__file__).parent / "old_runs"
@@ -103,3 +106,42 @@ def test_a_hash_is_of_names_and_not_of_places():
     ]
     assert config_hash(listed[0]) == config_hash(listed[1])
     assert config_hash({**here, "scheduler": {"_option_": "other", "a": 1}}) != config_hash(here)
+
+
+def test_the_report_of_a_complete_campaign_is_the_one_it_had(qexp, old):
+    """In that version a list's `weighted` was the chosen one, with its settings."""
+    table = old / "complete" / "gap_schedulers.csv"
+    before = pd.read_csv(table)
+    table.unlink()
+    assert qexp("gap", str(old / "complete")).status == 0
+    after = pd.read_csv(table)
+    pd.testing.assert_frame_equal(after, before)
+    # The campaign ran in the simulator: replayed with the scheduler that ran, it gives what was measured.
+    ran = after[after["ran"]]
+    assert dict(zip(ran["scheduler"], ran["replayed"], strict=True)) == pytest.approx(
+        dict(zip(ran["scheduler"], ran["measured"], strict=True))
+    )
+
+
+def test_a_campaign_goes_on_with_the_settings_it_began_with(old):
+    config = OmegaConf.load(old / "campaign" / "config.yaml")
+    roster = Roster.of(validate(config))
+    assert is_former(old / "campaign" / "config.yaml")
+    roster.rename()
+    assert (roster.chosen, roster.campaign) == ("weighted", ["weighted", "mct"])
+    assert roster.compared.count("weighted") == 1
+    assert roster.schedulers["weighted"].fidelity_weight == config.scheduler.fidelity_weight == 0.9
+    assert "weighted" not in roster.shared  # what others of that name found is not this one's
+    assert not any(" " in name for name in roster.schedulers)
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_a_checkpoint(qexp, old):
+    ended = qexp(f"resume={old / 'training'}")
+    assert (ended.status, ended.err) == (0, "")
+    assert "training goes on from iteration_000005" in ended.out
+    history = pd.read_csv(old / "training" / "training.csv")
+    assert list(history["iteration"]) == list(range(1, len(history) + 1))
+    assert history["env_steps"].iloc[-1] >= 12_000
+    assert {"a2c", "mct"} == set(pd.read_csv(old / "training" / "leaderboard.csv")["scheduler"])
+    assert load_policy(old / "training").environment == "placement"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from qexp.config.option import NAME, REGISTRY, TARGET, Chosen
 
@@ -80,6 +83,15 @@ def with_names(config: Any) -> Any:
     if former == "file" and node.get("path") in REGISTRY["backend"]:
         former = node["path"]
     return {NAME: former} | {key: value for key, value in node.items() if key != TARGET}
+
+
+def is_former(config_file: Path) -> bool:
+    """Tell whether a run's config.yaml is of version 0.1.0, which knew options by the paths of classes."""
+    try:
+        written = yaml.safe_load(config_file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return False
+    return isinstance(written, dict) and NAME not in (written.get("env") or {})
 
 
 def names_with_values(base: Mapping[str, Any]) -> dict[str, Any]:

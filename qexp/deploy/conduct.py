@@ -212,14 +212,6 @@ def _journal(prepared: Prepared, folder: Path) -> Journal:
     return journal
 
 
-def former_names(folder: Path) -> list[str]:
-    """Return the names that the journal in a folder has for its schedulers; none without a journal."""
-    if not (folder / FILE).is_file():
-        return []
-    with Journal(folder / FILE) as journal:
-        return [str(name) for name in journal.meta.get("schedulers", ())]
-
-
 def go_on(folder: Path) -> str:
     """Say how to go on with the run in a folder."""
     return f"go on with: python -m qexp {resume_with(folder)}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from qexp.config.build import make
-from qexp.config.identity import option_of
+from qexp.config.identity import is_former, option_of
 from qexp.deploy.conduct import (
     Prepared,
     check_account,
     check_journal,
     conduct,
-    former_names,
     prepare,
     report,
 )
@@ -33,8 +32,8 @@ class Deploy(Stage):
         if name == "none" or not isinstance(work.problem, Scenario):
             return
         roster = work.roster
-        if work.resumes:
-            roster.rename(former_names(work.folder.path))
+        if work.resumes and is_former(work.folder.path / "config.yaml"):
+            roster.rename()
         deployment = make({**work.resolved["deploy"], "schedulers": roster.campaign}, Deployment)
         shadows = dict.fromkeys((*roster.campaign, roster.chosen, *roster.placing))
         self._campaign = prepare(deployment, work.problem, work.console, name, list(shadows))

@@ -12,7 +12,7 @@ from typing import Any
 from qexp.backend.fleet import FleetSource
 from qexp.backend.kept import fleet_of
 from qexp.config.build import make
-from qexp.config.identity import option_of
+from qexp.config.identity import is_former, option_of
 from qexp.config.schema import validate
 from qexp.deploy.journal import FILE, Journal
 from qexp.env.scenario import Scenario
@@ -62,7 +62,8 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
             with suppress(InputError):  # the policy is not there any more, or cannot be read any more
                 roster.trained(PolicyScheduler(path=str(folder / "policy")))
         names = [task.scheduler for task in journal.tasks()]
-        roster.rename(names)
+        if is_former(folder / "config.yaml"):
+            roster.rename()
         placing = roster.placing
         known = dict.fromkeys([*names, *placing])
         yield Recorded(journal, scenario, {name: placing[name] for name in known if name in placing})
