@@ -123,9 +123,27 @@ def test_the_versions_of_a_bug_report(capsys):
     assert any(line.startswith("torch ") for line in lines)
 
 
-def test_the_examples_of_the_docstrings(capsys):
-    finder = doctest.DocTestFinder()
-    runner = doctest.DocTestRunner()
-    for example in finder.find(qexp.api.Experiment, globs={}):
+class LastLine(doctest.OutputChecker):
+    """A run prints its leaderboard before the example's value."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return super().check_output(want, got.splitlines(keepends=True)[-1] if got else "", optionflags)
+
+
+def test_the_examples_of_the_docstrings():
+    runner = doctest.DocTestRunner(LastLine())
+    for example in doctest.DocTestFinder().find(qexp.api, "api", globs={}):
         runner.run(example)
-    assert runner.summarize(verbose=False).failed == 0
+    found = runner.summarize(verbose=False)
+    assert (found.failed, found.attempted) == (0, 5)
+
+
+@pytest.mark.slow
+def test_a_run_that_trains_returns_a_policy_that_decides():
+    budget = ("env.tasks=5", "algo.env_steps=2000", "algo.num_envs=8", "algo.hidden=8")
+    found = qexp.run("algo=a2c", *budget, "eval.baselines=[mct]", *SMALL)
+    assert set(found.leaderboard["scheduler"]) == {"a2c", "mct"}
+    scenario = Scenario(qexp.load_fleet("qce5"), tasks=5)
+    again = qexp.evaluate({"a2c": {"policy": {"path": str(found.folder)}}}, scenario, episodes=2)
+    means = found.leaderboard.set_index("scheduler")["total_completion_time_mean"]
+    assert again.episodes["total_completion_time"].mean() == pytest.approx(means["a2c"])

@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from qexp.cli import conf_dir
+from qexp.config import files
 from qexp.config.identity import config_hash, option_of
 from qexp.config.messages import options_of
 from qexp.config.option import REGISTRY, entries, is_ours, option_name
@@ -130,6 +131,10 @@ def test_options_built_in_python_choose_the_same_parts_as_the_files(env):
     assert chosen.keys() == groups & fields.keys()
     for part, option in chosen.items():
         assert fields[part].default_factory is REGISTRY[f"env/{part}"][option]
+
+
+def test_the_option_files_are_what_make_conf_writes(capsys):
+    assert (files.main(["--check"]), capsys.readouterr().out) == (0, "")
 
 
 def test_the_root_file_sets_the_root_defaults():
