@@ -51,6 +51,7 @@ _HOMES = {
     "DecisionProblem": "qexp.env.decision_problem",
     "Played": "qexp.env.decision_problem",
     "Metric": "qexp.metric",
+    "Policy": "qexp.policy.policy",
 }
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 -- names, all of them
 

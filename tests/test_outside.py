@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +82,8 @@ class Queue(qexp.DecisionProblem):
         pass
 
     def check_training(self, fleet_seed=None):
-        raise qexp.InputError("env=queue: nothing learns to queue")
+        if self.jobs == 1:
+            raise qexp.InputError("env.jobs=1: there is nothing to decide")
 
     def episode(self, seed, k):
         return self.lengths.draw(np.random.default_rng([seed, k]), self.jobs)
@@ -90,7 +92,9 @@ class Queue(qexp.DecisionProblem):
         raise NotImplementedError
 
     def make_vector_env(self, num_envs, fleet_seed=None):
-        raise NotImplementedError
+        from learning import Queues
+
+        return Queues(self, num_envs)
 
     def play(self, scheduler, episode, rng):
         left, now, rows = list(range(len(episode))), 0.0, []
@@ -99,6 +103,20 @@ class Queue(qexp.DecisionProblem):
             now += float(episode[job])
             rows.append((job, now))
         return qexp.Played((sum(end for _, end in rows),), rows)
+
+
+def seen(lengths):
+    """What a policy sees of those who wait: the length of each beside their mean."""
+    return np.ones(1, np.float32), (lengths / lengths.mean())[:, None].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class QueuePolicy(qexp.Policy):
+    environment = "queue"
+    features = {"task": ["bias"], "nodes": ["length"]}
+
+    def act(self, lengths):
+        return int(self.scores(*seen(lengths)).argmax())
 
 
 @qexp.option("scheduler")
@@ -122,6 +140,63 @@ class Shortest(qexp.Scheduler):
     def select(self, lengths):
         return int(np.argmin(lengths))
 '''
+LEARNING = """
+import numpy as np
+from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+import lines
+
+
+class Queues(VectorEnv):
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "prior_feature": 0}
+
+    def __init__(self, problem, num_envs):
+        self.problem, self.num_envs = problem, num_envs
+        self.single_observation_space = Dict(
+            task=Box(-np.inf, np.inf, (1,), np.float32),
+            nodes=Box(-np.inf, np.inf, (problem.jobs, 1), np.float32),
+            action_mask=Box(0, 1, (problem.jobs,), np.int8),
+        )
+        self.single_action_space = Discrete(problem.jobs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None or not hasattr(self, "rng"):
+            self.rng = np.random.default_rng(seed)
+        self.lengths = np.ones((self.num_envs, self.problem.jobs))
+        self.waits = np.zeros((self.num_envs, self.problem.jobs), dtype=bool)
+        self.over = np.ones(self.num_envs, dtype=bool)
+        self.now = np.zeros(self.num_envs)
+        self.begin()
+        return self.observed(), {}
+
+    def begin(self):
+        for i in np.flatnonzero(self.over):
+            self.lengths[i] = self.problem.lengths.draw(self.rng, self.problem.jobs)
+        self.waits[self.over], self.now[self.over] = True, 0.0
+        self.over = np.zeros(self.num_envs, dtype=bool)
+
+    def observed(self):
+        nodes = np.zeros((*self.waits.shape, 1), np.float32)
+        for i, waits in enumerate(self.waits):
+            if waits.any():
+                nodes[i, waits] = lines.seen(self.lengths[i, waits])[1]
+        mask = np.where(self.waits.any(axis=1, keepdims=True), self.waits, True).astype(np.int8)
+        return {"task": np.ones((self.num_envs, 1), np.float32), "nodes": nodes, "action_mask": mask}
+
+    def step(self, actions):
+        ran = ~self.over
+        self.begin()
+        rows = np.flatnonzero(ran)
+        self.now[rows] += self.lengths[rows, actions[rows]]
+        self.waits[rows, actions[rows]] = False
+        reward = np.where(ran, -self.now, 0.0)
+        self.over = ~self.waits.any(axis=1)
+        return self.observed(), reward, self.over.copy(), np.zeros(self.num_envs, dtype=bool), {}
+"""
 SCRIPT = '''
 import sys
 from dataclasses import dataclass, field
@@ -174,6 +249,7 @@ def package(site: Path, name: str, text: str) -> None:
 def queue(tmp_path):
     """A folder with a problem's module and option files that name its classes and nothing else."""
     (tmp_path / "lines.py").write_text(QUEUE, encoding="utf-8")
+    (tmp_path / "learning.py").write_text(LEARNING, encoding="utf-8")
     for option, name in (
         ("env/queue", "Queue"),
         ("env/lengths/falling", "Falling"),
@@ -201,7 +277,7 @@ def test_a_problem_of_ones_own_with_a_group_of_its_own(queue):
         (("env.lengths.mean=-1",), r"env\.lengths\.mean=-1\.0: must be greater than 0"),
         (("env.lengths.meen=1",), r"unknown key 'env\.lengths\.meen'; did you mean 'env\.lengths\.mean'.*"),
         (("scheduler=mct",), r"scheduler=mct with env=queue: choose one of in_order, shortest, policy"),
-        (("algo=a2c",), r"env=queue: nothing learns to queue"),
+        (("algo=a2c", "env.jobs=1"), r"env\.jobs=1: there is nothing to decide"),
     ],
 )
 def test_what_is_wrong_with_its_settings_is_one_line(queue, choice, said):
@@ -214,6 +290,23 @@ def test_a_class_brings_what_goes_with_it(queue):
     ended = run(queue, "-m", "qexp", "env._target_=lines.Queue", "env.jobs=2", *SMALL, "hydra.run.dir=run")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "in_order" in ended.stdout
+
+
+@pytest.mark.slow
+def test_a_policy_is_trained_in_it_and_loaded_again(queue):
+    trained = ("env=queue", "env.jobs=5", "algo=a2c", "algo.env_steps=20000", *SMALL, "hydra.run.dir=run")
+    ended = run(queue, "-m", "qexp", "--config-dir", "conf", *trained)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    chosen = ("env=queue", "scheduler=policy", "scheduler.path=run", "env.jobs=8", "eval.episodes=50")
+    ended = run(queue, "-m", "qexp", "--config-dir", "conf", *chosen, *SMALL[:2], "hydra.run.dir=again")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    table = pd.read_csv(queue / "again" / "leaderboard.csv").set_index("scheduler")["flow_time_mean"]
+    assert table["shortest"] <= table["policy"] < table["in_order"]
+    asked = "import numpy as np, qexp, lines; print(qexp.load_policy('run').act(np.array([3.0, 1.0, 2.0])))"
+    loaded = run(queue, "-c", asked)
+    assert loaded.stdout == "1\n"
+    alone = run(queue, "-c", "import qexp; qexp.load_policy('run')")
+    assert "is for env=queue, which is not known here: import the module" in alone.stderr
 
 
 def test_its_sweep_is_reported_by_its_own_metric_in_another_process(queue):

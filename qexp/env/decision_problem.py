@@ -156,6 +156,12 @@ class DecisionProblem(Configurable, ABC):
     def make_vector_env(self, num_envs: int, fleet_seed: int | None = None) -> Any:
         """Return a vector environment of training episodes.
 
+        It resets on the step after an episode's end (``AutoresetMode.NEXT_STEP``). Its observations are
+        ``task``, float32 ``[task_features]``, ``nodes``, float32 ``[choices, node_features]``, and
+        ``action_mask``, int8 ``[choices]``, 1 for what may be chosen; an action is the index of a choice. Its
+        metadata's ``prior_feature`` is the index of the node feature that an untrained policy prefers low.
+        What is trained is read again as the `Policy` class of the environment's name.
+
         Args:
             num_envs: How many at once.
             fleet_seed: Of random fleets in the configured one's place, where environments have fleets.

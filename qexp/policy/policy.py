@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from qexp.policy.network import PlacementNetwork
 
 
+POLICIES: dict[str, type[Policy]] = {}
+"""Classes of policies by the environment that they decide in; defining one enters it here."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """What all trained policies have in common; one class for each environment follows.
+
+    One that decides step by step has a method ``act``, which gets what `Scheduler.select` gets; one that
+    decides all at once has `plan`.
 
     Attributes:
         environment: Where it decides, as the option of the group ``env`` is called.
@@ -32,6 +39,16 @@ class Policy:
 
     weights: dict[str, np.ndarray]
     description: dict[str, Any]
+
+    def __init_subclass__(cls) -> None:
+        """Enter the class, so that bundles of its environment can be loaded."""
+        if "environment" in vars(cls):
+            POLICIES[cls.environment] = cls
+
+    def plan(self, episode: Any) -> Sequence[int] | None:
+        """Return when each part of a whole episode starts, or None: `act` is asked step by step."""
+        del episode
+        return None
 
     @property
     def algorithm(self) -> str:

@@ -11,7 +11,6 @@ from typing_extensions import Doc
 
 from qexp.config.option import RUNTIME, Chosen, option
 from qexp.errors import InputError
-from qexp.gates.episode import GateEpisode
 from qexp.policy.bundle import load_policy
 from qexp.scheduler.planning import planned
 from qexp.scheduler.scheduler import Scheduler
@@ -25,7 +24,7 @@ class PolicyScheduler(Scheduler):
     Decides as a trained policy says, in the environment that the policy was trained in.
 
     A policy for placements answers one decision at a time, ``act(task, nodes)``; one for gates plans a
-    circuit at once, ``starts(problem)``.
+    circuit at once, see `Policy.plan`.
     """
 
     path: Annotated[
@@ -55,7 +54,7 @@ class PolicyScheduler(Scheduler):
 
     def start(self, episode: Any, rng: np.random.Generator) -> None:
         """Let the policy schedule a circuit; tasks it sees one by one, see `Scheduler.start`."""
-        self._starts = self._trained.starts(episode.problem) if isinstance(episode, GateEpisode) else None
+        self._starts = self._trained.plan(episode)
 
     def select(self, *state: Any, **named: Any) -> int:
         """Return what the policy scores highest, see `Scheduler.select`."""
