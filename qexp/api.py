@@ -22,9 +22,10 @@ from qexp.backend.account import refuse_secrets
 from qexp.backend.fleet import Fleet, FleetSource, load_fleet
 from qexp.backend.kept import FLEET_FILE, write_fleet
 from qexp.config.build import config_of, make
-from qexp.config.composition import compose, files_of
+from qexp.config.composition import compose
 from qexp.config.messages import explain
 from qexp.config.option import GROUPS, NAME, REGISTRY, load_options
+from qexp.config.option_files import files_of
 from qexp.config.outside import with_names_of_classes
 from qexp.config.schema import settled, validate
 from qexp.deploy.deployment import Deployment

@@ -24,8 +24,8 @@ from yaml import YAMLError
 import qexp
 from qexp.backend.account import refuse_secrets
 from qexp.commands import RUNS, completed_here, folder_of_line, overview, run_command
-from qexp.config.files import conf_dir
 from qexp.config.messages import explain, help_text
+from qexp.config.option_files import conf_dir
 from qexp.config.outside import (
     BROKEN,
     config_folders,
@@ -201,7 +201,7 @@ def _command(arguments: list[str]) -> int:
     arguments = with_names_of_classes(arguments)
     own = config_folders(arguments)
     register_named_in(own)
-    for package, reason in BROKEN.items():
+    for package, reason in ({} if COMPLETION & set(arguments) else BROKEN).items():
         print(f"qexp: the options of {package} are left out: {reason}", file=sys.stderr)
     if {"--help", "-h"} & set(arguments):
         # Hydra's own help looks at every file before it prints a line.

@@ -5,6 +5,7 @@ Mnih et al., "Asynchronous Methods for Deep Reinforcement Learning" (2016), in i
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,6 +52,4 @@ def __getattr__(name: str) -> Any:
     """Know RLlib's settings by their former name."""
     if name != "A2CAlgorithmConfig":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from qexp.algo.configs import A2CConfig
-
-    return A2CConfig
+    return importlib.import_module("qexp.algo.configs").A2CConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -172,6 +173,4 @@ def __getattr__(name: str) -> Any:
     """Know RLlib's settings by their former name."""
     if name != "DQNAlgorithmConfig":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from qexp.algo.configs import DQNConfig
-
-    return DQNConfig
+    return importlib.import_module("qexp.algo.configs").DQNConfig

@@ -9,23 +9,18 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from qexp.config.option import REGISTRY, Key, defaults_list, is_ours, keys, load_options, words
+from qexp.config.option_files import conf_dir
+from qexp.config.schema import Config
 
 WIDTH = 120
 BEGIN, END = "# <keys>: written from qexp/config/schema.py", "# </keys>"
 """Lines of config.yaml between which the root's keys are."""
-
-
-def conf_dir() -> Path:
-    """Return the folder of the YAML files: inside the installed package, or at the top of a checkout."""
-    packaged = Path(str(resources.files("qexp"))) / "conf"
-    return packaged if packaged.is_dir() else packaged.parents[1] / "conf"
 
 
 def option_file(cls: type, name: str) -> str:
@@ -42,8 +37,6 @@ def option_file(cls: type, name: str) -> str:
 
 def root_keys() -> str:
     """Return the root's keys as they stand in config.yaml."""
-    from qexp.config.schema import Config
-
     return "\n".join(line for key in keys(Config).values() for line in [*_lines(key), ""])
 
 

@@ -328,6 +328,3 @@ def _name_of_default(key: Key) -> str:
 def load_options() -> None:
     """Fill the registry with the options that ship with qexp, and those of installed packages."""
     importlib.import_module("qexp.options")
-    from qexp.config.outside import load_installed
-
-    load_installed()

@@ -1,4 +1,4 @@
-"""Options of somebody else's: of installed packages, and of modules that a configuration names."""
+"""Options of somebody else's: of modules that a configuration names, and what other processes have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,8 @@ import yaml
 from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, is_ours, load_options, name_of, option, path_of
 from qexp.errors import InputError
 
-ENTRY_POINTS = "qexp.options"
-"""Group of entry points; each names a module whose import registers options."""
-
 BROKEN: dict[str, str] = {}
 """Installed packages whose options could not be loaded, and why, by the name of their entry point."""
-
-
-def load_installed() -> None:
-    """Import the modules that installed packages name; one that fails is left out, and noted in `BROKEN`."""
-    for entry in metadata.entry_points(group=ENTRY_POINTS):
-        groups, options = dict(GROUPS), {group: dict(known) for group, known in REGISTRY.items()}
-        try:
-            entry.load()
-        except Exception as error:  # noqa: BLE001 -- somebody else's code must not keep qexp from starting
-            BROKEN[entry.name] = f"{entry.value}: {_reason(error)}"
-            # All of them: half of a package's options would fail later, and less clearly.
-            GROUPS.clear()
-            GROUPS.update(groups)
-            REGISTRY.clear()
-            REGISTRY.update(options)
 
 
 def class_at(path: str, group: str, key: str) -> type:
@@ -57,9 +38,7 @@ def class_at(path: str, group: str, key: str) -> type:
         try:
             found = getattr(importlib.import_module(module), name, None)
         except Exception as error:
-            raise InputError(
-                f"{key}={path}: cannot be imported: {_reason(error)}{_advice(module)}"
-            ) from error
+            raise InputError(f"{key}={path}: cannot be imported: {reason(error)}{_advice(module)}") from error
     base = GROUPS[group]
     if found is None and module == "__main__":
         raise InputError(f"{key}={path}: it was defined in a script or notebook: put it into a module")
@@ -73,7 +52,7 @@ def class_at(path: str, group: str, key: str) -> type:
     return found
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Return an exception in a line."""
     first = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -24,7 +24,6 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from typing_extensions import Doc
 
-from qexp.config.composition import values_of_files
 from qexp.config.identity import with_names
 from qexp.config.option import (
     GROUPS,
@@ -41,8 +40,8 @@ from qexp.config.option import (
     load_options,
     named,
 )
+from qexp.config.option_files import forget, read_own_files, values_of_files
 from qexp.config.outside import class_at, register_named_in
-from qexp.config.own_files import forget, read_own_files
 from qexp.errors import InputError
 
 
