@@ -128,3 +128,16 @@ def test_an_installed_package_and_one_that_is_broken(mine, tmp_path_factory):
     assert ended.returncode == 0, ended.stderr
     assert "floor_mct" in ended.stdout
     assert re.fullmatch(r"qexp: the options of broken are left out: [^\n]+\n", ended.stderr), ended.stderr
+
+
+def test_a_reward_and_circuits_of_ones_own(tmp_path):
+    (tmp_path / "shop.py").write_text(block("shop.py"), encoding="utf-8")
+    command = shlex.split(block("shop"))[1:]
+    ended = run(tmp_path, "-m", "qexp", *command, *SMALL, "hydra.run.dir=run")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text(encoding="utf-8"))["env"]
+    assert config["workload"] == {"_option_": "ghz", "_target_": "shop.Ghz", "widest": 15, "shots": 1024}
+    assert (config["reward"]["_option_"], config["reward"]["limit"]) == ("on_time", 5.0)
+    tasks = (tmp_path / "run" / "tasks.csv").read_text(encoding="utf-8")
+    assert "ghz_15" in tasks
+    assert "ghz_16" not in tasks
