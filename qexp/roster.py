@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,10 +137,13 @@ def _made(node: Mapping[str, Any], env: str, key: str) -> Scheduler:
     kind: Any = REGISTRY["scheduler"][node[NAME]]
     if not installed(kind):
         raise InputError(f"scheduler {node[NAME]} needs {kind.needs}: pip install 'qexp[exact]'")
-    made = make(node, Scheduler)
+    # An option knows its keys by its group; in a list of them they stand below its name.
+    where = key if key == "scheduler" else f"{key}.{node[NAME]}"
+    try:
+        made = make(node, Scheduler)
+    except InputError as error:
+        raise InputError(re.sub(r"^scheduler(?=\.)", where, str(error))) from error
     if made.environment != env:
-        shown = (
-            f"{key}.path: {node['path']} is a policy" if node[NAME] == POLICY else f"{key}: {node[NAME]} is"
-        )
+        shown = f"{where}.path: {node['path']} is a policy" if node[NAME] == POLICY else f"{where}: it is"
         raise InputError(f"{shown} for env={made.environment}, not {env}")
     return made

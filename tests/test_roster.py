@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +64,45 @@ def test_the_chosen_one_listed_again_is_no_second_row():
         "scheduler=weighted", "scheduler.fidelity_weight=0.9", f"eval.baselines=[{same},{same},mct]"
     )
     assert found.compared == ["weighted fidelity_weight=0.9", "mct"]
+
+
+def test_equal_settings_are_one_decider_however_they_are_written():
+    settings = ("1", "1.0", '"1"', "1e0")
+    found = roster(
+        f"eval.baselines=[{','.join(f'{{weighted:{{fidelity_weight:{one}}}}}' for one in settings)}]"
+    )
+    assert found.compared == ["mct", "weighted fidelity_weight=1.0"]
+    assert found.schedulers["weighted fidelity_weight=1.0"].fidelity_weight == 1.0
+    assert label(settled({"_option_": "weighted", "fidelity_weight": "0.5"}, "scheduler")) == "weighted"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["eval.baselines=[{policy:{path:nowhere}}]"],
+            "eval.baselines.policy.path: no policy bundle at nowhere",
+        ),
+        (
+            ["deploy=simulator", "deploy.schedulers=[mct,{policy:{path:nowhere}}]"],
+            "deploy.schedulers.policy.path: no policy bundle at nowhere",
+        ),
+        (["scheduler=policy", "scheduler.path=nowhere"], "scheduler.path: no policy bundle at nowhere"),
+        (
+            ["eval.baselines=[mct,policy]"],
+            "eval.baselines: policy: needs a path: write {policy:{path:FOLDER}}",
+        ),
+    ],
+)
+def test_a_policy_that_is_not_there_is_refused_where_it_was_named(overrides, message):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}"):
+        roster(*overrides)
+
+
+def test_a_listed_policy_without_a_path_is_the_chosen_one():
+    path = Path(__file__).parent / "old_runs" / "policy"
+    found = roster("scheduler=policy", f"scheduler.path={path}", "eval.baselines=[mct,policy]")
+    assert found.compared == ["policy", "mct"]
 
 
 def test_one_of_another_environment_is_refused():

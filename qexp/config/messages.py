@@ -62,6 +62,10 @@ def explain(error: BaseException) -> str:
         return f"{group[1]}: the environment has no such group; it belongs to {_listed(owners)}"
     if single := re.match(r"Error merging override ([\w.]+)=([^:]*): .*\bis not a ListConfig", full):
         return f"{single[1]}={single[2]}: expected a list: write {single[1]}=[{single[2]}]"
+    if mapping := re.match(
+        r"Error merging override ([\w.]+)=(\{.*\}): Cannot merge DictConfig with List", full
+    ):
+        return f"{mapping[1]}={mapping[2]}: expected a list: write {mapping[1]}=[{mapping[2]}]"
     if unknown := re.search(r"Could not override '([^']+)'.*Key '\w+' (?:is )?not in", full):
         return f"unknown key {unknown[1]!r}{_closest(unknown[1])}"
     if "mismatched input '='" in full or "LexerNoViableAlt" in full:

@@ -84,11 +84,9 @@ class RayConfig:
     address: Annotated[
         str | None,
         Doc(
-            "Ray cluster that runs the environment runners (algo.num_env_runners): auto for the one "
-            "this machine "
-            "is a node of, or HOST:PORT of its head node; null for a private Ray on this machine, "
-            "gone when the "
-            "run ends."
+            "Ray cluster that runs the environment runners (algo.num_env_runners): auto for the one this "
+            "machine is a node of, or HOST:PORT of its head node; null for a private Ray on this machine, "
+            "gone when the run ends."
         ),
     ] = None
 
@@ -325,8 +323,11 @@ def _checked(cls: type, values: Mapping[str, Any], prefix: str, complaints: list
             checked[name] = None if key.default is MISSING else key.default
         if key.list_of and isinstance(checked.get(name), list):
             checked[name] = _settled_list(checked[name], key.list_of, f"{prefix}{name}", complaints)
-    complaints += _violations(cls, checked, prefix)
-    return checked
+    try:
+        return checked | _as_typed(cls, checked)
+    except ValidationError as error:
+        complaints += _violations(error, prefix)
+        return checked
 
 
 def _settled_list(entries: list[Any], group: str, prefix: str, complaints: list[str]) -> list[Any]:
@@ -375,16 +376,24 @@ def _bounded(key: Key) -> Any:
     return Any if key.group or _is_section(_plain_type(key.hint)) else key.hint
 
 
-def _violations(cls: type, values: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    try:
-        _model(cls).model_validate(dict(values))
-    except ValidationError as error:
-        for item in error.errors():
-            key = prefix + ".".join(str(part) for part in item["loc"])
-            reason = item["msg"].replace("Input should be", "must be")
-            if item["type"] == "extra_forbidden":
-                yield f"unknown key {key!r}"
-            elif item["type"] == "missing":
-                yield f"{key}: needs a value: set {key}"
-            else:
-                yield f"{key}={item['input']}: {reason}"
+def _as_typed(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain values as their keys' types have them: 1 of a float, or "1", is 1.0."""
+    model = _model(cls).model_validate(dict(values))
+    typed = {key: getattr(model, f"key_{position}") for position, key in enumerate(keys(cls))}
+    return {key: value for key, value in typed.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    return all(map(_is_plain, value)) if type(value) is list else type(value) in {bool, int, float, str}
+
+
+def _violations(error: ValidationError, prefix: str) -> Iterator[str]:
+    for item in error.errors():
+        key = prefix + ".".join(str(part) for part in item["loc"])
+        reason = item["msg"].replace("Input should be", "must be")
+        if item["type"] == "extra_forbidden":
+            yield f"unknown key {key!r}"
+        elif item["type"] == "missing":
+            yield f"{key}: needs a value: set {key}"
+        else:
+            yield f"{key}={item['input']}: {reason}"

@@ -64,8 +64,14 @@ class DecisionProblem(Configurable, ABC):
 
     @classmethod
     def complete(cls, config: dict[str, Any]) -> None:
-        """Compare with all schedulers of the environment where the configuration names none."""
-        section = config.setdefault("eval", {})
+        """Compare with all schedulers of the environment where the configuration names none.
+
+        A policy that is listed without a path is the one that the run is about.
+        """
+        section, own = config.setdefault("eval", {}), config.get("scheduler") or {}
+        if own.get(NAME) == "policy" and own.get("path") and isinstance(section.get("baselines"), list):
+            its = {"policy": {"path": own["path"]}}
+            section["baselines"] = [its if entry == "policy" else entry for entry in section["baselines"]]
         if section.get("baselines") is None:
             known: dict[str, type] = {
                 name: REGISTRY["scheduler"][name] for name in schedulers_of(cls.metric.environment)
@@ -84,7 +90,9 @@ class DecisionProblem(Configurable, ABC):
         known = schedulers_of(cls.metric.environment)
         if scheduler not in {*known, "policy"}:
             yield f"scheduler={scheduler} with env={env}: choose one of {', '.join(known)}, policy"
-        for name, _ in entries(chosen.config["eval"]["baselines"]):
+        for name, node in entries(chosen.config["eval"]["baselines"]):
+            if name == "policy" != scheduler and node.get("path") is None:
+                yield "eval.baselines: policy: needs a path: write {policy:{path:FOLDER}}"
             if name not in {*known, "policy"}:
                 listed = ", ".join(sorted([*known, "policy"]))
                 yield f"eval.baselines: {name!r} is no scheduler of env={env}; known: {listed}"
