@@ -345,6 +345,22 @@ def test_a_shell_is_offered_what_a_folder_names(queue):
     assert "scheduler=shortest" in ended.stdout.split()
 
 
+def test_a_shell_is_offered_options_and_no_schemas(queue):
+    typed = "qexp --config-dir conf scheduler="
+    ended = run(queue, "-m", "qexp", "-sc", "query=bash", COMP_LINE=typed, COMP_POINT=str(len(typed)))
+    offered = ended.stdout.split()
+    assert {"scheduler=mct", "scheduler=shortest"} <= set(offered)
+    assert not [word for word in offered if "schema" in word]
+
+
+def test_nothing_is_printed_into_a_line_that_is_completed(tmp_path):
+    package(tmp_path, "broken", "raise RuntimeError")
+    asked = {"COMP_LINE": "qexp scheduler=mc", "COMP_POINT": "17", "PYTHONPATH": str(tmp_path)}
+    ended = run(tmp_path, "-m", "qexp", "-sc", "query=bash", **asked)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.split() == ["scheduler=mct"]
+
+
 def test_a_script_s_own_class_goes_to_other_processes(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

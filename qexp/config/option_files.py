@@ -16,10 +16,11 @@ from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-from hydra._internal.core_plugins import file_config_source
+from hydra._internal.core_plugins import file_config_source, structured_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
@@ -71,9 +72,17 @@ class FileConfigSource(file_config_source.FileConfigSource):
         return result
 
 
+class StructuredConfigSource(structured_config_source.StructuredConfigSource):
+    """Hydra's store of classes, which lists no schemas: they are no options that one could choose."""
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Return what is in a group."""
+        return [name for name in super().list(config_path, results_filter) if not name.endswith("_schema")]
+
+
 def read_own_files() -> None:
     """Let Hydra read files so, in this process."""
-    SourcesRegistry.instance().types["file"] = FileConfigSource
+    SourcesRegistry.instance().types |= {"file": FileConfigSource, "structured": StructuredConfigSource}
 
 
 def forget(group: str, name: str) -> None:
