@@ -141,3 +141,17 @@ def test_a_reward_and_circuits_of_ones_own(tmp_path):
     tasks = (tmp_path / "run" / "tasks.csv").read_text(encoding="utf-8")
     assert "ghz_15" in tasks
     assert "ghz_16" not in tasks
+
+
+def test_of_a_module_that_is_gone_the_reason_is_given_once(tmp_path):
+    (tmp_path / "shop.py").write_text(block("shop.py"), encoding="utf-8")
+    campaign = ("deploy=simulator", "deploy.tasks=4", "eval.baselines=[mct]", "hydra.run.dir=run")
+    command = shlex.split(block("shop"))[1:]
+    assert run(tmp_path, "-m", "qexp", *command, *campaign, *SMALL).returncode == 0
+    (tmp_path / "shop.py").unlink()
+    ended = run(tmp_path, "-m", "qexp", "gap", "run")
+    assert ended.returncode == 2
+    both = (
+        r"env\.workload\._target_=shop\.Ghz, env\.reward\._target_=shop\.OnTime: cannot be imported: [^;\n]*"
+    )
+    assert re.fullmatch(rf"qexp: {both}; install shop, or start in the folder that holds it\n", ended.stderr)

@@ -52,6 +52,21 @@ def class_at(path: str, group: str, key: str) -> type:
     return found
 
 
+def note_once(said: str, complaints: list[str]) -> None:
+    """Note what is wrong; of several classes of a module that is not there, the reason once.
+
+    Args:
+        said: What `class_at` said.
+        complaints: What has been noted so far; changed in place.
+    """
+    about, why = said.partition(": ")[::2]
+    for position, earlier in enumerate(complaints):
+        if why and earlier.endswith(f": {why}"):
+            complaints[position] = f"{earlier.removesuffix(f': {why}')}, {about}: {why}"
+            return
+    complaints.append(said)
+
+
 def reason(error: Exception) -> str:
     """Return an exception in a line."""
     first = str(error).strip().partition("\n")[0]

@@ -41,7 +41,7 @@ from qexp.config.option import (
     named,
 )
 from qexp.config.option_files import forget, read_own_files, values_of_files
-from qexp.config.outside import class_at, register_named_in
+from qexp.config.outside import class_at, note_once, register_named_in
 from qexp.errors import InputError
 
 
@@ -272,7 +272,7 @@ def _settled(
     try:
         cls = _class_of(node, group, prefix)
     except InputError as error:
-        complaints.append(str(error))
+        note_once(str(error), complaints)
         return dict(node)
     if cls is None:
         unknown = f"{prefix}: there is no option {node[NAME]!r}" if NAME in node else prefix
