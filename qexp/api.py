@@ -6,10 +6,12 @@ The same road as the command line's, and the same run folder; what is wrong is a
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,10 @@ from qexp.algo.training import Training
 from qexp.backend.account import refuse_secrets
 from qexp.backend.fleet import Fleet, FleetSource, load_fleet
 from qexp.backend.kept import FLEET_FILE, write_fleet
-from qexp.config.build import config_of, make
+from qexp.config.build import config_of, make, plain
 from qexp.config.composition import compose
 from qexp.config.messages import explain
-from qexp.config.option import GROUPS, NAME, REGISTRY, load_options
+from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, keys, load_options, option
 from qexp.config.option_files import files_of
 from qexp.config.outside import with_names_of_classes
 from qexp.config.schema import settled, validate
@@ -37,11 +39,12 @@ from qexp.experiment import run as run_config
 from qexp.record import Result
 from qexp.report.leaderboard import leaderboard as rows_of
 from qexp.resume import composable, own_config
-from qexp.roster import label
+from qexp.roster import POLICY, label
 from qexp.runfolder import RunFolder
 from qexp.scheduler.scheduler import Scheduler
 from qexp.tracking import Tracking
 from qexp.tracking.environment import heed_environment
+from qexp.typed import readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +72,10 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
         >>> qexp.run("scheduler=met", "eval.episodes=5", "tracking=off", "plots=false").status
         'COMPLETED'
     """
+    _refuse_flags(overrides)
     refuse_secrets(list(overrides))
-    places, config, dir_typed = compose(composable(with_names_of_classes(overrides)), config_dir)
+    typed = readable(with_names_of_classes(overrides))
+    places, config, dir_typed = compose(composable(typed), config_dir)
     with files_of(places):
         if config.sweep is not None:
             raise InputError(f"sweep={config.sweep} names a multirun: run it as qexp -m ...")
@@ -90,7 +95,7 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
 
 def evaluate(
     schedulers: Sequence[Choice | Scheduler] | Mapping[str, Choice | Scheduler],
-    problem: DecisionProblem | None = None,
+    problem: Choice | DecisionProblem | None = None,
     *,
     episodes: int = 100,
     seed: int = 0,
@@ -99,7 +104,8 @@ def evaluate(
 
     Args:
         schedulers: Names, ``{name: {key: value}}``, or objects; as a mapping, by the names they are to have.
-        problem: The decision problem; by default the papers' placement, 25 tasks on five machines.
+        problem: The decision problem, by name or as an object; by default the papers' placement, 25 tasks on
+            five machines.
         episodes: How many.
         seed: Of the episodes: the same seed gives the same ones.
 
@@ -107,19 +113,29 @@ def evaluate(
         Tables of what was measured, per episode and per task; those that failed are in its ``failed``.
 
     Raises:
-        InputError: A scheduler cannot be made, or there are not so many episodes.
+        InputError: A scheduler cannot be made or decides elsewhere, or there are not so many episodes.
     """
     load_options()
-    listed = schedulers.items() if isinstance(schedulers, Mapping) else ((None, one) for one in schedulers)
+    _check_count("episodes", episodes, 1)
+    _check_count("seed", seed, 0)
+    if isinstance(schedulers, str) or not schedulers:
+        raise InputError(f"schedulers={schedulers!r}: name at least one, in a list or a mapping")
+    decided = problem if isinstance(problem, DecisionProblem) else _problem(problem or "placement")
+    listed: Iterable[tuple[str | None, Choice | Scheduler]] = (
+        schedulers.items() if isinstance(schedulers, Mapping) else ((None, one) for one in schedulers)
+    )
     made: dict[str, Scheduler] = {}
     for name, one in listed:
-        node = config_of(one, "scheduler") if isinstance(one, Scheduler) else _node(one, "scheduler")
-        decider = one if isinstance(one, Scheduler) else make(settled(node, "scheduler"), Scheduler)
-        called = name or label(settled(node, "scheduler"))
+        called, decider = _decider(name, one)
         if called in made:
             raise InputError(f"schedulers: {called} is there more than once: name them with a mapping")
+        if decider.environment != decided.metric.environment:
+            raise InputError(
+                f"schedulers: {called}: it decides in env={decider.environment}, "
+                f"not {decided.metric.environment}"
+            )
         made[called] = decider
-    return play(problem or _default_problem(), made, episodes=episodes, seed=seed)
+    return play(decided, made, episodes=int(episodes), seed=int(seed))
 
 
 def leaderboard(evaluation: Evaluation, *, seed: int = 0) -> pd.DataFrame:
@@ -139,6 +155,8 @@ def leaderboard(evaluation: Evaluation, *, seed: int = 0) -> pd.DataFrame:
 class Experiment:
     """A run made of parts: each an option by name, ``{name: {key: value}}``, or an object of its class.
 
+    Values in parts are numbers, text, and lists and mappings of them: what a run is stands in a file.
+
     Attributes:
         problem: What is decided, with its machines.
         training: How a policy is learned, or None.
@@ -146,7 +164,7 @@ class Experiment:
         baselines: Whom to compare with; None for all that the problem has.
         campaign: Where circuits run for real or as if, or None.
         tracking: Where the run is recorded.
-        backend: The machines, for a problem that is given by name.
+        backend: The machines, for a problem that is given by name; a `Fleet` too.
         seed: Of everything random.
         episodes: Of the evaluation.
         eval_seed: Of the evaluation episodes; by default ``seed``.
@@ -162,10 +180,10 @@ class Experiment:
     problem: Choice | DecisionProblem = "placement"
     training: Choice | Training | None = None
     scheduler: Choice | Scheduler | None = None
-    baselines: Sequence[Choice] | None = None
+    baselines: Sequence[Choice | Scheduler] | None = None
     campaign: Choice | Deployment | None = None
     tracking: Choice | Tracking = "local"
-    backend: Choice | FleetSource | None = None
+    backend: Choice | FleetSource | Fleet | None = None
     seed: int = 0
     episodes: int = 100
     eval_seed: int | None = None
@@ -206,15 +224,13 @@ class Experiment:
         goes: dict[str, str] = {"backend": "qce5", "scheduler": "mct"}
         for group, node in (("env", env), ("algo", algo), ("deploy", deploy)):
             goes |= _kind(group, node).chooses
-        backend = goes["backend"] if self.backend is None else self.backend
-        if self.backend is None and isinstance(self.problem, DecisionProblem):
-            backend = self._backend_of(self.problem, goes["backend"])
+        backend = self._machines(goes["backend"])
         scheduler = goes["scheduler"] if self.scheduler is None else self.scheduler
         return {
             "seed": self.seed,
             "eval": {
                 "episodes": self.episodes,
-                "baselines": None if self.baselines is None else list(self.baselines),
+                "baselines": None if self.baselines is None else _entries(self.baselines),
                 "seed": self.seed if self.eval_seed is None else self.eval_seed,
             },
             "plots": self.plots,
@@ -226,14 +242,21 @@ class Experiment:
             "tracking": _node(self.tracking, "tracking"),
         }
 
-    def _backend_of(self, problem: DecisionProblem, default: str) -> str:
-        """Return the option that has a problem's machines; machines of one's own go into the run folder."""
-        fleet = getattr(problem, "fleet", None)
-        if not problem.has_fleet or not isinstance(fleet, Fleet):
-            return default
+    def _machines(self, default: str) -> Choice | FleetSource:
+        """Return the option that has the machines; those of one's own go into the run folder."""
+        self._fleet = None
+        fleet: Any = self.backend
+        if isinstance(self.problem, DecisionProblem) and self.problem.has_fleet:
+            if self.backend is not None:
+                raise InputError("backend: the problem is an object, with its machines: leave backend out")
+            fleet = getattr(self.problem, "fleet", None)
+        if not isinstance(fleet, Fleet):
+            return fleet or default
         shipped = [name for name in ("qce5", "ibm13", "heron") if load_fleet(name).hash == fleet.hash]
-        self._fleet = None if shipped else fleet
-        return shipped[0] if shipped else "qce5"
+        if shipped:
+            return shipped[0]
+        self._fleet = fleet
+        return {"file": {"path": FLEET_FILE}}
 
 
 def show_versions() -> None:
@@ -260,7 +283,10 @@ def show_versions() -> None:
 def _folder(chosen: str | Path | None) -> Path:
     """Return a run folder that exists: the chosen one, or a new one."""
     if chosen is not None:
-        Path(chosen).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(chosen).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"folder={chosen}: {error.strerror}") from error
         return Path(chosen)
     while True:
         now = datetime.now().astimezone()
@@ -278,26 +304,70 @@ def _note_overrides(path: Path, overrides: Sequence[str]) -> None:
     (path / ".hydra" / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
 
 
+def _check_count(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, Integral) or int(value) < least:
+        raise InputError(f"{name}={value}: must be an integer of at least {least}")
+
+
+def _refuse_flags(overrides: Sequence[Any]) -> None:
+    for item in overrides:
+        if not isinstance(item, str) or item.startswith("-"):
+            raise InputError(
+                f'{item!r}: run takes what sets something, as in run("algo=a2c", "env.tasks=25")'
+            )
+
+
 def _node(choice: Any, group: str) -> dict[str, Any]:
     """Return the configuration of a part, whatever it is given as."""
-    if isinstance(choice, str):
-        return {NAME: choice}
+    if isinstance(choice, GROUPS[group]):
+        node = config_of(choice, group)
+        if node[NAME] not in REGISTRY[group]:
+            option(group)(type(choice))
+        return node
+    name, settings = choice, None
     if isinstance(choice, Mapping) and len(choice) == 1:
         ((name, settings),) = choice.items()
-        return {NAME: name, **(settings or {})}
-    if not isinstance(choice, GROUPS[group]):
-        raise InputError(f"{group}: {choice!r}: give a name, {{name: {{key: value}}}}, or an object")
-    return config_of(choice, group)
+    if not isinstance(name, str) or not isinstance(settings, Mapping | None):
+        shown = " ".join(reprlib.repr(choice).split())
+        raise InputError(f"{group}: {shown}: give a name, {{name: {{key: value}}}}, or an object")
+    node = {NAME: name, **(settings or {})}
+    known = REGISTRY[group]
+    if name not in known and TARGET not in node:
+        raise InputError(f"{group}: there is no option {name!r}: choose one of {', '.join(known)}")
+    parts = {key.name: key.group for key in keys(known[name]).values() if key.group} if name in known else {}
+    return {
+        key: _node(value, part) if (part := parts.get(key)) else plain(value, f"{group}.{key}")
+        for key, value in node.items()
+    }
 
 
 def _kind(group: str, node: Mapping[str, Any]) -> Any:
-    known = REGISTRY[group]
-    if node[NAME] not in known:
-        raise InputError(f"{group}: there is no option {node[NAME]!r}: choose one of {', '.join(known)}")
-    return known[node[NAME]]
+    return REGISTRY[group][node[NAME]]
 
 
-def _default_problem() -> DecisionProblem:
-    from qexp.env.scenario import Scenario
+def _entries(listed: Sequence[Choice | Scheduler]) -> list[Any]:
+    """Return a list of schedulers as a configuration has it."""
+    if isinstance(listed, str | Mapping):
+        raise InputError(f"baselines={listed!r}: give a list")
+    nodes = [_node(one, "scheduler") for one in listed]
+    return [{node[NAME]: {key: value for key, value in node.items() if key != NAME}} for node in nodes]
 
-    return Scenario(load_fleet("qce5"))
+
+def _decider(name: str | None, choice: Choice | Scheduler) -> tuple[str, Scheduler]:
+    """Return a scheduler and what it is called; an object that has a name need not say its settings."""
+    if isinstance(choice, Scheduler):
+        try:
+            return name or label(settled(_node(choice, "scheduler"), "scheduler")), choice
+        except InputError as error:
+            raise InputError(f"{error}; or name the object with a mapping: {{NAME: OBJECT}}") from error
+    node = settled(_node(choice, "scheduler"), "scheduler")
+    if node[NAME] == POLICY and node.get("path") is None:
+        raise InputError(f"schedulers: {POLICY}: needs a path: write {{'policy': {{'path': FOLDER}}}}")
+    return name or label(node), make(node, Scheduler)
+
+
+def _problem(choice: Choice) -> DecisionProblem:
+    node = settled(_node(choice, "env"), "env")
+    machines = _kind("env", node).chooses.get("backend", "qce5")
+    fleet = make(settled({NAME: machines}, "backend"), FleetSource).load()
+    return make(node, DecisionProblem, fleet=fleet)

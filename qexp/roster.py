@@ -129,8 +129,13 @@ def option_in(name: str) -> str:
 def _settings(node: Mapping[str, Any]) -> Iterator[str]:
     known = keys(REGISTRY["scheduler"][node[NAME]])
     for key, value in node.items():
-        if key not in {NAME, TARGET} and (known[key].required or value != known[key].default):
+        if key not in {NAME, TARGET} and (known[key].required or not _same(value, known[key].default)):
             yield f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Tell whether a value is the default, which a class may have as a tuple and a file only as a list."""
+    return bool(value == default) or json.dumps(value) == json.dumps(default, default=repr)
 
 
 def _made(node: Mapping[str, Any], env: str, key: str) -> Scheduler:

@@ -7,15 +7,21 @@ import multiprocessing
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 import qexp
 import qexp.api
+from qexp.config.option import REGISTRY
 from qexp.env.scenario import Scenario
 
+POLICY = Path(__file__).parent / "old_runs" / "policy"
 SMALL = ("eval.episodes=2", "tracking=off", "plots=false")
 
 
@@ -87,6 +93,11 @@ def test_an_edited_option_file_is_the_baselines_too(tmp_path):
         (["seed=1,2"], "sweep"),
         (["experiment=compare"], "several runs"),
         (["sweep=s"], "multirun"),
+        (["-m", "seed=1,2"], "run takes what sets something"),
+        ([["env.tasks=4"]], "run takes what sets something"),
+        (["~plots"], "plots cannot be removed; give it a value: plots=VALUE"),
+        (["report"], "report: a command comes first"),
+        (["scheduler=policy", "scheduler.path=/home/müller"], "here 'scheduler.path=\"/home/müller\"'"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_leaves_nothing(tmp_path, overrides, said):
@@ -107,6 +118,126 @@ def test_an_experiment_of_objects_keeps_its_own_machines(tmp_path):
     assert qexp.load_fleet(config["backend"]["path"]).hash == fleet.hash
     named = qexp.Experiment("gate_scheduling").config
     assert (named["backend"], named["scheduler"]["_option_"]) == ({"_option_": "none"}, "critical_path")
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(qexp.InputError, match=r"folder=.*file: File exists"):
+        qexp.run(*SMALL, folder=tmp_path / "file")
+
+
+@dataclass
+class Scaled(qexp.RankingScheduler):
+    """Finish time, scaled by anything."""
+
+    scale: Any = 1.0
+    weights: tuple[float, ...] = (1.0, 2.0)
+
+    def cost(self, task, nodes):
+        return qexp.wait_times(task, nodes) * (self.scale(1.0) if callable(self.scale) else self.scale)
+
+
+class Undeclared(qexp.RankingScheduler):
+    """No dataclass."""
+
+    def cost(self, task, nodes):
+        return qexp.wait_times(task, nodes)
+
+
+@dataclass
+class Paid(qexp.Reward):
+    """Minus the time."""
+
+    per_second: float = 1.0
+
+    def of(self, outcome):
+        return -outcome.elapsed * self.per_second
+
+
+@pytest.fixture
+def clean_registry(monkeypatch):
+    for group in ("scheduler", "env/reward"):
+        monkeypatch.setitem(REGISTRY, group, dict(REGISTRY[group]))
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_parts_may_be_objects_of_own_classes(tmp_path):
+    fleet = qexp.Fleet("mine", qexp.load_fleet("ibm13").nodes[:3])
+    experiment = qexp.Experiment(
+        {"placement": {"tasks": np.int64(3), "arrivals": "poisson", "reward": Paid(np.float32(0.5))}},
+        scheduler=Scaled(np.float64(2)),
+        baselines=[Scaled(), Scaled(weights=(3.0,)), {"policy": {"path": POLICY}}],
+        backend=fleet,
+        episodes=2,
+        tracking="off",
+        plots=False,
+    )
+    found = experiment.run(tmp_path / "run")
+    names = {"scaled scale=2.0", "scaled", "scaled weights=[3.0]", f"policy path={POLICY}"}
+    assert (found.status, set(found.leaderboard["scheduler"])) == ("COMPLETED", names)
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["env"]["reward"]["per_second"] == 0.5
+    assert config["env"]["arrivals"]["_option_"] == "poisson"
+    assert qexp.load_fleet(config["backend"]["path"]).hash == fleet.hash
+
+
+@pytest.mark.usefixtures("clean_registry")
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"scheduler": Scaled(np.ones(5))}, "scheduler.scale: ndarray is no value of a configuration"),
+        ({"scheduler": Scaled(abs)}, "scheduler.scale: builtin_function_or_method is no value"),
+        ({"baselines": [Scaled(abs)]}, "scheduler.scale: builtin_function_or_method is no value"),
+        ({"scheduler": Undeclared()}, "put @dataclass above the class"),
+        ({"scheduler": qexp.load_fleet("qce5")}, r"scheduler: Fleet\(name.*: give a name"),
+        ({"scheduler": "mtc"}, "there is no option 'mtc': choose one of .*mct"),
+        ({"problem": {"placement": 3}}, "env: {'placement': 3}: give a name"),
+        ({"training": {"a2c": {"lr": abs}}}, "algo.lr: builtin_function_or_method is no value"),
+        ({"baselines": "mct"}, "baselines='mct': give a list"),
+        ({"problem": Scenario(qexp.load_fleet("ibm13")), "backend": "qce5"}, "leave backend out"),
+    ],
+)
+def test_a_part_that_cannot_be_used_is_refused_in_a_line(parts, said, tmp_path):
+    with pytest.raises(qexp.InputError, match=said) as refused:
+        qexp.Experiment(**{"tracking": "off", **parts}).run()
+    assert "\n" not in str(refused.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_objects_with_any_value_are_compared_under_names():
+    found = qexp.evaluate(
+        {"a": Scaled(lambda one: one), "b": Undeclared(), "c": Scaled(np.ones(5))}, episodes=1
+    )
+    assert not found.failed
+    assert len(set(found.episodes["total_wait"])) == 1
+    with pytest.raises(qexp.InputError, match="or name the object with a mapping"):
+        qexp.evaluate([Scaled(abs)])
+
+
+def test_a_problem_may_be_a_name():
+    found = qexp.evaluate(["asap", "critical_path"], "gate_scheduling", episodes=2)
+    assert set(found.episodes["scheduler"]) == {"asap", "critical_path"}
+    again = qexp.evaluate(["met"], {"placement": {"tasks": 3}}, episodes=1)
+    assert len(again.tasks) == 3
+
+
+@pytest.mark.parametrize(
+    ("schedulers", "settings", "said"),
+    [
+        ("mct", {}, "schedulers='mct': name at least one"),
+        ([], {}, "name at least one"),
+        (["mct"], {"episodes": 0}, "episodes=0: must be an integer of at least 1"),
+        (["mct"], {"episodes": 1.5}, "episodes=1.5: must be an integer"),
+        (["mct"], {"seed": -1}, "seed=-1: must be an integer of at least 0"),
+        (["asap"], {}, "asap: it decides in env=gate_scheduling, not placement"),
+        (["policy"], {}, "policy: needs a path"),
+        ([{"policy": {"path": "nowhere"}}], {}, "no policy bundle at nowhere"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(schedulers, settings, said):
+    with pytest.raises(qexp.InputError, match=said):
+        qexp.evaluate(schedulers, **settings)
 
 
 def test_schedulers_are_compared_without_a_run():

@@ -22,7 +22,9 @@ def checked_action(action: Any, count: int) -> int:
         InputError: It is none of them.
     """
     index = whole_number(action)
-    if index is None or not 0 <= index < count:
+    if index is None:
+        raise InputError(f"action {shown(action)}: it must be an integer {_range(count)}")
+    if not 0 <= index < count:
         raise InputError(f"action {shown(action)}: it must be {_range(count)}")
     return index
 
@@ -69,7 +71,9 @@ def checked_actions(actions: Any, counted: Bools, count: int) -> Ints:
             f"actions of shape {given.shape}: {len(counted)} environments need shape {counted.shape}"
         )
     if given.dtype.kind not in "iu":
-        raise InputError(f"actions {shown(given)} of type {given.dtype}: each must be {_range(count)}")
+        raise InputError(
+            f"actions {shown(given)} of type {given.dtype}: each must be an integer {_range(count)}"
+        )
     if len(given) and (given.min() < 0 or given.max() >= count):
         wrong = ((given < 0) | (given >= count)) & counted
         if wrong.any():
