@@ -19,6 +19,7 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    check_distribution_compatibility,
 )
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from hydra_plugins.qexp_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
 MEMORY = "search.log"
+A_NAME = "a name of its own: sweep=NAME or hydra.sweeper.study_name=NAME"
+_FOLDER = "folder"
 
 
 def space(overrides: Sequence[Override]) -> dict[str, BaseDistribution]:
@@ -83,7 +86,8 @@ def check(sweeper: OptunaSweeper) -> None:
         if (name := getattr(sweeper, key)) not in known:
             raise HydraException(f"hydra.sweeper.{key}={name}: choose one of {', '.join(known)}")
     storage = sweeper.storage or ""
-    if sweeper.storage is not None and "://" not in storage:
+    forgets = re.fullmatch(r"sqlite(\+\w+)?://(/|/:memory:)?(\?.*)?", storage)
+    if sweeper.storage is not None and ("://" not in storage or forgets):
         raise HydraException(f"hydra.sweeper.storage={storage}: give sqlite:///FILE or a database URL")
     if re.search("//[^/]*:[^/]*@", storage) or "password=" in storage:
         raise HydraException(
@@ -107,10 +111,10 @@ def _in_a_line(storage: str | None) -> Iterator[None]:
         yield
     except HydraException:
         raise
-    except Exception as error:  # of Optuna, of SQLAlchemy, of a database's driver
-        reason = " ".join(str(error).split()).partition(" [SQL:")[0][:300]
+    except Exception as error:  # noqa: BLE001 -- of Optuna, of SQLAlchemy, of a database's driver
+        reason = re.split(r" \[SQL:| \(Background on", " ".join(str(error).split()))[0][:300]
         where = f"hydra.sweeper.storage={storage}" if storage else "the search in the sweep's folder"
-        raise HydraException(f"{where} cannot be gone on with: {reason}") from error
+        raise HydraException(f"{where} cannot be used: {reason}") from None
 
 
 class Search:
@@ -145,6 +149,7 @@ class Search:
         self._distributions = distributions
         self._asked: list[Trial] = []
         self._url = storage
+        self._folder = str(folder.absolute())
         self.storage = _absolute(storage) if storage else str(folder.absolute() / MEMORY)
         self.name = name or (folder.name if storage else "search")
         with _in_a_line(storage):
@@ -162,8 +167,10 @@ class Search:
                 self._study.sampler = SAMPLERS[sampler](drawn)
             # What was cut off is asked for again: its job goes on from its last checkpoint.
             for trial in self._study.get_trials(states=[TrialState.RUNNING]):
-                self._study.tell(trial.number, state=TrialState.FAIL)
-                self._study.enqueue_trial(trial.params)
+                # Another folder's job may be running: a storage is shared.
+                if trial.user_attrs.get(_FOLDER, self._folder) == self._folder:
+                    self._study.tell(trial.number, state=TrialState.FAIL)
+                    self._study.enqueue_trial(trial.params)
         over = self._study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
         failed = self._study.get_trials(states=[TrialState.FAIL])
         # Of those that failed, some were only cut off.
@@ -186,20 +193,26 @@ class Search:
         """Raise `HydraException` unless what is remembered is this search."""
         begun = self._study.direction.name.lower()
         if begun != direction:
-            raise HydraException(f"hydra.sweeper.direction={direction}: this search was begun to {begun}")
+            raise HydraException(
+                f"hydra.sweeper.direction={direction}: this search was begun to {begun}; give that, or give "
+                f"this one {A_NAME}"
+            )
         for trial in self._study.trials:
             if other := trial.params.keys() ^ self._distributions.keys() if trial.params else set():
                 raise HydraException(
                     f"{self._url or self.storage} holds another search called {self.name}: of the two, only "
-                    f"one varies {', '.join(sorted(other))}; give this one a name: sweep=NAME or "
-                    "hydra.sweeper.study_name=NAME"
+                    f"one varies {', '.join(sorted(other))}; give this one {A_NAME}"
                 )
+            for key, before in trial.distributions.items():
+                _check_values(key, before, self._distributions[key])
 
     def ask(self, count: int) -> list[list[str]]:
         """Return the overrides of the next jobs."""
         with _in_a_line(self._url), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._asked = [self._study.ask(self._distributions) for _ in range(count)]
+            for trial in self._asked:
+                trial.set_user_attr(_FOLDER, self._folder)
         return [[f"{key}={value}" for key, value in trial.params.items()] for trial in self._asked]
 
     @property
@@ -209,19 +222,41 @@ class Search:
 
     def tell(self, values: Sequence[float | None]) -> None:
         """Take the values of the jobs asked for last; None of one that failed or was pruned."""
-        for trial, value in zip(self._asked, values, strict=True):
-            if value is None and is_pruned(self._study, trial.number):
-                self._study.tell(trial, state=TrialState.PRUNED)
-            elif value is None:
-                trial.set_user_attr("failed", value=True)
-                self._study.tell(trial, state=TrialState.FAIL)
-            else:
-                self._study.tell(trial, value)
+        with _in_a_line(self._url):
+            for trial, value in zip(self._asked, values, strict=True):
+                if value is None and is_pruned(self._study, trial.number):
+                    self._study.tell(trial, state=TrialState.PRUNED)
+                elif value is None:
+                    trial.set_user_attr("failed", value=True)
+                    self._study.tell(trial, state=TrialState.FAIL)
+                else:
+                    self._study.tell(trial, value)
 
-    def best(self) -> str:
-        """Say in one line which values did best."""
-        if not self._study.get_trials(states=[TrialState.COMPLETE]):
-            return "search: no job completed"
-        trial = self._study.best_trial
+    def best(self, unit: str = "s") -> str:
+        """Say in one line which values did best, and how well, in that unit."""
+        with _in_a_line(self._url):
+            if not self._study.get_trials(states=[TrialState.COMPLETE]):
+                return "search: no job completed"
+            trial = self._study.best_trial
         chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
-        return f"search: the best is {chosen}, {trial.value:.1f} s per episode"
+        return f"search: the best is {chosen}, {trial.value:.1f} {unit} per episode"
+
+
+def _check_values(key: str, before: BaseDistribution, now: BaseDistribution) -> None:
+    """Raise `HydraException` if Optuna cannot learn from what was drawn before."""
+    try:
+        check_distribution_compatibility(before, now)
+    except ValueError:
+        raise HydraException(
+            f"{key}={_in_words(now)}: this search was begun with {_in_words(before)}; keep that, or give "
+            f"this one {A_NAME}"
+        ) from None
+
+
+def _in_words(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return ",".join(str(choice) for choice in distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    interval = f"{distribution.low:g}..{distribution.high:g}"
+    kind = "whole numbers in " if isinstance(distribution, IntDistribution) else ""
+    return f"{kind}{interval}{', logarithmically' if distribution.log else ''}"

@@ -105,6 +105,8 @@ class OptunaSweeper(Sweeper):
         try:
             from hydra_plugins.qexp_optuna_sweeper._pruning import Pruning
             from hydra_plugins.qexp_optuna_sweeper._search import Search, check, space
+
+            from qexp.env.decision_problem import metric_of
         except ModuleNotFoundError as error:
             raise HydraException("hydra/sweeper=optuna needs Optuna: pip install 'qexp[search]'") from error
 
@@ -138,5 +140,6 @@ class OptunaSweeper(Sweeper):
             search.tell([result.return_value for result in results])
             returned.append(results)
             done += len(batch)
-        print(search.best())  # noqa: T201 - the answer of the search
+        unit = metric_of(self.config.env).unit
+        print(search.best(unit))  # noqa: T201 - the answer of the search
         return returned
