@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -37,8 +37,8 @@ class Policy:
     environment: ClassVar[str]
     features: ClassVar[Mapping[str, Any]]
 
-    weights: dict[str, np.ndarray]
-    description: dict[str, Any]
+    weights: dict[str, np.ndarray] = field(repr=False)  # pages of numbers
+    description: dict[str, Any] = field(repr=False)
 
     def __init_subclass__(cls) -> None:
         """Enter the class, so that bundles of its environment can be loaded."""
