@@ -212,9 +212,14 @@ class Experiment:
                 write_fleet(self._fleet, path)
                 config["backend"] = {NAME: "file", "path": str(path / FLEET_FILE)}
             checked = OmegaConf.create(validate(config))
-            if isinstance(self.tracking, str):
-                heed_environment(checked, [])
+            heed_environment(checked, self._tracking_keys())
             return run_config(checked, run_folder)
+
+    def _tracking_keys(self) -> list[str]:
+        """Return the keys of tracking that are given; an object gives them all."""
+        if isinstance(self.tracking, str):
+            return []
+        return [f"tracking.{key}" for key in _node(self.tracking, "tracking")]
 
     def _composed(self) -> dict[str, Any]:
         load_options()

@@ -20,6 +20,7 @@ import qexp
 import qexp.api
 from qexp.config.option import REGISTRY
 from qexp.env.scenario import Scenario
+from qexp.tracking.local import Local as LocalTracking
 
 POLICY = Path(__file__).parent / "old_runs" / "policy"
 SMALL = ("eval.episodes=2", "tracking=off", "plots=false")
@@ -278,3 +279,21 @@ def test_a_run_that_trains_returns_a_policy_that_decides():
     again = qexp.evaluate({"a2c": {"policy": {"path": str(found.folder)}}}, scenario, episodes=2)
     means = found.leaderboard.set_index("scheduler")["total_completion_time_mean"]
     assert again.episodes["total_completion_time"].mean() == pytest.approx(means["a2c"])
+
+
+@pytest.mark.parametrize(
+    ("tracking", "store"),
+    [
+        ("local", "theirs.db"),
+        ({"local": {"experiment": "mine"}}, "theirs.db"),
+        ({"local": {"uri": "sqlite:///mine.db"}}, "mine.db"),
+        (LocalTracking(uri="sqlite:///mine.db"), "mine.db"),
+    ],
+)
+def test_an_experiment_heeds_the_environment_where_it_is_not_told_otherwise(
+    tracking, store, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///theirs.db")
+    problem = {"placement": {"tasks": 2}}
+    qexp.Experiment(problem, baselines=["mct"], episodes=1, plots=False, tracking=tracking).run()
+    assert [path.name for path in tmp_path.glob("**/*.db")] == [store]

@@ -15,6 +15,9 @@ WATCHED = {
 }
 """Figures of a learner's results, by RLlib's names."""
 
+SCORES = "q_mean"
+"""Mean score of what was learned from in the iteration, where a learner says it."""
+
 LARGEST_SCORE = 1e18
 """No policy needs larger ones; much larger ones overflow on features a little larger."""
 
@@ -31,6 +34,9 @@ def what_diverged(results: Mapping[str, Any], module: nn.Module, seen: Mapping[s
     for key, words in WATCHED.items():
         if not math.isfinite(value := float(learner.get(key, 0.0))):
             return f"{words} is {value:g}"
+    # A learning rate that falls may bring scores back; what they were learned to be is lost.
+    if abs(value := float(learner.get(SCORES, 0.0))) >= LARGEST_SCORE:
+        return f"the network's scores reach {value:g}"
     if not all(bool(parameter.isfinite().all()) for parameter in module.parameters()):
         return "the network's weights are not finite"
     network = getattr(module, "network", None)

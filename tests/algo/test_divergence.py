@@ -130,6 +130,20 @@ def test_scores_that_are_finite_here_and_overflow_elsewhere_count_as_diverged():
         assert what_diverged({}, Module(math.nan, **atoms), seen) == "the network's weights are not finite"
 
 
+@pytest.mark.usefixtures("ray")
+def test_scores_that_came_back_to_reason_had_diverged(qce25, tmp_path):
+    config = DQN(env_steps=60_000, **SMALL_DQN | {"lr": 1e6, "lr_final": 0.0, "grad_clip": 10.0})
+    with pytest.raises(DivergenceError, match="the network's scores reach "):
+        run(config, tmp_path, make=lambda num_envs: PlacementVectorEnv(qce25, num_envs))
+
+
+@pytest.mark.parametrize("value", [-1e18, 1e26])
+def test_the_scores_learned_from_count(value):
+    results = {"learners": {"default_policy": {"q_mean": value}}}
+    assert what_diverged(results, Module(), {}) == f"the network's scores reach {value:g}"
+    assert what_diverged({"learners": {"default_policy": {"q_mean": -1e11}}}, Module(), {}) is None
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("key", ["total_loss", "gradients_default_optimizer_global_norm"])
 def test_figures_that_are_no_numbers_count_as_diverged(key, value):
