@@ -10,7 +10,6 @@ import numpy as np
 
 from qexp.gates.batched import BatchedDispatch
 from qexp.gates.circuit import checked_circuit
-from qexp.gates.episode import GateEpisode
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import CommutationRulebook, named_rulebook
@@ -78,10 +77,6 @@ class GatePolicy(Policy):
         tables = MachineTables.of(machine)
         problem = Problem.of(tables, checked_circuit(circuit, tables), rulebook)
         return forward_starts(problem, self.starts(problem))
-
-    def plan(self, episode: GateEpisode) -> list[int]:
-        """Return when each gate of an episode's circuit starts, see `Policy.plan`."""
-        return self.starts(episode.problem)
 
     def starts(self, problem: Problem) -> list[int]:
         """Return the start cycle of each gate of a problem, counted from the end of the schedule."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,7 +24,7 @@ class Policy:
     """What all trained policies have in common; one class for each environment follows.
 
     One that decides step by step has a method ``act``, which gets what `Scheduler.select` gets; one that
-    decides all at once has `plan`.
+    schedules a whole problem at once has ``starts(problem)``.
 
     Attributes:
         environment: Where it decides, as the option of the group ``env`` is called.
@@ -44,11 +44,6 @@ class Policy:
         """Enter the class, so that bundles of its environment can be loaded."""
         if "environment" in vars(cls):
             POLICIES[cls.environment] = cls
-
-    def plan(self, episode: Any) -> Sequence[int] | None:
-        """Return when each part of a whole episode starts, or None: `act` is asked step by step."""
-        del episode
-        return None
 
     @property
     def algorithm(self) -> str:

@@ -24,7 +24,7 @@ class PolicyScheduler(Scheduler):
     Decides as a trained policy says, in the environment that the policy was trained in.
 
     A policy for placements answers one decision at a time, ``act(task, nodes)``; one for gates plans a
-    circuit at once, see `Policy.plan`.
+    circuit at once, ``starts(problem)``.
     """
 
     path: Annotated[
@@ -54,7 +54,8 @@ class PolicyScheduler(Scheduler):
 
     def start(self, episode: Any, rng: np.random.Generator) -> None:
         """Let the policy schedule a circuit; tasks it sees one by one, see `Scheduler.start`."""
-        self._starts = self._trained.plan(episode)
+        starts = getattr(self._trained, "starts", None)
+        self._starts = None if starts is None else starts(episode.problem)
 
     def select(self, *state: Any, **named: Any) -> int:
         """Return what the policy scores highest, see `Scheduler.select`."""
