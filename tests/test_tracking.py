@@ -11,7 +11,6 @@ import pytest
 from qexp.errors import InputError
 from qexp.policy import load_policy, save_policy
 from qexp.tracking import Local
-from qexp.tracking.model import _load_pyfunc, _signature
 
 
 @pytest.fixture(scope="module")
@@ -238,56 +237,6 @@ def test_the_policy_is_a_model_that_loads_back_and_decides_the_same(store, read,
     suffixes = {path.rsplit(".", 1)[-1] for _, _, names in os.walk(folder) for path in names}
     assert suffixes <= {"MLmodel", "json", "safetensors", "txt", "yaml", "registered_model_meta"}
     assert client.search_registered_models() == []
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory, bundle):
-    """The model as MLflow loads it, without a store."""
-    import mlflow
-
-    path = str(tmp_path_factory.mktemp("served") / "model")
-    mlflow.pyfunc.save_model(
-        path,
-        loader_module=_load_pyfunc.__module__,
-        data_path=str(bundle),
-        signature=_signature(observations(2, 5)),
-        input_example=observations(2, 5),
-        pip_requirements=[],
-    )
-    return mlflow.pyfunc.load_model(path)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(("column", "at"), [("task", (2, 4)), ("nodes", (3, 1, 6)), ("nodes", (0, 0, 0))])
-def test_a_served_policy_refuses_numbers_that_are_not_finite(served, value, column, at):
-    seen = observations(4, 5)
-    seen[column][at] = value
-    where = ", ".join(map(str, at[1:]))
-    said = rf"^column {column}, row {at[0]}: {value} at \[{where}\]; all must be finite$"
-    with pytest.raises(InputError, match=said) as refused:
-        served.predict(seen)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_served_policy_refuses_rows_without_a_choice(served, bundle):
-    seen = observations(4, 5)
-    seen["action_mask"][2] = 0
-    with pytest.raises(InputError, match=r"^column action_mask, row 2: no node may be chosen"):
-        served.predict(seen)
-    # Padding is no choice either.
-    seen = observations(4, 5) | {"present": np.ones((4, 5), dtype=np.int8)}
-    seen["action_mask"][1] = [0, 0, 0, 1, 1]
-    seen["present"][1, 3:] = 0
-    with pytest.raises(InputError, match=r"^column action_mask, row 1: no node may be chosen"):
-        _load_pyfunc(str(bundle)).predict(seen)
-
-
-@pytest.mark.parametrize("column", ["nodes", "action_mask"])
-def test_a_served_policy_refuses_columns_of_different_lengths(served, column):
-    seen = observations(4, 5)
-    seen[column] = seen[column][:3]
-    with pytest.raises(InputError, match=r"^column \w+: .* but there are 4 rows of task"):
-        served.predict(seen)
 
 
 def test_registering_adds_a_version_of_one_model(store, read, bundle):

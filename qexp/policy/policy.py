@@ -86,6 +86,8 @@ class Policy:
             Node indices, ``[batch]``.
         """
         mask = np.asarray(mask, dtype=bool)
+        if present is not None:
+            mask = mask & np.asarray(present, dtype=bool)
         scores = np.where(mask, self.scores(task, nodes, mask, present), -np.inf)
         return np.asarray(scores.argmax(axis=-1), dtype=np.int64)
 

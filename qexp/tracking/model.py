@@ -104,37 +104,59 @@ class _ServedPolicy:
         Raises:
             InputError: Observations cannot be decided on: the line names the column and the row.
         """
-        task, nodes, mask = (model_input[key] for key in ("task", "nodes", "action_mask"))
-        present = model_input.get("present")
-        _check(task, nodes, mask, present)
-        return self._policy.decide(task, nodes, mask, present)
+        columns = _columns(model_input)
+        architecture = self._policy.description["architecture"]
+        for name, count in (("task", "task_features"), ("nodes", "node_features")):
+            if (given := columns[name].shape[-1]) != architecture[count]:
+                raise InputError(f"column {name}: {given} features; the policy takes {architecture[count]}")
+        _check(columns)
+        return self._policy.decide(
+            columns["task"], columns["nodes"], columns["action_mask"], columns.get("present")
+        )
 
 
-def _check(
-    task: npt.NDArray[Any],
-    nodes: npt.NDArray[Any],
-    mask: npt.NDArray[Any],
-    present: npt.NDArray[Any] | None,
-) -> None:
+def _columns(model_input: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns that decide, by name; raise `InputError` unless they are arrays of numbers."""
+    columns = {}
+    for name, axes in {"task": 2, "nodes": 3, "action_mask": 2, "present": 2}.items():
+        if name not in model_input:
+            if name == "present":
+                continue
+            raise InputError(f"column {name}: it is missing")
+        columns[name] = column = np.asarray(model_input[name])
+        if column.ndim != axes or column.dtype.kind not in "biuf":
+            raise InputError(
+                f"column {name}: {column.ndim} axes of {column.dtype}; it takes {axes} axes of numbers"
+            )
+    return columns
+
+
+def _check(columns: Mapping[str, npt.NDArray[Any]]) -> None:
     """Raise `InputError` unless every row has finite features and a node that may be chosen."""
-    of_nodes = {"action_mask": mask} if present is None else {"action_mask": mask, "present": present}
-    for name, column in {"nodes": nodes[..., 0], **of_nodes}.items():
+    task, mask = columns["task"], columns["action_mask"]
+    masks = {name: column for name, column in columns.items() if name in {"action_mask", "present"}}
+    for name, column in {"nodes": columns["nodes"][..., 0], **masks}.items():
         if len(column) != len(task) or column.shape != mask.shape:
             raise InputError(
                 f"column {name}: {' x '.join(map(str, column.shape))} rows and nodes, but there are "
                 f"{len(task)} rows of task and {mask.shape[-1]} nodes in action_mask"
             )
-    for name, column in {"task": task, "nodes": nodes, **of_nodes}.items():
-        if not (finite := np.isfinite(column)).all():
-            at = np.argwhere(~finite)[0]
-            raise InputError(
-                f"column {name}, row {at[0]}: {column[tuple(at)]} at {at[1:].tolist()}; all must be finite"
-            )
-    allowed = (mask != 0) if present is None else (mask != 0) & (present != 0)
+    for name, column in columns.items():
+        _refuse_first(name, column, ~np.isfinite(column), "all must be finite")
+    for name, column in masks.items():
+        _refuse_first(name, column, (column != 0) & (column != 1), "it takes 0 and 1")
+    allowed = np.logical_and.reduce(list(masks.values()))
     if not (some := allowed.any(axis=-1)).all():
         raise InputError(
             f"column action_mask, row {some.argmin()}: no node may be chosen; it must be 1 for one at least"
         )
+
+
+def _refuse_first(name: str, column: npt.NDArray[Any], wrong: npt.NDArray[np.bool_], accepted: str) -> None:
+    """Raise `InputError` at the first wrong value of a column, if there is one."""
+    if wrong.any():
+        at = np.argwhere(wrong)[0]
+        raise InputError(f"column {name}, row {at[0]}: {column[tuple(at)]} at {at[1:].tolist()}; {accepted}")
 
 
 def _load_pyfunc(path: str) -> _ServedPolicy:
