@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import metadata
 from numbers import Integral
@@ -88,7 +88,7 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
                     config = own_config(run_folder, config, overrides)
                 else:
                     _note_overrides(path, overrides)
-                return run_config(config, run_folder, resume=resumes)
+                return _found(run_config(config, run_folder, resume=resumes))
             except OmegaConfBaseException as error:
                 raise InputError(explain(error)) from error
 
@@ -213,7 +213,7 @@ class Experiment:
                 config["backend"] = {NAME: "file", "path": str(path / FLEET_FILE)}
             checked = OmegaConf.create(validate(config))
             heed_environment(checked, self._tracking_keys())
-            return run_config(checked, run_folder)
+            return _found(run_config(checked, run_folder))
 
     def _tracking_keys(self) -> list[str]:
         """Return the keys of tracking that are given; an object gives them all."""
@@ -301,6 +301,11 @@ def _folder(chosen: str | Path | None) -> Path:
         except FileExistsError:  # another thread's
             continue
         return path
+
+
+def _found(result: Result) -> Result:
+    """Return a result that is still found when the current folder is another."""
+    return replace(result, folder=result.folder.absolute())
 
 
 def _note_overrides(path: Path, overrides: Sequence[str]) -> None:

@@ -52,6 +52,17 @@ def test_a_run_is_the_command_lines(tmp_path, qexp_command):
     assert (found.status, found.policy, found.plots) == ("COMPLETED", None, [])
 
 
+def test_a_result_is_found_from_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    found = qexp.run("eval.baselines=[mct]", *SMALL)
+    made = qexp.Experiment({"placement": {"tasks": 2}}, baselines=["mct"], tracking="off", episodes=1).run(
+        "a"
+    )
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert (len(found.leaderboard), len(made.leaderboard)) == (1, 1)
+    assert made.plots
+
+
 @pytest.fixture
 def qexp_command():
     def call(*arguments: str) -> None:

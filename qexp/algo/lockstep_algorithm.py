@@ -24,6 +24,7 @@ from qexp.algo.cluster import learner_seat, stderr_without
 from qexp.algo.divergence import what_diverged
 from qexp.algo.environment import VectorEnvMaker, register_again, registered_vector_env
 from qexp.algo.lockstep import LockstepEnvRunner, Rollout
+from qexp.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,16 @@ class LockstepConfig(AlgorithmConfig):
         return super()._model_config_auto_includes | {"architecture": known, "sigma0": None}
 
     def validate(self) -> None:
-        """Check the settings, the batch being whatever the environment runners sample together."""
+        """Check the settings, the batch being whatever the environment runners sample together.
+
+        Raises:
+            InputError: A schedule is given in steps, as RLlib's own are.
+        """
+        for name, final in (("lr", "lr_final"), ("entropy_coeff", "entropy_final")):
+            if isinstance(value := getattr(self, name, None), list | tuple):
+                raise InputError(
+                    f"{name}={value}: schedules follow the share of env_steps done: set {name} and {final}"
+                )
         if isinstance(self.rollout_fragment_length, int):
             envs = self.num_envs_per_env_runner * max(1, self.num_env_runners)
             self.training(train_batch_size_per_learner=self.rollout_fragment_length * envs)

@@ -14,9 +14,10 @@ import pytest
 from test_train import SMALL_A2C, SMALL_DQN, policy_weights, run
 from toys import LENGTH, DelayedCosts
 
-from qexp.algo import A2C, DQN, PPO
+from qexp.algo import A2C, DQN, PPO, A2CConfig, DQNConfig, PPOConfig
 from qexp.backend.fleet import load_fleet
 from qexp.env.scenario import Scenario
+from qexp.errors import InputError
 
 CONFIGS = {
     "a2c": A2C(env_steps=2 * 16 * 25, **SMALL_A2C | {"num_envs": 16, "rollout_length": 25}),
@@ -165,6 +166,19 @@ def test_names_are_imported_when_they_are_asked_for():
     print(sorted({"ray", "torch", "numpy", "gymnasium"} & sys.modules.keys()))
     """
     assert fresh(script, cwd=".") == "module 'qexp.algo' has no attribute 'Nothing'\n[]\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (A2CConfig().training(lr=[[0, 1e-2], [300, 1e-4]]), "^lr=.*: set lr and lr_final$"),
+        (DQNConfig().training(lr=[[0, 1e-2], [300, 1e-4]]), "^lr=.*: set lr and lr_final$"),
+        (PPOConfig().training(entropy_coeff=((0, 0.1), (9, 0.0))), ": set entropy_coeff and entropy_final$"),
+    ],
+)
+def test_a_schedule_in_steps_is_refused_in_a_line(config, said):
+    with pytest.raises(InputError, match=said):
+        config.validate()
 
 
 @pytest.mark.slow
