@@ -229,7 +229,7 @@ def _compose(arguments: list[str]) -> int:
     except (InputError, HydraException, OmegaConfBaseException) as error:
         jobs.refused.append(error)
     except (OSError, sqlite3.OperationalError) as error:
-        if jobs.started or not (_of_the_disk(error) or isinstance(error, FileNotFoundError)):
+        if not _of_the_disk(error) and (jobs.started or not isinstance(error, FileNotFoundError)):
             raise
         jobs.disk = error
     except (ValueError, YAMLError) as error:

@@ -35,7 +35,12 @@ def place(made: Path, overrides: Sequence[str], sweep: Path) -> Path:
     note = sweep / JOBS / f"{name}.json"
     before = [_noted(note, sweep)] if note.is_file() else []
     usual = sweep / name
-    free = (folder for folder in (*before, made, usual) if folder != sweep and _claim(folder, name))
+    # Neither in the sweep's folder itself nor in one around it, where other runs lie.
+    free = (
+        folder
+        for folder in (*before, made, usual)
+        if not sweep.is_relative_to(folder) and _claim(folder, name)
+    )
     folder = next(free, usual)
     if folder != made and (made / ".hydra").is_dir():
         shutil.copytree(made / ".hydra", folder / ".hydra", dirs_exist_ok=True)

@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ValueType
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from qexp.errors import InputError
 
@@ -22,11 +22,23 @@ def spell_out_globs(config: DictConfig) -> None:
     Raises:
         InputError: A glob stands for nothing.
     """
-    task, params = config.hydra.overrides.task, config.hydra.sweeper.get("params") or {}
-    for position, override in enumerate(task):
-        task[position] = _spelled_out(override, config)
+    params = config.hydra.sweeper.get("params") or {}
+    config.hydra.overrides.task = [
+        _spelled_out(override, config) for override in as_typed(config.hydra, "task")
+    ]
     for key, value in params.items():
         params[key] = _spelled_out(f"{key}={value}", config).partition("=")[2]
+
+
+def as_typed(hydra: Any, which: str) -> list[str]:
+    """Return overrides as they were typed: an interpolation in one has another value in every job.
+
+    Args:
+        hydra: Hydra's section of a configuration.
+        which: ``task`` for those of keys of ours, ``hydra`` for those of Hydra's.
+    """
+    typed: Any = OmegaConf.to_container(hydra.overrides[which], resolve=False)
+    return list(typed)
 
 
 def _spelled_out(override: str, config: DictConfig) -> str:
@@ -36,7 +48,7 @@ def _spelled_out(override: str, config: DictConfig) -> str:
     loader = GlobalHydra.instance().config_loader()
     # A search path may be among Hydra's own overrides.
     options = loader.get_group_options(
-        parsed.key_or_group, ObjectType.CONFIG, config.hydra.job.config_name, config.hydra.overrides.hydra
+        parsed.key_or_group, ObjectType.CONFIG, config.hydra.job.config_name, as_typed(config.hydra, "hydra")
     )
     known = [option for option in options if not option.endswith("_schema")]
     sweep: Any = parsed.value()

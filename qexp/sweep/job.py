@@ -19,14 +19,14 @@ from qexp.report.sweeps import PRUNED, Job
 from qexp.resume import is_of
 from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder, relative
 from qexp.sweep.folders import place
-from qexp.sweep.plan import SWEEP_DIR, folder_of, varied
+from qexp.sweep.globs import as_typed
+from qexp.sweep.plan import SHARED, SWEEP_DIR, folder_of, varied
 from qexp.tracking import StoppedEarly
 from qexp.tracking.environment import heed_environment
 
 log = logging.getLogger(__name__)
 
 CONSOLE_FILE = "console.txt"
-SHARED = ".evaluations"
 NOTHING: dict[str, Any] = {"training": None, "leaderboard": []}
 """What a result says of a job that came to none."""
 
@@ -46,8 +46,9 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
     """
     made = RunFolder.of_job(hydra_config).path
     sweep = Path(os.environ.get(SWEEP_DIR) or folder_of(hydra_config.sweep.dir))
-    folder = RunFolder(place(made, hydra_config.overrides.task, sweep))
-    name = f"job {hydra_config.job.num}: {' '.join(varied(hydra_config.overrides.task)) or 'defaults'}"
+    overrides = as_typed(hydra_config, "task")
+    folder = RunFolder(place(made, overrides, sweep))
+    name = f"job {hydra_config.job.num}: {' '.join(varied(overrides)) or 'defaults'}"
     start = time.perf_counter()
     found = _completed(folder.path)
     if found is None:
@@ -56,7 +57,7 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
             print(f"{name}: writes to {relative(folder.path)}", flush=True)
     try:
         with interrupts_pass():
-            heed_environment(config, hydra_config.overrides.task)
+            heed_environment(config, overrides)
             if found is None:
                 _run(config, folder, name, sweep)
             else:

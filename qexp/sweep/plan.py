@@ -18,12 +18,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from qexp.config.identity import NO_RESULT, names_with_values
 from qexp.errors import InputError
-from qexp.report.sweeps import SWEEP_FILE
+from qexp.report.sweeps import FIGURE_FILE, JOBS, LEADERBOARD_FILE, SWEEP_FILE, TABLE_FILE
 from qexp.runfolder import RunFolder, relative
-from qexp.sweep.globs import spell_out_globs
+from qexp.sweep.globs import as_typed, spell_out_globs
 
 SWEEP_DIR, SWEPT = "QEXP_SWEEP_DIR", "QEXP_SWEPT"
 """Environment variables for jobs in whatever process: the folder of the running sweep, what it varies."""
+
+SHARED = ".evaluations"
+OWN_NAMES = {
+    *(SWEEP_FILE, TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE, JOBS, SHARED),
+    *("multirun.yaml", "tracking.jsonl"),
+}
+"""What lies in a sweep's folder beside the jobs' folders."""
 
 NAMED_AT_LENGTH = 48
 SHOWN_DIFFERENCES = 8
@@ -96,19 +103,23 @@ class Plan:
         Globs in it are replaced by the choices they stand for.
 
         Raises:
-            InputError: A glob stands for nothing, or an interval is to be swept, not searched.
+            InputError: A glob stands for nothing, an interval is to be swept, not searched, or jobs are to
+                write over the sweep's own files.
         """
         folder = folder_of(config.hydra.sweep.dir)  # may be named after the overrides as typed
+        _refuse_own_names(OmegaConf.to_container(config.hydra.sweep, resolve=False))
         spell_out_globs(config)
         sweeper = config.hydra.sweeper
         params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
+        parsed = OverridesParser.create().parse_overrides([*params, *as_typed(config.hydra, "task")])
         keys = (part.get_key_element().lstrip("+") for part in parsed if part.is_sweep_override())
         swept = list(dict.fromkeys(keys))
         os.environ[SWEPT] = ",".join(swept)
         jobs: dict[str, list[str]] = {}
         if str(sweeper["_target_"]).endswith(".BasicSweeper"):
             _refuse_intervals(parsed)
+            if (size := sweeper.get("max_batch_size")) is not None and size < 1:
+                raise InputError(f"hydra.sweeper.max_batch_size={size}: must be at least 1, or null")
             (batch,) = BasicSweeper.split_arguments(parsed, None)
             jobs = {job_folder(overrides): overrides for overrides in batch}
         plain = OmegaConf.to_container(config, resolve=False)
@@ -180,6 +191,14 @@ def _refuse_intervals(overrides: Iterable[Override]) -> None:
                 f"{override.input_line}: an interval is searched, with hydra/sweeper=optuna; to sweep, give "
                 "values: range(...), choice(...) or a,b"
             )
+
+
+def _refuse_own_names(typed: Any) -> None:
+    first = Path(os.path.normpath(typed["subdir"])).parts[:1]
+    if first and first[0] in OWN_NAMES:
+        raise InputError(
+            f"hydra.sweep.subdir={typed['subdir']}: {first[0]} is the sweep's own; give jobs another folder"
+        )
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.errors import HydraException
@@ -21,6 +22,7 @@ from qexp.errors import InputError
 from qexp.report.sweeps import PRUNED, Sweep
 from qexp.report.tables import show
 from qexp.runfolder import COMPLETED, PLANNED, relative
+from qexp.sweep.globs import as_typed
 from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan
 from qexp.tracking import Tracker, Tracking
 from qexp.tracking.environment import heed_environment
@@ -61,6 +63,9 @@ class SweepSession(Callback):
         except (InputError, HydraException, OmegaConfBaseException) as error:
             print(f"qexp: {explain(error)}", file=sys.stderr)
             raise SystemExit(2) from error
+        except OSError as error:
+            print(f"qexp: {relative(Path(error.filename or '.'))}: {error.strerror}", file=sys.stderr)
+            raise SystemExit(2) from error
         except Exception as error:
             traceback.print_exc()
             raise SystemExit(1) from error
@@ -70,13 +75,13 @@ class SweepSession(Callback):
             raise InputError(f"resume={config.resume} goes on with one run: leave out -m")
         plan = Plan.of(config)
         # A preset's plots=false is of the jobs: one figure for the sweep is enough.
-        typed = any(override.lstrip("+").startswith("plots=") for override in config.hydra.overrides.task)
+        typed = any(override.lstrip("+").startswith("plots=") for override in as_typed(config.hydra, "task"))
         self._draws = bool(config.plots) or not typed
         self._is_new = not plan.folder.exists()
         plan, run_id = plan.join()
         self._plan = plan
         os.environ[SWEEP_DIR] = str(plan.folder)
-        heed_environment(config, config.hydra.overrides.task)
+        heed_environment(config, as_typed(config.hydra, "task"))
         tracking: Any = OmegaConf.to_container(config.tracking, resolve=True)
         self._tracker = self._tracked.enter_context(
             make(tracking, Tracking).start(f"sweep {plan.folder.name}", run_id, plan.folder)

@@ -1,5 +1,6 @@
 import struct
 import sys
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -132,3 +133,24 @@ def test_gantt_of_tasks_that_never_wait(tasks, tmp_path):
     first = tasks[(tasks["scheduler"] == "mct") & (tasks["episode"] == 0)].head(1)
     gantt.plot(first, tmp_path / "gantt.png", episode=0, schedulers=["mct"])
     assert_drawn(tmp_path / "gantt.png")
+
+
+QUIET = ("plots=false", "tracking=off", "eval.episodes=2")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("env.tasks=4", "eval.baselines=[mct]", "deploy=simulator", "deploy.tasks=2"),
+        ("env=gate_scheduling", "scheduler=asap", "eval.baselines=[critical_path]"),
+        ("-m", "env.tasks=4", "eval.baselines=[mct]", "deploy=simulator", "deploy.tasks=2", "seed=0,1"),
+        ("-m", "env.tasks=4", "eval.baselines=[mct]", "seed=0,1", "++plots=false"),
+        ("-m", "env.tasks=4", "eval.baselines=[mct]", "seed=0,1", "plots=no"),
+    ],
+    ids=["campaign", "gates", "campaigns", "forced", "no"],
+)
+def test_without_plots_nothing_is_drawn(command, qexp):
+    ended = qexp(*QUIET, *command)
+    assert ended.status == 0, ended.err
+    assert list(Path().rglob("result.json"))
+    assert [path for path in Path().rglob("*") if path.suffix in {".png", ".svg", ".pdf"}] == []

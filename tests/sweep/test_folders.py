@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from qexp.sweep.folders import place
 
@@ -47,6 +48,10 @@ FOUR = [("mct", "0"), ("mct", "1"), ("weighted", "0"), ("weighted", "1")]
         "same",
         "${seed}",
         ".",
+        # A folder around the sweep's, where other sweeps lie, is no job's.
+        "..",
+        "../..",
+        '"mit Blank/ü ${hydra.job.num}"',
     ],
 )
 def test_jobs_are_found_whatever_their_folders_are_called(subdir, qexp, tmp_path):
@@ -75,7 +80,29 @@ def test_a_number_that_goes_to_another_job_takes_no_folder_away(qexp):
     assert (folder / "1" / "result.json").read_bytes() == kept
 
 
-@pytest.mark.parametrize("where", ["out", "{tmp}/out", "deep/../out/${eval.episodes}", "out/${oc.env:PWD}"])
+@pytest.mark.parametrize(
+    "own", [".jobs", ".evaluations/${hydra.job.num}", "sweep.json", "./sweep.csv/x", "multirun.yaml"]
+)
+def test_a_job_does_not_write_over_the_sweeps_own_files(own, qexp):
+    ended = qexp("-m", "sweep=s", *QUICK, *JOBS, f"hydra.sweep.subdir={own}")
+    assert (ended.status, len(ended.err.splitlines())) == (2, 1), ended
+    assert f"hydra.sweep.subdir={own}: " in ended.err
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [("file", "File exists"), ("file/s", "Not a directory"), ("x" * 300, "File name too long")],
+)
+def test_a_folder_that_cannot_be_made_is_said_in_one_line(where, reason, qexp):
+    Path("file").touch()
+    ended = qexp("-m", *QUICK, *JOBS, f"hydra.sweep.dir={where}")
+    assert (ended.status, ended.err) == (2, f"qexp: {where}: {reason}\n")
+
+
+@pytest.mark.parametrize(
+    "where", ["out", '"mit Blank/ü"', "{tmp}/out", "deep/../out/${eval.episodes}", "out/${oc.env:PWD}"]
+)
 def test_a_sweep_may_lie_anywhere(where, qexp, tmp_path):
     typed = where.replace("{tmp}", str(tmp_path))
     for _ in range(2):
@@ -168,3 +195,47 @@ def test_what_cannot_be_swept_is_said_in_one_line(varied, words, qexp):
         assert word in ended.err
     assert "_schema" not in ended.err
     assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize("sweeper", [(), ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4")])
+def test_an_interpolation_has_each_jobs_own_value(sweeper, qexp):
+    if sweeper:
+        pytest.importorskip("optuna", reason="the extra [search] is not installed")
+    subdir = "hydra.sweep.subdir=${hydra.job.num}"
+    command = (
+        "-m",
+        "sweep=s",
+        *QUICK,
+        *sweeper,
+        "seed=3,4",
+        "scheduler=glob(m*)",
+        "eval.seed=${seed}",
+        subdir,
+    )
+    ended = qexp(*command)
+    assert (ended.status, ended.err) == (0, ""), ended
+    found = sorted(Path("outputs/sweeps/s").glob("*/config.yaml"))
+    assert found
+    for file in found:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        assert config["eval"]["seed"] == config["seed"]
+    if not sweeper:
+        assert "4 of 4 jobs completed" in ended.out
+        assert qexp(*command).out.count("done before") == 4
+
+
+def test_a_batch_of_no_jobs_is_refused(qexp):
+    ended = qexp("-m", *QUICK, *JOBS, "hydra.sweeper.max_batch_size=0")
+    assert (ended.status, ended.err) == (
+        2,
+        "qexp: hydra.sweeper.max_batch_size=0: must be at least 1, or null\n",
+    )
+
+
+def test_tables_that_cannot_be_written_are_said_in_one_line(qexp):
+    command = ("-m", "sweep=s", *QUICK, *JOBS)
+    assert qexp(*command).status == 0
+    Path("outputs/sweeps/s/sweep.csv").unlink()
+    Path("outputs/sweeps/s/sweep.csv").mkdir()
+    ended = qexp(*command)
+    assert (ended.status, ended.err) == (1, "qexp: outputs/sweeps/s/sweep.csv: Is a directory\n")

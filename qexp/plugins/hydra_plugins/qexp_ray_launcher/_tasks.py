@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qexp.algo.session import ray_session
 from qexp.errors import InputError
+from qexp.sweep.globs import as_typed
 
 if TYPE_CHECKING:
     from hydra_plugins.qexp_ray_launcher.ray_launcher import RayLauncher
@@ -85,7 +86,7 @@ class _Job:
         number = self.config.hydra.job.num
         print(f"job {number}: FAILED: {reason}", flush=True)  # noqa: T201 -- the sweep's own output
         job = JobReturn(
-            overrides=list(self.config.hydra.overrides.task),
+            overrides=as_typed(self.config.hydra, "task"),
             cfg=OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key != "hydra"]),
             status=JobStatus.COMPLETED,
         )
