@@ -10,19 +10,20 @@ from benchmarks.sb3_peer import ActorCritic, Learning, LockstepVecEnv
 from qexp.algo import A2C
 from qexp.algo.session import ray_session
 from qexp.algo.train import build
-from qexp.backend.fleet import load_fleet
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.scenario import Scenario
-from qexp.policy.network import Architecture
+from qexp.fleet.fleet import load_fleet
+from qexp.placement.placement import Placement
+from qexp.placement.policy import PlacementPolicy
+from qexp.placement.vector_env import PlacementVectorEnv
+from qexp.problem.network import Architecture
 
 STOCK_ENVS = (64, 256)
 
 
 def measure(effort: Effort) -> list[Figure]:
     """Train with each library in turns."""
-    scenario = Scenario(load_fleet("qce5"))
+    scenario = Placement(load_fleet("qce5"))
     config = A2C(rollout_length=scenario.tasks)
-    architecture = Architecture(hidden=config.hidden, prior=config.prior)
+    architecture = PlacementPolicy.architecture(hidden=config.hidden, prior=config.prior)
     with ray_session():
         ours = Training(build(config, architecture, lambda n: PlacementVectorEnv(scenario, n), seed=0))
         stock = {
@@ -47,7 +48,7 @@ def measure(effort: Effort) -> list[Figure]:
     ]
 
 
-def stable_a2c(scenario: Scenario, config: A2C, architecture: Architecture) -> Learning:
+def stable_a2c(scenario: Placement, config: A2C, architecture: Architecture) -> Learning:
     """Return stable-baselines3's A2C with the same settings, optimiser included."""
     steps = config.num_envs * config.rollout_length
     model = stable_baselines3.A2C(

@@ -9,14 +9,14 @@ import numpy as np
 
 from benchmarks.measure import Effort, Figure
 from benchmarks.policy import bundle
-from qexp.backend.synthetic import Synthetic
-from qexp.deploy.campaign import Campaign
-from qexp.deploy.journal import Journal
-from qexp.deploy.plan import planned_tasks, segments
+from qexp.deploy.campaign.campaign import Campaign
+from qexp.deploy.campaign.journal import Journal
+from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
-from qexp.env.scenario import Scenario
-from qexp.scheduler.mct import MCT
-from qexp.scheduler.policy import PolicyScheduler
+from qexp.fleet.synthetic import Synthetic
+from qexp.placement.placement import Placement
+from qexp.placement.schedulers.mct import MCT
+from qexp.problem.policy_scheduler import PolicyScheduler
 
 MACHINES = 20
 TASKS = 100  # in a minute, so that queues are as long as those of five machines with 25
@@ -28,7 +28,7 @@ def measure(effort: Effort) -> list[Figure]:
         folder = Path(name)
         schedulers = {"mct": MCT(), "policy": PolicyScheduler(path=str(bundle(folder / "policy")))}
         deployment = Simulator(tasks=TASKS, block=TASKS, schedulers=list(schedulers))
-        scenario = Scenario(Synthetic(machines=MACHINES).load())
+        scenario = Placement(Synthetic(machines=MACHINES).load())
         plan = segments(scenario, deployment, deployment.schedulers)
         medians: dict[str, list[float]] = {name: [] for name in schedulers}
         slowest: dict[str, list[float]] = {name: [] for name in schedulers}

@@ -68,20 +68,14 @@ def algorithm(runners: int) -> Iterator[Any]:
     """Build A2C with its default settings on the default scenario, with so many remote runners."""
     from qexp.algo import A2C
     from qexp.algo.train import build
-    from qexp.backend.fleet import load_fleet
-    from qexp.env.placement_vector import PlacementVectorEnv
-    from qexp.env.scenario import Scenario
-    from qexp.policy.features import NODE_FEATURES, TASK_FEATURES
-    from qexp.policy.network import Architecture
+    from qexp.fleet.fleet import load_fleet
+    from qexp.placement.placement import Placement
+    from qexp.placement.policy import PlacementPolicy
+    from qexp.placement.vector_env import PlacementVectorEnv
 
-    scenario = Scenario(load_fleet("qce5"))
+    scenario = Placement(load_fleet("qce5"))
     config = A2C(num_env_runners=runners, rollout_length=scenario.tasks)
-    architecture = Architecture(
-        hidden=config.hidden,
-        prior=config.prior,
-        task_features=len(TASK_FEATURES),
-        node_features=len(NODE_FEATURES),
-    )
+    architecture = PlacementPolicy.architecture(hidden=config.hidden, prior=config.prior)
     built = build(config, architecture, lambda num_envs: PlacementVectorEnv(scenario, num_envs), seed=0)
     try:
         yield built

@@ -13,10 +13,11 @@ from benchmarks.sb3_peer import Learning, LockstepVecEnv, QPolicy
 from qexp.algo import DQN
 from qexp.algo.session import ray_session
 from qexp.algo.train import build
-from qexp.backend.fleet import load_fleet
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.scenario import Scenario
-from qexp.policy.network import Architecture
+from qexp.fleet.fleet import load_fleet
+from qexp.placement.placement import Placement
+from qexp.placement.policy import PlacementPolicy
+from qexp.placement.vector_env import PlacementVectorEnv
+from qexp.problem.network import Architecture
 
 STOCK_ENVS = (64, 256)
 # The parts that work in stock RLlib: its dueling does nothing with atoms, and its noisy layers never do.
@@ -44,7 +45,7 @@ PLAIN: dict[str, Any] = {
 
 def measure(effort: Effort) -> list[Figure]:
     """Train with each library in turns."""
-    scenario = Scenario(load_fleet("qce5"))
+    scenario = Placement(load_fleet("qce5"))
     full = replace(DQN(), **SHARED)
     plain = replace(full, **PLAIN)
     with ray_session():
@@ -76,15 +77,15 @@ def measure(effort: Effort) -> list[Figure]:
 
 def architecture(config: DQN) -> Architecture:
     """Return the network of a config."""
-    return Architecture(hidden=config.hidden, prior=config.prior, dueling=config.dueling)
+    return PlacementPolicy.architecture(hidden=config.hidden, prior=config.prior, dueling=config.dueling)
 
 
-def our_dqn(scenario: Scenario, config: DQN) -> Training:
+def our_dqn(scenario: Placement, config: DQN) -> Training:
     """Return qexp's DQN."""
     return Training(build(config, architecture(config), lambda n: PlacementVectorEnv(scenario, n), seed=0))
 
 
-def stable_dqn(scenario: Scenario, config: DQN) -> Learning:
+def stable_dqn(scenario: Placement, config: DQN) -> Learning:
     """Return stable-baselines3's DQN with the same settings.
 
     It knows no masks and would explore forbidden nodes; so it does not explore, which costs it no time.

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.measure import Effort, Figure, race, ratios
-from qexp.backend.fleet import load_fleet
-from qexp.cloud.batched import BatchedCloud, Tables
-from qexp.cloud.simulated import SimulatedCloud
-from qexp.env.scenario import Scenario
-from qexp.state import Ints
+from qexp.fleet.fleet import load_fleet
+from qexp.placement.batched import BatchedCloud, Tables
+from qexp.placement.engine import SimulatedCloud
+from qexp.placement.placement import Placement
+from qexp.problem.arrays import Ints
 
 EPISODES = 1024
 
 
 def measure(effort: Effort) -> list[Figure]:
     """Measure both engines on the same kind of episodes and decisions."""
-    scenario = Scenario(load_fleet("qce5"))
+    scenario = Placement(load_fleet("qce5"))
     rates = race({"simpy": Reference(scenario), "batched": Batched(scenario)}, effort)
     return [
         Figure("SimPy engine", "decisions/s", rates["simpy"]),
@@ -25,7 +25,7 @@ def measure(effort: Effort) -> list[Figure]:
     ]
 
 
-def valid_nodes(rng: np.random.Generator, scenario: Scenario, rows: Ints) -> Ints:
+def valid_nodes(rng: np.random.Generator, scenario: Placement, rows: Ints) -> Ints:
     """Draw for each circuit a node that it fits on."""
     fits = np.isfinite(scenario.service[rows])
     return np.asarray((rng.random(fits.shape) * fits).argmax(axis=-1))
@@ -34,7 +34,7 @@ def valid_nodes(rng: np.random.Generator, scenario: Scenario, rows: Ints) -> Int
 class Reference:
     """Plays prepared episodes on the event-driven engine."""
 
-    def __init__(self, scenario: Scenario, episodes: int = 50) -> None:
+    def __init__(self, scenario: Placement, episodes: int = 50) -> None:
         rng = np.random.default_rng(0)
         batch = scenario.draw(rng, episodes)
         nodes = valid_nodes(rng, scenario, batch.rows)
@@ -58,7 +58,7 @@ class Reference:
 class Batched:
     """Plays prepared episodes on the batched engine."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Placement) -> None:
         rng = np.random.default_rng(0)
         self._batch = scenario.draw(rng, EPISODES)
         self._nodes = np.ascontiguousarray(valid_nodes(rng, scenario, self._batch.rows).T)

@@ -30,11 +30,11 @@ from typing import Any
 
 from benchmarks.oracle import judge, records
 from benchmarks.tally import Tally, page
-from qexp.backend.fleet import Fleet, parse_fleet
+from qexp.deploy.campaign.journal import FILE, UNSETTLED, Journal
 from qexp.deploy.ibm import IBM
-from qexp.deploy.journal import FILE, UNSETTLED, Journal
-from qexp.env.scenario import Scenario
-from qexp.workload.catalogue import QCE
+from qexp.fleet.fleet import Fleet, parse_fleet
+from qexp.placement.placement import Placement
+from qexp.placement.workload.catalogue import QCE
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVICES = ("lagos", "perth", "nairobi")
@@ -115,8 +115,8 @@ def ask(url: str, what: str, body: object = None) -> Any:
 
 def fleet() -> Fleet:
     """Return the stand-in's machines as a fleet."""
-    from qexp.backend.build import fleet_text
-    from qexp.backend.ibm import live_nodes
+    from qexp.fleet.build import fleet_text
+    from qexp.fleet.ibm import live_nodes
 
     return parse_fleet(fleet_text("Made for a benchmark.", {"name": "stand-in"}, live_nodes([])), Path("x"))
 
@@ -140,7 +140,7 @@ def deployment(seed: int) -> IBM:
     )
 
 
-def fork(scenario: Scenario, folder: Path, seed: int) -> int:
+def fork(scenario: Placement, folder: Path, seed: int) -> int:
     """Start a process that begins a campaign or goes on with it; return its id."""
     process = os.fork()
     if process:
@@ -149,9 +149,9 @@ def fork(scenario: Scenario, folder: Path, seed: int) -> int:
     try:
         from rich.console import Console
 
-        from qexp.deploy.conduct import conduct, prepare
+        from qexp.deploy.campaign.conduct import conduct, prepare
         from qexp.errors import InputError
-        from qexp.scheduler.mct import MCT
+        from qexp.placement.schedulers.mct import MCT
 
         with (folder / "output.txt").open("a", encoding="utf-8") as out:
             console = Console(file=out)
@@ -177,7 +177,7 @@ def ended(process: int, seconds: float) -> int | None:
 
 
 def run_campaign(
-    scenario: Scenario, seed: int, tally: Tally, rng: random.Random, kills: int, url: str
+    scenario: Placement, seed: int, tally: Tally, rng: random.Random, kills: int, url: str
 ) -> None:
     """Run one campaign to its end, killing it up to so many times on the way, and judge it."""
     with tempfile.TemporaryDirectory() as name:
@@ -219,7 +219,7 @@ def run_campaign(
         count(folder, tally, url)
 
 
-def intrude(scenario: Scenario, folder: Path, seed: int, tally: Tally, process: int) -> None:
+def intrude(scenario: Placement, folder: Path, seed: int, tally: Tally, process: int) -> None:
     """Have a second process go on with the campaign that one is at, and see that it is refused."""
     time.sleep(0.3)
     second = fork(scenario, folder, seed)
@@ -270,9 +270,9 @@ def count(folder: Path, tally: Tally, url: str) -> None:
         say(f"campaign {tally.campaigns}, {finding}")
 
 
-def scenario() -> Scenario:
+def scenario() -> Placement:
     """Return the placement problem, with all imported that its campaigns need: they begin at once then."""
-    it = Scenario(fleet(), workload=QCE(max_width=4, families=["ghz", "dj", "qft"]))
+    it = Placement(fleet(), workload=QCE(max_width=4, families=["ghz", "dj", "qft"]))
     deployment(0).executor(it).close()
     return it
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.measure import Effort, Figure, race
-from qexp.env.gate_scenario import GateScheduling
 from qexp.gates.circuit import checked_circuit
-from qexp.gates.cp_sat import optimum
+from qexp.gates.gate_scheduling import GateScheduling
 from qexp.gates.generators import WorkshopCircuitGenerator
-from qexp.gates.list_scheduling import critical_path, randomised_critical_path
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import CommutationRulebook, cnot_commutation
 from qexp.gates.schedule import makespan
+from qexp.gates.schedulers.list_scheduling import critical_path, randomised_critical_path
+from qexp.gates.schedulers.optimum import optimum
 from qexp.gates.tables import MachineTables
 
 # Gates and the target for one circuit, seconds.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from qexp.deploy.journal import Journal, State, Task
+from qexp.deploy.campaign.journal import Journal, State, Task
 
 UNREAD = "result cannot be read"
 """What the journal says of a job that is done and whose result nobody understands."""

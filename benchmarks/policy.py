@@ -10,9 +10,12 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Effort, Figure, output, rate
-from qexp.policy import Policy, load_policy, save_policy
-from qexp.policy.network import Architecture, PlacementNetwork
-from qexp.state import NodeState, TaskState
+from qexp.placement.policy import PlacementPolicy
+from qexp.placement.state import NodeState, TaskState
+from qexp.policy import load_policy
+from qexp.problem.bundle import save_policy
+from qexp.problem.network import ScorerNetwork
+from qexp.problem.policy import Policy
 
 # Nodes and the targets for one decision, microseconds.
 SIZES: dict[int, tuple[float | None, float | None]] = {5: (100, 30), 50: (None, None), 200: (250, 100)}
@@ -51,9 +54,9 @@ def measure(effort: Effort) -> list[Figure]:
 
 def bundle(path: Path) -> Path:
     """Write a bundle with random weights."""
-    architecture = Architecture()
+    architecture = PlacementPolicy.architecture()
     torch.manual_seed(0)
-    weights = PlacementNetwork(architecture).state_dict()
+    weights = ScorerNetwork(architecture).state_dict()
     return save_policy(
         path,
         {name: tensor.numpy() for name, tensor in weights.items()},

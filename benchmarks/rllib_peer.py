@@ -18,9 +18,9 @@ from ray.tune.registry import register_env
 from torch import Tensor
 
 from qexp.algo import A2C, DQN
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.scenario import Scenario
-from qexp.policy.network import Architecture, PlacementNetwork
+from qexp.placement.placement import Placement
+from qexp.placement.vector_env import PlacementVectorEnv
+from qexp.problem.network import Architecture, ScorerNetwork
 
 ENV_NAME = "benchmark-placement"
 MASKED_LOGIT = -1e9  # finite, as a forbidden node's entropy would otherwise be undefined
@@ -33,7 +33,7 @@ class Stock(TorchRLModule):
 
     def setup(self) -> None:
         """Build the network."""
-        self.network = PlacementNetwork(Architecture(**self.model_config["architecture"]))
+        self.network = ScorerNetwork(Architecture(**self.model_config["architecture"]))
 
     @staticmethod
     def run(network: Any, observation: dict[str, Tensor], masked: float) -> tuple[Tensor, Tensor]:
@@ -105,7 +105,7 @@ class Training:
         self._algorithm.stop()
 
 
-def stock_a2c(scenario: Scenario, config: A2C, architecture: Architecture, num_envs: int) -> Training:
+def stock_a2c(scenario: Placement, config: A2C, architecture: Architecture, num_envs: int) -> Training:
     """Return PPO reduced to one full-batch step per rollout, the nearest that stock RLlib has to A2C."""
     rllib = _stock(PPOConfig(), scenario, Policy, architecture, num_envs, config.rollout_length)
     rllib.training(
@@ -123,7 +123,7 @@ def stock_a2c(scenario: Scenario, config: A2C, architecture: Architecture, num_e
     return Training(rllib.build_algo())
 
 
-def stock_dqn(scenario: Scenario, config: DQN, architecture: Architecture, num_envs: int) -> Training:
+def stock_dqn(scenario: Placement, config: DQN, architecture: Architecture, num_envs: int) -> Training:
     """Return RLlib's DQN with the same parts and the same ratio of steps learnt from to steps sampled."""
     rllib = _stock(DQNConfig(), scenario, QFunction, architecture, num_envs, config.rollout_length)
     rllib.training(
@@ -151,7 +151,7 @@ def stock_dqn(scenario: Scenario, config: DQN, architecture: Architecture, num_e
 
 def _stock(
     config: Any,
-    scenario: Scenario,
+    scenario: Placement,
     module: type,
     architecture: Architecture,
     num_envs: int,

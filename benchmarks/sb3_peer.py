@@ -12,8 +12,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor
 
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.policy.network import Architecture, PlacementNetwork
+from qexp.placement.vector_env import PlacementVectorEnv
+from qexp.problem.network import Architecture, ScorerNetwork
 
 MASKED_LOGIT = -1e9  # finite, as a forbidden node's entropy would otherwise be undefined
 
@@ -76,7 +76,7 @@ class ActorCritic(ActorCriticPolicy):
         super().__init__(*args, features_extractor_class=CombinedExtractor, **kwargs)
 
     def _build(self, lr_schedule: Any) -> None:
-        self.network = PlacementNetwork(self._architecture)
+        self.network = ScorerNetwork(self._architecture)
         self.optimizer = self.optimizer_class(
             self.network.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs
         )
@@ -107,7 +107,7 @@ class PlacementQ(QNetwork):
 
     def __init__(self, *args: Any, network: Architecture, **kwargs: Any) -> None:
         super().__init__(*args, net_arch=[], **kwargs)
-        self.q_net = PlacementNetwork(network)  # type: ignore[assignment]
+        self.q_net = ScorerNetwork(network)  # type: ignore[assignment]
 
     def forward(self, obs: Any) -> Tensor:
         """Return the value of every node."""

@@ -10,11 +10,11 @@ from pathlib import Path
 import yaml
 
 from benchmarks.measure import Effort, Figure, command_seconds
-from qexp.backend.fleet import load_fleet
 from qexp.config.option import REGISTRY, load_options
-from qexp.env.scenario import Scenario
-from qexp.evaluation import evaluate
-from qexp.scheduler.scheduler import Scheduler, schedulers_of
+from qexp.fleet.fleet import load_fleet
+from qexp.placement.placement import Placement
+from qexp.problem.scheduler import Scheduler, schedulers_of
+from qexp.stages.evaluation import evaluate
 
 CONFIG = Path(__file__).parents[1] / "conf" / "config.yaml"
 
@@ -43,7 +43,7 @@ def leaderboard_seconds(effort: Effort) -> list[float]:
     """Return how long the evaluation behind ``qexp`` without arguments takes."""
     load_options()
     default = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["eval"]
-    scenario = Scenario(load_fleet("qce5"))
+    scenario = Placement(load_fleet("qce5"))
     schedulers: dict[str, Scheduler] = {
         name: REGISTRY["scheduler"][name]() for name in schedulers_of("placement")
     }

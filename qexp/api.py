@@ -20,9 +20,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 import qexp
 from qexp.algo.training import Training
-from qexp.backend.account import refuse_secrets
-from qexp.backend.fleet import Fleet, FleetSource, load_fleet
-from qexp.backend.kept import FLEET_FILE, write_fleet
 from qexp.config.build import config_of, make, plain
 from qexp.config.composition import compose
 from qexp.config.messages import explain
@@ -30,21 +27,24 @@ from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, keys, load_option
 from qexp.config.option_files import files_of
 from qexp.config.outside import with_names_of_classes
 from qexp.config.schema import settled, validate
+from qexp.config.typed import readable
 from qexp.deploy.deployment import Deployment
-from qexp.env.decision_problem import DecisionProblem
 from qexp.errors import InputError
-from qexp.evaluation import Evaluation
-from qexp.evaluation import evaluate as play
 from qexp.experiment import run as run_config
-from qexp.record import Result
+from qexp.fleet.account import refuse_secrets
+from qexp.fleet.fleet import Fleet, FleetSource, load_fleet
+from qexp.fleet.kept import FLEET_FILE, write_fleet
+from qexp.problem.problem import DecisionProblem
+from qexp.problem.roster import POLICY, label
+from qexp.problem.scheduler import Scheduler
 from qexp.report.leaderboard import leaderboard as rows_of
-from qexp.resume import composable, own_config
-from qexp.roster import POLICY, label
 from qexp.runfolder import RunFolder
-from qexp.scheduler.scheduler import Scheduler
+from qexp.stages.evaluation import Evaluation
+from qexp.stages.evaluation import evaluate as play
+from qexp.stages.record import Result
+from qexp.stages.resume import composable, own_config
 from qexp.tracking import Tracking
 from qexp.tracking.environment import heed_environment
-from qexp.typed import readable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,8 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 import qexp
-from qexp.backend.account import refuse_secrets
-from qexp.commands import RUNS, completed_here, folder_of_line, overview, run_command
+from qexp.config.commands import RUNS, completed_here, folder_of_line, overview, run_command
 from qexp.config.messages import explain, help_text
 from qexp.config.option_files import conf_dir
 from qexp.config.outside import (
@@ -35,15 +34,16 @@ from qexp.config.outside import (
     with_names_of_classes,
 )
 from qexp.config.schema import register
-from qexp.deploy.journal import FILE as JOURNAL
+from qexp.config.typed import COMPLETION, readable
+from qexp.deploy.campaign.journal import FILE as JOURNAL
 from qexp.errors import FULL_ERROR, DivergenceError, InputError, answered, interrupts_pass
-from qexp.resume import composable, hydra_folder, own_config, run_dir
+from qexp.fleet.account import refuse_secrets
 from qexp.runfolder import RUN_FILE, RunFolder, relative, resume_with
+from qexp.stages.resume import composable, hydra_folder, own_config, run_dir
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
 from qexp.tracking.environment import heed_environment
-from qexp.typed import COMPLETION, readable
 
 log = logging.getLogger(__name__)
 

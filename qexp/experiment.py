@@ -11,19 +11,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from qexp.backend.fleet import FleetSource
-from qexp.backend.kept import fleet_of, keep
 from qexp.config.build import make
 from qexp.config.schema import validate
-from qexp.deploy.conduct import clear_journal, go_on
-from qexp.env.decision_problem import DecisionProblem
+from qexp.deploy.campaign.conduct import clear_journal, go_on
 from qexp.errors import InputError, interrupt_behind
-from qexp.progress import report_console
-from qexp.record import Identity, Result, run_name, write_failure
-from qexp.resume import keep_limits, unfinished
-from qexp.roster import Roster
+from qexp.fleet.fleet import FleetSource
+from qexp.fleet.kept import fleet_of, keep
+from qexp.problem.problem import DecisionProblem
+from qexp.problem.roster import Roster
+from qexp.report.progress import report_console
 from qexp.runfolder import RunFolder, relative
 from qexp.stages import Deploy, Evaluate, Report, Stage, Train, Work
+from qexp.stages.record import Identity, Result, run_name, write_failure
+from qexp.stages.resume import keep_limits, unfinished
 from qexp.tracking import Tracking
 
 

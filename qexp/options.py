@@ -1,6 +1,6 @@
 """All options there are: importing this module registers those that ship with qexp and of installed packages.
 
-Every module of these rooms that registers an option is imported: a new file is a new option.
+Every module that registers an option is imported: a new file is a new option, a new folder a new room.
 """
 
 import importlib
@@ -10,7 +10,6 @@ from pathlib import Path
 from qexp.config.option import GROUPS, REGISTRY
 from qexp.config.outside import BROKEN, reason
 
-ROOMS = ("backend", "workload", "env", "gates", "scheduler", "algo", "deploy", "tracking")
 HERE = Path(__file__).parent
 REGISTERS = "\n@option("
 """How a module that registers an option reads: others may import what takes long, these must not."""
@@ -34,8 +33,7 @@ def load_installed() -> None:
             REGISTRY.update(options)
 
 
-for _room in ROOMS:
-    for _file in sorted((HERE / _room).rglob("*.py")):
-        if REGISTERS in _file.read_text(encoding="utf-8"):
-            importlib.import_module(".".join(("qexp", *_file.relative_to(HERE).with_suffix("").parts)))
+for _file in sorted(HERE.glob("*/**/*.py")):
+    if REGISTERS in _file.read_text(encoding="utf-8"):
+        importlib.import_module(".".join(("qexp", *_file.relative_to(HERE).with_suffix("").parts)))
 load_installed()

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qexp.backend.fleet import Calibration, Fleet, QNode, load_fleet
-from qexp.env.scenario import Scenario
-from qexp.state import NodeState, TaskState
-from qexp.workload.episode import Episode
+from qexp.fleet.fleet import Calibration, Fleet, QNode, load_fleet
+from qexp.placement.episode import Episode
+from qexp.placement.placement import Placement
+from qexp.placement.state import NodeState, TaskState
 
 ROOT = Path(__file__).parents[1]
 
@@ -110,9 +110,9 @@ def make_state() -> Callable[..., tuple[TaskState, NodeState]]:
 
 
 @pytest.fixture(scope="session")
-def qce25() -> Scenario:
+def qce25() -> Placement:
     """The default scenario: five machines, 25 tasks of 2 to 27 qubits in a minute."""
-    return Scenario(load_fleet("qce5"))
+    return Placement(load_fleet("qce5"))
 
 
 def gates(cx: int) -> str:

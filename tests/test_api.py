@@ -19,7 +19,7 @@ import yaml
 import qexp
 import qexp.api
 from qexp.config.option import REGISTRY
-from qexp.env.scenario import Scenario
+from qexp.placement.placement import Placement
 from qexp.tracking.local import Local as LocalTracking
 
 POLICY = Path(__file__).parent / "old_runs" / "policy"
@@ -122,7 +122,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(tmp_path, overrides, said)
 def test_an_experiment_of_objects_keeps_its_own_machines(tmp_path):
     fleet = qexp.Fleet("mine", qexp.load_fleet("ibm13").nodes[:4])
     parts = {"baselines": ["mct", {"weighted": {"fidelity_weight": 0.2}}], "tracking": "off", "plots": False}
-    experiment = qexp.Experiment(Scenario(fleet, tasks=5), episodes=2, **parts)
+    experiment = qexp.Experiment(Placement(fleet, tasks=5), episodes=2, **parts)
     found = experiment.run(tmp_path / "run")
     assert set(found.leaderboard["scheduler"]) == {"mct", "weighted fidelity_weight=0.2"}
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
@@ -206,7 +206,7 @@ def test_parts_may_be_objects_of_own_classes(tmp_path):
         ({"problem": {"placement": 3}}, "env: {'placement': 3}: give a name"),
         ({"training": {"a2c": {"lr": abs}}}, "algo.lr: builtin_function_or_method is no value"),
         ({"baselines": "mct"}, "baselines='mct': give a list"),
-        ({"problem": Scenario(qexp.load_fleet("ibm13")), "backend": "qce5"}, "leave backend out"),
+        ({"problem": Placement(qexp.load_fleet("ibm13")), "backend": "qce5"}, "leave backend out"),
     ],
 )
 def test_a_part_that_cannot_be_used_is_refused_in_a_line(parts, said, tmp_path):
@@ -286,7 +286,7 @@ def test_a_run_that_trains_returns_a_policy_that_decides():
     budget = ("env.tasks=5", "algo.env_steps=2000", "algo.num_envs=8", "algo.hidden=8")
     found = qexp.run("algo=a2c", *budget, "eval.baselines=[mct]", *SMALL)
     assert set(found.leaderboard["scheduler"]) == {"a2c", "mct"}
-    scenario = Scenario(qexp.load_fleet("qce5"), tasks=5)
+    scenario = Placement(qexp.load_fleet("qce5"), tasks=5)
     again = qexp.evaluate({"a2c": {"policy": {"path": str(found.folder)}}}, scenario, episodes=2)
     means = found.leaderboard.set_index("scheduler")["total_completion_time_mean"]
     assert again.episodes["total_completion_time"].mean() == pytest.approx(means["a2c"])

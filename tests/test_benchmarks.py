@@ -129,7 +129,7 @@ def test_an_unknown_name_is_refused():
 def test_the_peer_gets_the_same_episodes_reset_within_the_step(qce25):
     pytest.importorskip("stable_baselines3", reason="the bench extra is not installed")
     from benchmarks.sb3_peer import LockstepVecEnv
-    from qexp.env.placement_vector import PlacementVectorEnv
+    from qexp.placement.vector_env import PlacementVectorEnv
 
     ours, theirs = PlacementVectorEnv(qce25, 3), LockstepVecEnv(PlacementVectorEnv(qce25, 3))
     seen, _ = ours.reset(seed=0)

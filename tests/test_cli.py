@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from qexp.deploy import journal
+from qexp.deploy.campaign import journal
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 

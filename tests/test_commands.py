@@ -8,17 +8,17 @@ import re
 import pytest
 
 import qexp as package
-from qexp.commands import COMMANDS
+from qexp.config.commands import COMMANDS
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 MODULES = {
     "report": "qexp.report.__main__",
-    "gap": "qexp.deploy.gap.__main__",
+    "gap": "qexp.gap.__main__",
     "sync": "qexp.tracking.__main__",
-    "extract": "qexp.policy.extract",
-    "fleet snapshot": "qexp.backend.snapshot",
-    "fleet build": "qexp.backend.build",
-    "catalogue build": "qexp.workload.build",
+    "extract": "qexp.problem.extract",
+    "fleet snapshot": "qexp.fleet.snapshot",
+    "fleet build": "qexp.fleet.build",
+    "catalogue build": "qexp.circuits.build",
 }
 
 

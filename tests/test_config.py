@@ -17,8 +17,8 @@ from qexp.config.identity import config_hash, option_of
 from qexp.config.messages import options_of
 from qexp.config.option import REGISTRY, entries, is_ours, option_name
 from qexp.config.schema import Config, EvalConfig, register, validate
-from qexp.env.decision_problem import metrics
-from qexp.scheduler.scheduler import schedulers_of
+from qexp.problem.problem import metrics
+from qexp.problem.scheduler import schedulers_of
 
 register()
 CONF = conf_dir()

@@ -10,16 +10,15 @@ import pytest
 
 from qexp.config.option import REGISTRY
 from qexp.config.schema import register
-from qexp.env.placement_log import EPISODE_COLUMNS, TASK_COLUMNS
-from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.evaluation import evaluate
-from qexp.metric import PLACEMENT
+from qexp.placement.placement import PLACEMENT, Placement
+from qexp.placement.rows import EPISODE_COLUMNS, TASK_COLUMNS
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.random import Random
+from qexp.placement.workload.csv_file import CSV
+from qexp.problem.scheduler import Scheduler, schedulers_of
 from qexp.report.leaderboard import leaderboard
-from qexp.scheduler.mct import MCT
-from qexp.scheduler.random import Random
-from qexp.scheduler.scheduler import Scheduler, schedulers_of
-from qexp.workload.csv_file import CSV
+from qexp.stages.evaluation import evaluate
 
 register()
 HEURISTICS = sorted(schedulers_of("placement"))
@@ -133,7 +132,7 @@ def test_a_random_scheduler_chooses_otherwise_in_each_episode_and_seed(qce25):
 def test_subsets_of_different_lengths(write_dataset, make_fleet, tmp_path):
     rows = [(s, "ghz", 2 + r, {7: 100, 27: 90}) for s, size in enumerate((1, 4, 2)) for r in range(size)]
     workload = CSV(path=str(write_dataset(tmp_path / "tasks.csv", rows)))
-    scenario = Scenario(make_fleet([7, 27]), workload=workload, tasks=3)
+    scenario = Placement(make_fleet([7, 27]), workload=workload, tasks=3)
     evaluation = evaluate(scenario, all_schedulers(), episodes=3, seed=0)
     assert evaluation.episodes.groupby("episode")["tasks"].unique().tolist() == [[1], [3], [2]]
     with pytest.raises(InputError, match=r"eval\.episodes=4"):

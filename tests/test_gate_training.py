@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from qexp.env.gate_scenario import GateScheduling
+from qexp.gates.gate_scheduling import GateScheduling
 from qexp.policy import load_policy
-from qexp.policy.extract import extract
+from qexp.problem.extract import extract
 
 pytestmark = pytest.mark.slow
 

@@ -17,10 +17,10 @@ from qexp.config.identity import FORMER_TARGETS, config_hash, is_former, names_w
 from qexp.config.option import REGISTRY, load_options
 from qexp.config.schema import validate
 from qexp.policy import load_policy
-from qexp.record import Identity
-from qexp.resume import is_of, own_config, unfinished
-from qexp.roster import Roster
+from qexp.problem.roster import Roster
 from qexp.runfolder import RunFolder
+from qexp.stages.record import Identity
+from qexp.stages.resume import is_of, own_config, unfinished
 
 MADE = Path(__file__).parent / "old_runs"
 load_options()
@@ -89,11 +89,11 @@ def test_every_former_path_is_the_name_of_an_option():
 
 
 def test_fleets_were_told_by_their_paths():
-    former = {"_target_": "qexp.backend.fleet.FleetFile", "path": "heron"}
+    former = {"_target_": "qexp.fleet.fleet.FleetFile", "path": "heron"}
     assert with_names({"backend": former}) == {"backend": {"_option_": "heron", "path": "heron"}}
     mine = with_names({"backend": {**former, "path": "mine.yaml"}})
     assert mine == {"backend": {"_option_": "file", "path": "mine.yaml"}}
-    flat = {"backend._target_": "qexp.backend.fleet.FleetFile", "backend.path": "heron", "seed": 1}
+    flat = {"backend._target_": "qexp.fleet.fleet.FleetFile", "backend.path": "heron", "seed": 1}
     assert names_with_values(flat) == {"backend._option_": "heron", "backend.path": "heron", "seed": 1}
 
 

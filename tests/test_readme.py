@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 
 from qexp.cli import conf_dir
-from qexp.commands import COMMANDS
+from qexp.config.commands import COMMANDS
 from qexp.config.schema import register, validate
 
 ROOT = Path(__file__).parents[1]

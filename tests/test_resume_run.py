@@ -18,9 +18,9 @@ from test_training_run import result_of, start, wait_until
 
 from qexp.config.identity import config_hash
 from qexp.errors import InputError
-from qexp.record import Identity
-from qexp.resume import unfinished
 from qexp.runfolder import RunFolder
+from qexp.stages.record import Identity
+from qexp.stages.resume import unfinished
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 A2C = (

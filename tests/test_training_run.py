@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from qexp.cloud.simulated import SimulatedCloud
-from qexp.env.placement_vector import PlacementVectorEnv
+from qexp.placement.engine import SimulatedCloud
+from qexp.placement.vector_env import PlacementVectorEnv
 from qexp.policy import load_policy
-from qexp.policy.extract import extract
+from qexp.problem.extract import extract
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qexp.typed import _in_quotes, readable
+from qexp.config.typed import _in_quotes, readable
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 ODD = "müller's runs (1), a=b"

@@ -27,20 +27,20 @@ from qexp.algo.budget import Budget
 from qexp.algo.modules import MASKED_LOGIT, ActorCriticModule
 from qexp.algo.session import ray_session
 from qexp.algo.train import rllib_config
-from qexp.backend.fleet import FleetFile
 from qexp.cli import conf_dir
 from qexp.config.build import make
 from qexp.config.option import REGISTRY
 from qexp.config.schema import register, validate
-from qexp.env.observation import observe
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.scenario import Scenario
-from qexp.evaluation import evaluate
-from qexp.policy.network import Architecture
-from qexp.record import Identity
+from qexp.fleet.fleet import FleetFile
+from qexp.placement.observation import observe
+from qexp.placement.placement import Placement
+from qexp.placement.policy import PlacementPolicy
+from qexp.placement.state import NodeState, TaskState
+from qexp.placement.vector_env import PlacementVectorEnv
+from qexp.problem.scheduler import Scheduler
 from qexp.report.leaderboard import leaderboard
-from qexp.scheduler.scheduler import Scheduler
-from qexp.state import NodeState, TaskState
+from qexp.stages.evaluation import evaluate
+from qexp.stages.record import Identity
 
 
 class FlatNetwork(nn.Module):
@@ -86,7 +86,7 @@ class FlatModule(ActorCriticModule):
 class FlatScheduler(Scheduler):
     """The trained network as a scheduler."""
 
-    scenario: Scenario
+    scenario: Placement
     network: FlatNetwork
 
     def select(self, task: TaskState, nodes: NodeState) -> int:
@@ -96,15 +96,15 @@ class FlatScheduler(Scheduler):
             return int(self.network(observation[None])[0].argmax())
 
 
-def train(config: A2C, scenario: Scenario, seed: int, scaled: bool) -> tuple[FlatNetwork, dict[str, float]]:
+def train(config: A2C, scenario: Placement, seed: int, scaled: bool) -> tuple[FlatNetwork, dict[str, float]]:
     """Return the trained network and the figures of its training."""
     budget = Budget(config.env_steps, config.seconds)
     nodes = len(scenario.fleet)
     with ray_session():
         model = {"inputs": 4 + 3 * nodes, "nodes": nodes, "hidden": config.hidden, "scaled": scaled}
-        rllib = rllib_config(config, Architecture(), partial(PlacementVectorEnv, scenario), seed).rl_module(
-            rl_module_spec=RLModuleSpec(module_class=FlatModule, model_config={"flat": model})
-        )
+        rllib = rllib_config(
+            config, PlacementPolicy.architecture(), partial(PlacementVectorEnv, scenario), seed
+        ).rl_module(rl_module_spec=RLModuleSpec(module_class=FlatModule, model_config={"flat": model}))
         algorithm = rllib.build_algo()
         steps, seconds, start = 0, 0.0, time.perf_counter()
         while not budget.spent(steps, seconds):
@@ -131,7 +131,7 @@ def main() -> None:
         resolved = validate(compose("config", overrides=[*options.overrides, f"seed={options.seed}"]))
     resolved["env"]["observation"] = "flat"
     fleet = make(resolved["backend"], FleetFile).load()
-    scenario = make(resolved["env"], Scenario, fleet=fleet, held_out=resolved["eval"]["episodes"])
+    scenario = make(resolved["env"], Placement, fleet=fleet, held_out=resolved["eval"]["episodes"])
     config = replace(make(resolved["algo"], A2C), rollout_length=scenario.decisions)
     network, training = train(config, scenario, options.seed, options.scaled)
     schedulers = {"a2c": FlatScheduler(scenario, network)}

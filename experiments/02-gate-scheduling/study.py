@@ -23,25 +23,25 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from qexp.env.gate_scenario import GateScheduling
-from qexp.evaluation import evaluate
 from qexp.gates.circuit import checked_circuit
 from qexp.gates.circuits.basic import Basic
 from qexp.gates.circuits.workshop import Workshop
-from qexp.gates.cp_sat import optimum
-from qexp.gates.list_scheduling import alap, asap, critical_path, randomised_critical_path
+from qexp.gates.gate_scheduling import GateScheduling
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.schedule import makespan
+from qexp.gates.schedulers.alap import ALAP
+from qexp.gates.schedulers.asap import ASAP
+from qexp.gates.schedulers.cp_sat import CPSAT
+from qexp.gates.schedulers.critical_path import CriticalPath
+from qexp.gates.schedulers.list_scheduling import alap, asap, critical_path, randomised_critical_path
+from qexp.gates.schedulers.optimum import optimum
+from qexp.gates.schedulers.randomised_critical_path import RandomisedCriticalPath
 from qexp.gates.tables import MachineTables
 from qexp.policy import load_policy
-from qexp.scheduler.alap import ALAP
-from qexp.scheduler.asap import ASAP
-from qexp.scheduler.cp_sat import CPSAT
-from qexp.scheduler.critical_path import CriticalPath
-from qexp.scheduler.policy import PolicyScheduler
-from qexp.scheduler.randomised_critical_path import RandomisedCriticalPath
+from qexp.problem.policy_scheduler import PolicyScheduler
+from qexp.stages.evaluation import evaluate
 
 HERE = Path(__file__).resolve().parent
 RUNS = Path("outputs/studies/02-gate-scheduling")

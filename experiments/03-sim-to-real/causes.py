@@ -15,12 +15,12 @@ from pathlib import Path
 import pandas as pd
 from transfer import FLEETS, HERE, TRAINED, folder, problem, result
 
-from qexp.evaluation import evaluate
-from qexp.policy.features import SHARED_BY
+from qexp.placement.features import SHARED_BY
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.state import NodeState, TaskState
+from qexp.problem.policy_scheduler import PolicyScheduler
 from qexp.report.leaderboard import leaderboard
-from qexp.scheduler.mct import MCT
-from qexp.scheduler.policy import PolicyScheduler
-from qexp.state import NodeState, TaskState
+from qexp.stages.evaluation import evaluate
 
 DECISIONS = 4000
 """At least so many for each policy, and five episodes."""

@@ -82,7 +82,7 @@ def tables() -> str:
     for name in CAMPAIGNS:
         if result(name) is None:
             continue
-        command = [sys.executable, "-m", "qexp.deploy.gap", str(RUNS / name)]
+        command = [sys.executable, "-m", "qexp.gap", str(RUNS / name)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         report = done.stdout.partition("written:")[0].rstrip()
         parts.append(f"## Service times predicted by {name}\n\n```\n{report}\n```\n")

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from qexp.backend.fleet import FleetSource
 from qexp.config.build import make
-from qexp.env.scenario import Scenario
+from qexp.fleet.fleet import FleetSource
+from qexp.placement.placement import Placement
 
 HERE = Path(__file__).resolve().parent
 RUNS = Path("outputs/studies/03-sim-to-real/transfer")
@@ -85,10 +85,10 @@ def load(path: Path) -> dict[str, float]:
     }
 
 
-def problem(path: Path) -> Scenario:
+def problem(path: Path) -> Placement:
     """Return the placement problem of a run."""
     config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-    return make(config["env"], Scenario, fleet=make(config["backend"], FleetSource).load())
+    return make(config["env"], Placement, fleet=make(config["backend"], FleetSource).load())
 
 
 def collect() -> pd.DataFrame:

@@ -11,8 +11,8 @@ from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, QNetAPI, TargetNetwo
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from qexp.policy.network import Architecture, PlacementNetwork
-from qexp.policy.noisy import noise
+from qexp.problem.network import Architecture, ScorerNetwork
+from qexp.problem.noisy import noise
 
 MASKED_LOGIT = -1e9  # finite, so that a probability of 0 times its logarithm is 0 and not undefined
 
@@ -44,7 +44,7 @@ class PlacementModule(TorchRLModule):
             spaces = self.observation_space
             features = {"task_features": spaces["task"].shape[-1], "node_features": spaces["nodes"].shape[-1]}
             known = {**features, **known}
-        self.network = PlacementNetwork(Architecture(**known), self.model_config["sigma0"])
+        self.network = ScorerNetwork(Architecture(**known), self.model_config["sigma0"])
 
 
 class ActorCriticModule(PlacementModule, ValueFunctionAPI):

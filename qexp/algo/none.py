@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qexp.algo.algo_option import AlgoOption
-from qexp.config.option import option
+from qexp.config.option import Configurable, group, option
+
+
+@group("algo")
+class AlgoOption(Configurable):
+    """How a policy is trained, if any is."""
 
 
 @option("algo", "none")

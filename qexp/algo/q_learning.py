@@ -6,7 +6,7 @@ Reinforcement Learning" (2016); Schaul et al., "Prioritized Experience Replay" (
 Distributional Perspective on Reinforcement Learning" (2017); Fortunato et al., "Noisy Networks for
 Exploration" (2018); all together: Hessel et al., "Rainbow" (2018). RLlib's own episode replay never trains
 the last states of an episode and holds Python objects; see `qexp.algo.replay`. Its noisy layers do not exist,
-and its value stream cancels in the softmax over atoms; see `qexp.policy.network`.
+and its value stream cancels in the softmax over atoms; see `qexp.problem.network`.
 """
 
 from __future__ import annotations

@@ -21,8 +21,7 @@ from qexp.algo.state import Progress, restore_state, save_state
 from qexp.algo.training import Training
 from qexp.config.option import name_of
 from qexp.errors import DivergenceError
-from qexp.policy.features import PRIOR_FEATURE
-from qexp.policy.network import Architecture
+from qexp.problem.network import Architecture
 from qexp.runfolder import CHECKPOINTS
 
 
@@ -161,10 +160,10 @@ def architecture_of(config: Training, make_vector_env: VectorEnvMaker) -> Archit
         space = env.single_observation_space
         return Architecture(
             hidden=config.hidden,
-            prior=config.prior,
+            prior=config.prior if "prior_feature" in env.metadata else 0.0,
             task_features=space["task"].shape[-1],
             node_features=space["nodes"].shape[-1],
-            prior_feature=env.metadata.get("prior_feature", PRIOR_FEATURE),
+            prior_feature=env.metadata.get("prior_feature", 0),
             **config.network(),
         )
     finally:

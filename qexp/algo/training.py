@@ -14,8 +14,8 @@ from typing import Annotated, Any, ClassVar, Self
 from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
-from qexp.algo.algo_option import AlgoOption
 from qexp.algo.budget import Budget
+from qexp.algo.none import AlgoOption
 from qexp.config.option import Chosen, keys, name_of
 from qexp.errors import InputError
 
@@ -130,7 +130,7 @@ class Training(AlgoOption, ABC):
         return self.rollout_length
 
     def network(self) -> Mapping[str, Any]:
-        """Return fields of the network's `qexp.policy.network.Architecture` that the algorithm decides."""
+        """Return fields of the network's `qexp.problem.network.Architecture` that the algorithm decides."""
         return {}
 
     @abstractmethod

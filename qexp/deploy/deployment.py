@@ -12,13 +12,13 @@ from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
 from qexp.config.option import NAME, REGISTRY, Chosen, Follows, ListOf, entries
-from qexp.deploy.deploy_option import DeployOption
-from qexp.deploy.executor import Executor
-from qexp.deploy.guard import Guard
-from qexp.env.scenario import Scenario
+from qexp.deploy.campaign.spend_guard import Guard
+from qexp.deploy.executors.executor import Executor
+from qexp.deploy.none import DeployOption
 from qexp.errors import InputError
-from qexp.scheduler.scheduler import schedulers_of
-from qexp.state import Floats
+from qexp.placement.scenario import Scenario
+from qexp.problem.arrays import Floats
+from qexp.problem.scheduler import schedulers_of
 
 FORESEES = "it knows the future, which no real cloud tells"
 CLOCKS = ("real", "compressed", "immediate")

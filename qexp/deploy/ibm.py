@@ -10,12 +10,12 @@ from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
 from qexp.config.option import option
+from qexp.deploy.campaign.spend_guard import Guard
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executor import Executor
-from qexp.deploy.guard import Guard
-from qexp.env.scenario import Scenario
+from qexp.deploy.executors.executor import Executor
 from qexp.errors import InputError
-from qexp.state import Floats
+from qexp.placement.scenario import Scenario
+from qexp.problem.arrays import Floats
 
 MODES = ("job", "batch")
 
@@ -109,8 +109,8 @@ class IBM(Deployment):
 
     def executor(self, scenario: Scenario) -> Executor:
         """Connect to IBM Quantum, see `Deployment.executor`."""
-        from qexp.deploy.circuits import circuit_of, known
-        from qexp.deploy.ibm_executor import IBMQuantumExecutor
+        from qexp.circuits.compiled import circuit_of, known
+        from qexp.deploy.executors.ibm.executor import IBMQuantumExecutor
 
         names = scenario.circuits.names
         if strange := [name for name in names if not known(name)]:

@@ -12,15 +12,15 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
-from qexp.backend.ibm import missing_extra
-from qexp.backend.machines import MACHINES
+from qexp.circuits.compiled import known
 from qexp.config.option import option
-from qexp.deploy.circuits import known
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.local_executor import LocalExecutor
-from qexp.deploy.local_queue import MachineTime
-from qexp.env.scenario import Scenario
+from qexp.deploy.executors.local.executor import LocalExecutor
+from qexp.deploy.executors.local.queue import MachineTime
 from qexp.errors import InputError
+from qexp.fleet.ibm import missing_extra
+from qexp.fleet.machines import MACHINES
+from qexp.placement.scenario import Scenario
 
 WIDEST = 12
 """Qubits of the widest circuits that are sampled: the deep ones take minutes there."""
@@ -108,7 +108,7 @@ class Local(Deployment):
 
 
 def _processes(count: int) -> ProcessPoolExecutor:
-    from qexp.deploy.noise import enter_process
+    from qexp.deploy.executors.local.noise import enter_process
 
     # Spawned: forking a process that runs threads can deadlock.
     context = multiprocessing.get_context("spawn")
@@ -117,6 +117,6 @@ def _processes(count: int) -> ProcessPoolExecutor:
 
 def _check_installed() -> None:
     try:
-        from qexp.deploy import noise  # noqa: F401
+        from qexp.deploy.executors.local import noise  # noqa: F401
     except ModuleNotFoundError as error:
         raise missing_extra(error, "deploy") from error

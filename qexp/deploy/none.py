@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qexp.config.option import option
-from qexp.deploy.deploy_option import DeployOption
+from qexp.config.option import Configurable, group, option
+
+
+@group("deploy")
+class DeployOption(Configurable):
+    """Where circuits run when they are let loose, if they are."""
 
 
 @option("deploy", "none")

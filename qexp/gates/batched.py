@@ -1,6 +1,6 @@
 """Many schedules in the making at once, each taken from one decision that matters to the next.
 
-The rules are those of `qexp.gates.dispatch`, on arrays with a row per circuit. What no schedule can lose by
+The rules are those of `qexp.gates.engine`, on arrays with a row per circuit. What no schedule can lose by
 is done without asking:
 
 - A gate that may start and has no rival starts. Rivals are gates not yet placed that may come before or
@@ -26,7 +26,7 @@ import numpy as np
 from qexp.gates.circuit_arrays import NEVER, CircuitArrays, Whole
 from qexp.gates.problem import Problem
 from qexp.gates.tables import MachineTables
-from qexp.state import Bools, Ints
+from qexp.problem.arrays import Bools, Ints
 
 FAR = -NEVER
 """A cycle after all others."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import set_bits
 from qexp.gates.tables import MachineTables
-from qexp.state import Bools
+from qexp.problem.arrays import Bools
 
 Whole = npt.NDArray[np.int32]
 

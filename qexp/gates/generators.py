@@ -10,7 +10,7 @@ import numpy as np
 
 from qexp.errors import InputError
 from qexp.gates.gate import Circuit, Gate
-from qexp.state import Ints
+from qexp.problem.arrays import Ints
 
 
 class CircuitGenerator(ABC, Iterator[Circuit]):

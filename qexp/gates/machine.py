@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from qexp.gates.encoder import GateEncoder
+from qexp.gates.machine_file import MachineFileError, read_machine
 from qexp.gates.number import positive_integer, real
 
 EXCLUSIONS = ("own_duration", "no_overlap")
@@ -175,9 +179,11 @@ class MachineProperties:
         Raises:
             InputError: No such file, or it holds no machine. (A NotImplementedError as well.)
         """
-        from qexp.gates.machine_file import read_machine
-
-        return read_machine(filename)
+        content = read_machine(filename)
+        try:
+            return cls.from_mapping(content)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise MachineFileError(f"{filename}: {error}") from error
 
     def to_mapping(self) -> dict[str, Any]:
         """Return what `from_mapping` builds this machine from, in plain lists and dictionaries.
@@ -250,3 +256,19 @@ def _lower(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"a gate's name should be a string, but was of type {type(name)}")
     return name.lower()
+
+
+def write_machine(machine: MachineProperties, path: str | Path) -> None:
+    """Write a machine as YAML, or as JSON where the path ends in .json.
+
+    Args:
+        machine: Whose gates go by their names.
+        path: Where to.
+
+    Raises:
+        ValueError: The machine is encoded.
+    """
+    mapping = machine.to_mapping()
+    as_json = Path(path).suffix == ".json"
+    text = json.dumps(mapping, indent=2) + "\n" if as_json else yaml.safe_dump(mapping, sort_keys=False)
+    Path(path).write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 
 from qexp.errors import InputError
 from qexp.gates.gate import Gate
-from qexp.state import Bools
+from qexp.problem.arrays import Bools
 
 Rule = Callable[[Gate, Gate], bool]
 

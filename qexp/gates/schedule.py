@@ -9,7 +9,7 @@ import numpy as np
 
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import set_bits
-from qexp.state import Ints
+from qexp.problem.arrays import Ints
 
 
 def makespan(problem: Problem, starts: Sequence[int] | Ints) -> int:

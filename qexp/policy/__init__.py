@@ -1,6 +1,6 @@
-"""What was learned: features, network and bundle of policies. Needs neither Ray nor Gymnasium."""
+"""Trained policies by the name that scripts import them by."""
 
-from qexp.policy.bundle import load_policy, save_policy
-from qexp.policy.policy import Policy
+from qexp.problem.bundle import load_policy, save_policy
+from qexp.problem.policy import Policy
 
 __all__ = ["Policy", "load_policy", "save_policy"]

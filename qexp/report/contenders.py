@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qexp.metric import PLACEMENT, Metric
+from qexp.problem.metric import Metric
 from qexp.report.statistics import TIE_TOLERANCE, interval, iqm
 
 Floats = npt.NDArray[np.float64]
@@ -46,10 +46,10 @@ class Sample:
     section: str
     name: str
     times: Floats
+    metric: Metric
     reference: Floats | None = None
     clairvoyant: Floats | None = None
     trained: bool = False
-    metric: Metric = PLACEMENT
     ratios: Floats | None = None
     proved: npt.NDArray[np.bool_] | None = None
 
@@ -99,9 +99,9 @@ class Contender:
     improvement_low: float | None
     improvement_high: float | None
     gap_closed: float | None
+    metric: Metric
     of_runs_pct: tuple[float, ...] = ()
     trained: bool = False
-    metric: Metric = PLACEMENT
     ratio: float | None = None
     ratio_low: float | None = None
     ratio_high: float | None = None

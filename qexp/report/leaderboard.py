@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from qexp.metric import PLACEMENT, Metric
+from qexp.problem.metric import Metric
 from qexp.report.statistics import bootstrap_means, interval, iqm, percent_changes, win_rate
 from qexp.report.wording import metric_part, number_of, share
 
@@ -101,7 +101,7 @@ class LeaderboardRow:
 
 def leaderboard(
     episodes: pd.DataFrame,
-    metric: Metric = PLACEMENT,
+    metric: Metric,
     *,
     seed: int = 0,
     failed: Mapping[str, str] | None = None,
@@ -179,7 +179,7 @@ def _ends(table: npt.NDArray[np.float64], seed: int) -> list[tuple[float | None,
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def paired(episodes: pd.DataFrame, metric: Metric = PLACEMENT) -> pd.DataFrame:
+def paired(episodes: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Return the metric with one row per episode and one column per scheduler.
 
     Raises:
@@ -194,7 +194,7 @@ def paired(episodes: pd.DataFrame, metric: Metric = PLACEMENT) -> pd.DataFrame:
     return figures
 
 
-def metrics(rows: Sequence[LeaderboardRow], metric: Metric = PLACEMENT) -> dict[str, float]:
+def metrics(rows: Sequence[LeaderboardRow], metric: Metric) -> dict[str, float]:
     """The rows as flat metrics named `eval/<scheduler>/<column>`, undefined ones left out."""
     return {
         f"eval/{metric_part(row.scheduler)}/{key}": float(value)
@@ -205,7 +205,7 @@ def metrics(rows: Sequence[LeaderboardRow], metric: Metric = PLACEMENT) -> dict[
     }
 
 
-def render(rows: Sequence[LeaderboardRow], learned: str | None = None, metric: Metric = PLACEMENT) -> Table:
+def render(rows: Sequence[LeaderboardRow], metric: Metric, learned: str | None = None) -> Table:
     """A table of under 100 columns for the console, the learned scheduler's row highlighted.
 
     Args:
@@ -286,7 +286,7 @@ def verdict(
     rows: Sequence[LeaderboardRow],
     episodes: pd.DataFrame,
     learned: str,
-    metric: Metric = PLACEMENT,
+    metric: Metric,
     *,
     seed: int = 0,
 ) -> str:

@@ -15,7 +15,7 @@ import yaml
 from qexp.config.identity import with_names
 from qexp.config.option import NAME
 from qexp.errors import InputError
-from qexp.metric import PLACEMENT, Metric
+from qexp.problem.metric import Metric
 from qexp.report.contenders import Contender, Floats, Sample, contenders
 from qexp.report.wording import metric_part
 from qexp.runfolder import COMPLETED, PLANNED, RESULT_FILE
@@ -52,7 +52,7 @@ class Job:
         figures: That scheduler's, by the names in `_figures`.
         seed: Its seed.
         eval_seed: The seed of its evaluation episodes.
-        metric: What schedulers were compared by.
+        metric: What schedulers were compared by; None as long as it has no figures.
     """
 
     folder: Path
@@ -64,12 +64,12 @@ class Job:
     figures: Mapping[str, float | None] | None = None
     seed: int = 0
     eval_seed: int = 0
-    metric: Metric = PLACEMENT
+    metric: Metric | None = None
 
     @property
     def objective(self) -> float | None:
         """The decider's mean, or None before the end."""
-        return (self.figures or {}).get(f"{self.metric.column}_mean")
+        return None if self.metric is None else (self.figures or {}).get(f"{self.metric.column}_mean")
 
     @classmethod
     def read(cls, folder: Path, settings: dict[str, str]) -> Self:
@@ -88,7 +88,7 @@ class Job:
         if row.get("error"):
             return cls(folder, settings, status, f"{decider} failed: {row['error']}")
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        from qexp.env.decision_problem import metric_of  # with its room comes Gymnasium
+        from qexp.problem.problem import metric_of  # with its room comes Gymnasium
 
         metric = metric_of({NAME: options["env"]} | with_names(config.get("env", {})))
         return cls(
@@ -142,7 +142,7 @@ class Sweep:
     @property
     def metrics_used(self) -> list[Metric]:
         """What its jobs are measured by: usually one metric, of several environments several."""
-        return list(dict.fromkeys(job.metric for job in self.jobs if job.figures)) or [PLACEMENT]
+        return list(dict.fromkeys(job.metric for job in self.jobs if job.metric))
 
     def table(self) -> pd.DataFrame:
         """Return one row per job."""
@@ -244,7 +244,7 @@ def _samples(jobs: list[Job]) -> list[Sample]:
 
     samples: dict[tuple[object, ...], Sample] = {}
     for job in jobs:
-        if job.figures is None:
+        if job.metric is None:
             continue
         episodes = pd.read_csv(job.folder / "episodes.csv")
         times = _by_scheduler(episodes, job.metric.column)
@@ -266,7 +266,7 @@ def _samples(jobs: list[Job]) -> list[Sample]:
             key = (section, name, job.eval_seed, job.seed if trained else None)
             reference, ideal = times.get(job.metric.reference), times.get(job.metric.ideal)
             sample = Sample(
-                section, name, its, reference, ideal, trained, job.metric, ratios.get(scheduler), proved
+                section, name, its, job.metric, reference, ideal, trained, ratios.get(scheduler), proved
             )
             samples.setdefault(key, sample)
     return list(samples.values())

@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from qexp.metric import Metric
-from qexp.progress import report_console
+from qexp.problem.metric import Metric
 from qexp.report.contenders import RESAMPLES, Contender
+from qexp.report.progress import report_console
 from qexp.report.sweeps import Sweep
 from qexp.report.wording import share
 from qexp.runfolder import COMPLETED, PLANNED, resume_with
@@ -59,14 +59,18 @@ def jobs_table(sweep: Sweep) -> Table:
         table.add_column("over optimum", justify="right")
     for number, job in enumerate(sweep.jobs):
         status = Text(job.status.lower().replace("_", " "), style=STYLES.get(job.status, ""))
-        figures = job.figures or {}
+        figures, metric = job.figures or {}, job.metric
         cells = [
             _number(job.objective),
-            _number(figures.get(f"vs_{job.metric.reference}_pct"), "+"),
+            _number(figures.get(f"vs_{metric.reference}_pct") if metric else None, "+"),
             share(figures.get("gap_closed")),
         ]
         if any(metric.ratio for metric in metrics):
-            cells.append(_ratio(figures.get(job.metric.ratio or ""), figures.get("optimum_proved_share")))
+            cells.append(
+                _ratio(
+                    figures.get((job.metric and job.metric.ratio) or ""), figures.get("optimum_proved_share")
+                )
+            )
         swept = [Text(job.settings.get(key, "")) for key in sweep.swept]  # lists are no markup
         table.add_row(str(number), *swept, status, *cells)
     return table

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from qexp.config.build import make
 from qexp.config.identity import is_former, option_of
-from qexp.deploy.conduct import (
-    Prepared,
-    check_account,
-    check_journal,
-    conduct,
-    prepare,
-    report,
-)
+from qexp.deploy.campaign.conduct import Prepared, check_account, check_journal, conduct, prepare
+from qexp.deploy.campaign.journal import FILE, Journal
+from qexp.deploy.campaign.lock import refuse_conducted
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.lock import refuse_conducted
-from qexp.env.scenario import Scenario
+from qexp.placement.scenario import Scenario
 from qexp.runfolder import relative
 from qexp.stages.stage import Stage, Work
 
@@ -53,8 +47,21 @@ class Deploy(Stage):
         work.planned = found is None
         if found is None:
             return
-        drawn = work.resolved["plots"]
-        gap = report(self._campaign.scenario, deciders, work.folder.path, work.console, plots=drawn)
+        gap = self._report(self._campaign.scenario)
         for error, count in found["errors"].items():
             work.say(f"{count} not done: {error}", markup=False)
         work.deployment = found | {"gap": gap}
+
+    def _report(self, scenario: Scenario) -> dict[str, float]:
+        """Write the campaign's gap report, print the heart of it, and return its figures."""
+        from qexp.gap.report import PAGE_FILE, gap_report
+        from qexp.gap.show.sheet import render
+        from qexp.gap.show.sheets import decomposition, hold_out, schedulers
+
+        work, folder = self.work, self.work.folder.path
+        with Journal(folder / FILE) as journal:
+            gap = gap_report(journal, scenario, work.roster.placing, folder, plots=work.resolved["plots"])
+        tables = (decomposition(gap), schedulers(gap), hold_out(gap.hold_out))
+        work.console.print(render((table for table in tables if table.rows), gap.notes))
+        work.say(f"gap report: {relative(folder / PAGE_FILE)}")
+        return {key: value for key, value in gap.metrics().items() if value is not None}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from qexp.evaluation import evaluate
-from qexp.evaluations import Evaluations
-from qexp.progress import evaluation_progress
 from qexp.report.leaderboard import leaderboard, render, verdict
+from qexp.report.progress import evaluation_progress
+from qexp.stages.evaluation import evaluate
+from qexp.stages.evaluations import Evaluations
 from qexp.stages.stage import Stage
 
 
@@ -31,7 +31,7 @@ class Evaluate(Stage):
             )
         work.rows = leaderboard(found.episodes, metric, seed=settings["seed"], failed=found.failed)
         learned = work.roster.learned
-        work.console.print(render(work.rows, learned, metric))
+        work.console.print(render(work.rows, metric, learned))
         if learned is not None:
             work.say(verdict(work.rows, found.episodes, learned, metric), style="bold")
 

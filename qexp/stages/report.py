@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from qexp.algo.checkpoint import drop_memories
-from qexp.record import Result, log_result, write_files, write_plots
 from qexp.runfolder import CHECKPOINTS, COMPLETED, FAILED, PLANNED
+from qexp.stages.record import Result, log_result, write_files, write_plots
 from qexp.stages.stage import Stage
 
 

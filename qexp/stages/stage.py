@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from qexp.env.decision_problem import DecisionProblem
-from qexp.record import Identity, Result
-from qexp.roster import Roster
+from qexp.problem.problem import DecisionProblem
+from qexp.problem.roster import Roster
 from qexp.runfolder import RunFolder
+from qexp.stages.record import Identity, Result
 from qexp.tracking import Tracker
 
 if TYPE_CHECKING:
     from qexp.algo.train import TrainingResult
-    from qexp.evaluation import Evaluation
     from qexp.report.leaderboard import LeaderboardRow
+    from qexp.stages.evaluation import Evaluation
 
 
 @dataclass

@@ -10,10 +10,10 @@ from functools import partial
 from qexp.algo.training import Training
 from qexp.config.build import make
 from qexp.config.identity import option_of
-from qexp.policy.extract import extract
-from qexp.progress import training_progress
-from qexp.resume import last_checkpoint
-from qexp.scheduler.policy import PolicyScheduler
+from qexp.problem.extract import extract
+from qexp.problem.policy_scheduler import PolicyScheduler
+from qexp.report.progress import training_progress
+from qexp.stages.resume import last_checkpoint
 from qexp.stages.stage import Stage, Work
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from qexp.config.messages import explain
 from qexp.config.schema import validate
 from qexp.errors import InputError, interrupts_pass
 from qexp.report.sweeps import PRUNED, Job
-from qexp.resume import is_of
 from qexp.runfolder import COMPLETED, RESULT_FILE, RunFolder, relative
+from qexp.stages.resume import is_of
 from qexp.sweep.folders import place
 from qexp.sweep.globs import as_typed
 from qexp.sweep.plan import SHARED, SWEEP_DIR, folder_of, varied
@@ -77,7 +77,8 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
     objective = job.objective
     took = "done before" if found else f"{time.perf_counter() - start:.1f} s"
     print(
-        f"{name}: {took}" + ("" if objective is None else f", {objective:.1f} {job.metric.unit} per episode"),
+        f"{name}: {took}"
+        + ("" if job.metric is None else f", {objective:.1f} {job.metric.unit} per episode"),
         flush=True,
     )
     return objective

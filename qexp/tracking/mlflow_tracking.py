@@ -12,7 +12,7 @@ from typing import Annotated
 from annotated_types import MaxLen, MinLen
 from typing_extensions import Doc
 
-from qexp.progress import report_console
+from qexp.report.progress import report_console
 from qexp.tracking.interrupts import uninterrupted
 from qexp.tracking.journal import Journal
 from qexp.tracking.quiet import quiet

@@ -94,7 +94,7 @@ class _ServedPolicy:
     """A policy as MLflow calls a model."""
 
     def __init__(self, bundle: Path) -> None:
-        from qexp.policy import load_policy
+        from qexp.problem.bundle import load_policy
 
         self._policy = load_policy(bundle)
 

@@ -7,7 +7,7 @@ import torch
 from toys import FEATURES, NODES, DelayedCosts
 
 from qexp.algo.modules import QModule
-from qexp.policy.network import Architecture
+from qexp.problem.network import Architecture
 
 ATOMS = {"atoms": 11, "value_min": -3.0, "value_max": 1.0}
 
@@ -25,7 +25,9 @@ def observations(seed, batch, nodes=NODES, *, task_features=2, node_features=FEA
 
 
 def shape(**architecture):
-    return Architecture(**{"hidden": 8, "task_features": 2, "node_features": FEATURES, **architecture})
+    return Architecture(
+        **{"hidden": 8, "task_features": 2, "node_features": FEATURES, "prior_feature": 0, **architecture}
+    )
 
 
 def randomise(network, seed=0):

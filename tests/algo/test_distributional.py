@@ -13,8 +13,8 @@ from toys import NODES
 from qexp.algo import DQN
 from qexp.algo.distributional import project
 from qexp.errors import InputError
-from qexp.policy.features import PRIOR_FEATURE
-from qexp.policy.network import PlacementNetwork
+from qexp.placement.features import PRIOR_FEATURE
+from qexp.problem.network import ScorerNetwork
 
 
 @settings(deadline=None)
@@ -62,7 +62,7 @@ def test_inside_the_support_the_projection_keeps_the_mean(seed, atoms):
 @given(seed=st.integers(0, 2**32 - 1), dueling=st.booleans(), prior=st.sampled_from([0.5, 4.0]))
 def test_an_untrained_distribution_still_ranks_nodes_by_the_prior(seed, dueling, prior):
     torch.manual_seed(seed)  # the value stream starts at random
-    network = PlacementNetwork(shape(dueling=dueling, prior=prior, **ATOMS))
+    network = ScorerNetwork(shape(dueling=dueling, prior=prior, **ATOMS))
     seen = observations(seed, 20)
     seen["nodes"][..., PRIOR_FEATURE].abs_()
     scores, _ = network(task=seen["task"], nodes=seen["nodes"], mask=seen["action_mask"])
@@ -75,7 +75,7 @@ def test_an_untrained_distribution_still_ranks_nodes_by_the_prior(seed, dueling,
 
 
 def test_a_small_prior_moves_an_even_distribution_by_itself():
-    network = PlacementNetwork(shape(prior=0.1, **ATOMS))
+    network = ScorerNetwork(shape(prior=0.1, **ATOMS))
     seen = observations(0, 10)
     seen["nodes"][..., PRIOR_FEATURE] = 1.0
     scores, _ = network(seen["task"], seen["nodes"])
@@ -83,7 +83,7 @@ def test_a_small_prior_moves_an_even_distribution_by_itself():
 
 
 def test_scores_are_the_means_of_the_distributions():
-    network = randomise(PlacementNetwork(shape(dueling=True, **ATOMS)))
+    network = randomise(ScorerNetwork(shape(dueling=True, **ATOMS)))
     seen = observations(0, 6)
     logits, _ = network.outputs(seen["task"], seen["nodes"], seen["action_mask"])
     assert logits.shape == (6, NODES, 11)
@@ -106,7 +106,7 @@ def test_a_range_without_extent_is_refused_by_its_key():
 def test_the_value_stream_moves_the_scores_of_dueling_networks_alone(atoms):
     seen = observations(0, 6)
     for dueling in (True, False):
-        network = randomise(PlacementNetwork(shape(dueling=dueling, **atoms)))
+        network = randomise(ScorerNetwork(shape(dueling=dueling, **atoms)))
         before, _ = network(seen["task"], seen["nodes"], seen["action_mask"])
         with torch.no_grad():
             network.value_out.weight[0] += 1.0
@@ -116,7 +116,7 @@ def test_the_value_stream_moves_the_scores_of_dueling_networks_alone(atoms):
 
 @pytest.mark.parametrize("atoms", [{}, ATOMS], ids=["plain", "distributional"])
 def test_values_are_the_means_over_the_allowed_nodes_of_every_atom(atoms):
-    network = randomise(PlacementNetwork(shape(dueling=True, **atoms)))
+    network = randomise(ScorerNetwork(shape(dueling=True, **atoms)))
     seen = observations(3, 20)
     outputs, values = network.outputs(seen["task"], seen["nodes"], seen["action_mask"])
     allowed = seen["action_mask"][..., None]
@@ -131,7 +131,7 @@ def test_values_are_the_means_over_the_allowed_nodes_of_every_atom(atoms):
 
 @pytest.mark.parametrize("atoms", [{}, ATOMS], ids=["plain", "distributional"])
 def test_forbidden_nodes_do_not_count_for_the_others(atoms):
-    network = randomise(PlacementNetwork(shape(dueling=True, **atoms)))
+    network = randomise(ScorerNetwork(shape(dueling=True, **atoms)))
     seen = observations(3, 1)
     seen["action_mask"][:] = torch.tensor([1, 1, 1, 0])
     outputs, values = network.outputs(seen["task"], seen["nodes"], seen["action_mask"])

@@ -16,10 +16,10 @@ from toys import LENGTH
 from qexp.algo import A2C, DQN, PPO
 from qexp.algo.checkpoint import newest_checkpoint
 from qexp.algo.divergence import what_diverged
-from qexp.env.gate_scenario import GateScheduling
-from qexp.env.placement_vector import PlacementVectorEnv
 from qexp.errors import DivergenceError, InputError
-from qexp.policy.network import PlacementNetwork
+from qexp.gates.gate_scheduling import GateScheduling
+from qexp.placement.vector_env import PlacementVectorEnv
+from qexp.problem.network import ScorerNetwork
 
 WILD = {"lr": 1e12, "grad_clip": 1e30}
 CONFIGS = {
@@ -114,7 +114,7 @@ def test_another_error_is_passed_on_as_it_is(tmp_path):
 class Module(torch.nn.Module):
     def __init__(self, factor=1.0, **architecture):
         super().__init__()
-        self.network = randomise(PlacementNetwork(shape(**architecture)))
+        self.network = randomise(ScorerNetwork(shape(**architecture)))
         with torch.no_grad():
             for parameter in self.network.parameters():
                 parameter.mul_(factor)

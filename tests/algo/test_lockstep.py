@@ -11,8 +11,8 @@ from toys import FEATURES, LENGTH, NODES, DelayedCosts
 from qexp.algo.configs import A2CConfig, DQNConfig
 from qexp.algo.lockstep import LockstepEnvRunner
 from qexp.algo.modules import ActorCriticModule, QModule
-from qexp.policy.features import PRIOR_FEATURE
-from qexp.policy.network import Architecture
+from qexp.placement.features import PRIOR_FEATURE
+from qexp.problem.network import Architecture
 
 ENVS = 6
 

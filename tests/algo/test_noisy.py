@@ -11,9 +11,9 @@ from networks import ATOMS, make_module, observations, shape
 from ray.rllib.core.columns import Columns
 
 from qexp.algo.modules import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
-from qexp.policy.features import PRIOR_FEATURE
-from qexp.policy.network import PlacementNetwork
-from qexp.policy.noisy import NoisyLinear, noise
+from qexp.placement.features import PRIOR_FEATURE
+from qexp.problem.network import ScorerNetwork
+from qexp.problem.noisy import NoisyLinear, noise
 
 
 def test_a_noisy_layer_is_its_mean_until_noise_is_drawn():
@@ -59,7 +59,7 @@ def test_spreads_are_learned_and_means_start_as_without_noise():
     spreads = {n: p for n, p in module.network.named_parameters() if n.endswith("_spread")}
     assert {name.split(".")[0] for name in spreads} == {"score_node", "score_out", "value_pool", "value_out"}
     assert all(p.grad.abs().sum() > 0 for n, p in spreads.items() if n.startswith("score"))
-    fresh = PlacementNetwork(shape(prior=2.0), 0.5)
+    fresh = ScorerNetwork(shape(prior=2.0), 0.5)
     seen = observations(0, 5)
     scores, _ = fresh(seen["task"], seen["nodes"])
     torch.testing.assert_close(scores, -2.0 * seen["nodes"][..., PRIOR_FEATURE])

@@ -19,12 +19,13 @@ from qexp.algo import DQN
 from qexp.algo.modules import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
 from qexp.algo.q_learning import DISCOUNTS, WEIGHTS
 from qexp.errors import InputError
+from qexp.placement.features import NODE_FEATURES, TASK_FEATURES
+from qexp.placement.policy import PlacementPolicy
 from qexp.policy import load_policy
-from qexp.policy.bundle import forward, save_policy
-from qexp.policy.extract import extract
-from qexp.policy.features import NODE_FEATURES, TASK_FEATURES
-from qexp.policy.network import Architecture, PlacementNetwork
-from qexp.policy.noisy import NoisyLinear
+from qexp.problem.bundle import forward, save_policy
+from qexp.problem.extract import extract
+from qexp.problem.network import ScorerNetwork
+from qexp.problem.noisy import NoisyLinear
 
 SWITCHES = ("double", "dueling", "prioritized", "distributional", "noisy")
 
@@ -242,7 +243,7 @@ def write_checkpoint(folder, module):
 
 
 def test_bundles_from_before_there_were_atoms_still_load(tmp_path):
-    network = randomise(PlacementNetwork(Architecture(hidden=8, dueling=True)))
+    network = randomise(ScorerNetwork(PlacementPolicy.architecture(hidden=8, dueling=True)))
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
     old = {
         key: value
@@ -262,7 +263,7 @@ def test_bundles_from_before_there_were_atoms_still_load(tmp_path):
 
 
 def test_a_bundle_with_another_number_of_atoms_is_refused(tmp_path):
-    network = PlacementNetwork(Architecture(hidden=8, **ATOMS))
+    network = ScorerNetwork(PlacementPolicy.architecture(hidden=8, **ATOMS))
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
     wrong = network.architecture.as_dict() | {"atoms": 10**9}
     with pytest.raises(InputError, match="11 outputs for 1000000000 atoms"):

@@ -14,9 +14,9 @@ from toys import DelayedCosts
 
 from qexp.algo import A2C, DQN, PPO
 from qexp.algo.checkpoint import drop_memories, newest_checkpoint
-from qexp.env.gate_scenario import GateScheduling
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.random_fleets import RandomFleetVectorEnv
+from qexp.gates.gate_scheduling import GateScheduling
+from qexp.placement.random_fleets import RandomFleetVectorEnv
+from qexp.placement.vector_env import PlacementVectorEnv
 
 BATCH = 25 * 16
 ON_A2C = {**SMALL_A2C, "num_envs": 16, "rollout_length": 25}

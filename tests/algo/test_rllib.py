@@ -15,9 +15,9 @@ from test_train import SMALL_A2C, SMALL_DQN, policy_weights, run
 from toys import LENGTH, DelayedCosts
 
 from qexp.algo import A2C, DQN, PPO, A2CConfig, DQNConfig, PPOConfig
-from qexp.backend.fleet import load_fleet
-from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.fleet.fleet import load_fleet
+from qexp.placement.placement import Placement
 
 CONFIGS = {
     "a2c": A2C(env_steps=2 * 16 * 25, **SMALL_A2C | {"num_envs": 16, "rollout_length": 25}),
@@ -49,7 +49,7 @@ def fresh(script, *, cwd):
 @pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_checkpoint_is_an_algorithm_again_in_a_fresh_process(name, tmp_path):
-    scenario = Scenario(load_fleet("qce5"), tasks=25)
+    scenario = Placement(load_fleet("qce5"), tasks=25)
     result = run(CONFIGS[name], tmp_path, make=scenario.make_vector_env)
     weights = policy_weights(result.checkpoint)
     steps = result.env_steps
@@ -192,9 +192,9 @@ def test_ray_tune_searches_over_a_config(kind, tmp_path):
     with ray_session(1):
         from ray import tune
         from qexp.algo import {kind}Config, register_vector_env
-        from qexp.backend.fleet import load_fleet
-        from qexp.env.scenario import Scenario
-        scenario = Scenario(load_fleet("qce5"), tasks=5)
+        from qexp.fleet.fleet import load_fleet
+        from qexp.placement.placement import Placement
+        scenario = Placement(load_fleet("qce5"), tasks=5)
         config = {kind}Config().environment(register_vector_env(scenario.make_vector_env))
         config.env_runners(num_envs_per_env_runner=16, rollout_fragment_length=6)
         config.env_steps = 400

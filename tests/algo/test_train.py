@@ -16,7 +16,7 @@ import torch
 from toys import LENGTH, DelayedCosts, best_cost, random_cost
 
 from qexp.algo import A2C, DQN, PPO
-from qexp.policy.network import Architecture, PlacementNetwork
+from qexp.problem.network import Architecture, ScorerNetwork
 
 SMALL_A2C = {
     "num_envs": 64,
@@ -73,7 +73,7 @@ def policy_weights(checkpoint):
 def cost_of_policy(checkpoint, episodes=4000):
     """Mean total cost of the greedy policy, run without RLlib."""
     metadata = json.loads((checkpoint / "qexp.json").read_text())
-    network = PlacementNetwork(Architecture(**metadata["architecture"]))
+    network = ScorerNetwork(Architecture(**metadata["architecture"]))
     weights = policy_weights(checkpoint)
     prefix = "network."
     network.load_state_dict(
@@ -169,7 +169,7 @@ def test_checkpoints_come_whole_and_only_the_newest_stay(tmp_path):
     assert metadata["fleet"] == "toy"
     assert metadata["algorithm"] == "a2c"
     shapes = {key: value.shape for key, value in policy_weights(result.checkpoint).items()}
-    network = PlacementNetwork(Architecture(**metadata["architecture"]))
+    network = ScorerNetwork(Architecture(**metadata["architecture"]))
     assert shapes == {f"network.{key}": tuple(value.shape) for key, value in network.state_dict().items()}
 
 

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from qexp.policy.features import PRIOR_FEATURE
+from qexp.placement.features import PRIOR_FEATURE
 
 NODES = 4
 LENGTH = 8

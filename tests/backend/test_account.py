@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qexp.backend.account import refuse_secrets
 from qexp.errors import InputError
+from qexp.fleet.account import refuse_secrets
 
 TOKEN = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1eF3hJ5kL7nP9rS"  # noqa: S105 looks like one, and opens nothing
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/0123:0456::"

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from qexp.backend.difference import Change, differences, report
-from qexp.backend.fleet import Calibration, Fleet, Live, QNode
+from qexp.fleet.difference import Change, differences, report
+from qexp.fleet.fleet import Calibration, Fleet, Live, QNode
 
 AVERAGES = {
     "t1": 1e-4,

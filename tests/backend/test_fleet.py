@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from qexp.backend.fleet import Fleet, FleetFile, content_hash, load_fleet
 from qexp.errors import InputError
+from qexp.fleet.fleet import Fleet, FleetFile, content_hash, load_fleet
 
 CALIBRATION = {
     "t1": 1e-4,
@@ -137,7 +137,7 @@ def test_when_it_was_read_does_not_either(tmp_path):
 def test_the_hash_is_the_same_in_another_process_and_another_year():
     # Frozen: results name the fleet by it, and must find it again after an upgrade.
     assert content_hash(CONTENT["nodes"]) == GOLDEN
-    code = "from qexp.backend.fleet import load_fleet; print(load_fleet('qce5').hash)"
+    code = "from qexp.fleet.fleet import load_fleet; print(load_fleet('qce5').hash)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[2])},

@@ -5,8 +5,8 @@ from importlib import resources
 import pytest
 import yaml
 
-from qexp.backend import build
-from qexp.backend.fleet import load_fleet
+from qexp.fleet import build
+from qexp.fleet.fleet import load_fleet
 
 
 def raw_properties(machine):
@@ -24,7 +24,7 @@ def value(parameters, name):
 
 
 def nodes_of(fleet):
-    text = (resources.files("qexp.backend") / "data" / f"{fleet}.yaml").read_text(encoding="utf-8")
+    text = (resources.files("qexp.fleet") / "data" / f"{fleet}.yaml").read_text(encoding="utf-8")
     return {node["name"]: node for node in yaml.safe_load(text)["nodes"]}
 
 
@@ -121,9 +121,7 @@ def test_the_command_writes_the_shipped_files(tmp_path, capsys):
     assert build.main([str(tmp_path / "new")]) == 0
     for name in build.FLEETS:
         again = (tmp_path / "new" / f"{name}.yaml").read_text(encoding="utf-8")
-        assert again == (resources.files("qexp.backend") / "data" / f"{name}.yaml").read_text(
-            encoding="utf-8"
-        )
+        assert again == (resources.files("qexp.fleet") / "data" / f"{name}.yaml").read_text(encoding="utf-8")
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert len(list((tmp_path / "new").iterdir())) == 3
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from qexp.backend.calibration import native_gate
-from qexp.backend.fleet import load_fleet
-from qexp.backend.ibm import fake_backend
-from qexp.backend.machines import MACHINES, lattice_of, most_similar, plain
+from qexp.fleet.calibration import native_gate
+from qexp.fleet.fleet import load_fleet
+from qexp.fleet.ibm import fake_backend
+from qexp.fleet.machines import MACHINES, lattice_of, most_similar, plain
 
 
 @pytest.mark.parametrize("name", MACHINES)

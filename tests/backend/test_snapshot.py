@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from ibm_stand_in import CRN, TOKEN, Device, Reply, stand_in
 
-from qexp.backend import snapshot
-from qexp.backend.fleet import load_fleet
+from qexp.fleet import snapshot
+from qexp.fleet.fleet import load_fleet
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (
@@ -50,7 +50,7 @@ def command(*arguments, folder, env=None):
     """Run the command as a user does, in a home without a saved account."""
     clean = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     return subprocess.run(
-        [sys.executable, "-m", "qexp.backend.snapshot", *map(str, arguments)],
+        [sys.executable, "-m", "qexp.fleet.snapshot", *map(str, arguments)],
         check=False,
         cwd=folder,
         env=clean | {"HOME": str(folder), "PYTHONPATH": str(ROOT)} | (env or {}),

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from qexp.backend.fleet import FORMAT, load_fleet
-from qexp.backend.machines import MACHINES
-from qexp.backend.synthetic import FIGURES, Synthetic
 from qexp.errors import InputError
-from qexp.workload.catalogue import MQT50
+from qexp.fleet.fleet import FORMAT, load_fleet
+from qexp.fleet.machines import MACHINES
+from qexp.fleet.synthetic import FIGURES, Synthetic
+from qexp.placement.workload.catalogue import MQT50
 
 
 def logs(nodes):

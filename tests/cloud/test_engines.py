@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.backend.fleet import Calibration, Fleet, QNode
-from qexp.cloud.batched import BatchedCloud, Tables
-from qexp.cloud.simulated import SimulatedCloud, Status
-from qexp.workload.episode import Episode
+from qexp.fleet.fleet import Calibration, Fleet, QNode
+from qexp.placement.batched import BatchedCloud, Tables
+from qexp.placement.engine import SimulatedCloud, Status
+from qexp.placement.episode import Episode
 
 CALIBRATION = Calibration(t1=1e-4, t2=1e-4, readout_error=0.01, single_qubit_error=1e-3, two_qubit_error=1e-2)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from qexp.algo import A2C, DQN
 from qexp.algo.train import train
-from qexp.backend.fleet import load_fleet
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.scenario import Scenario
+from qexp.fleet.fleet import load_fleet
+from qexp.placement.placement import Placement
+from qexp.placement.vector_env import PlacementVectorEnv
 
 KILL_AT = 5
 
@@ -55,7 +55,7 @@ def main(kind: str, address: str, group: int) -> None:
             os.killpg(group, signal.SIGKILL)
         seen["after"] = runners()
 
-    scenario = Scenario(load_fleet("qce5"))
+    scenario = Placement(load_fleet("qce5"))
     result = train(
         config,
         make_vector_env=lambda num_envs: PlacementVectorEnv(scenario, num_envs),

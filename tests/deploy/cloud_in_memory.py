@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.oracle import Record
-from qexp.deploy.executor import Executor, Job, JobState, Machine, Order
-from qexp.deploy.journal import Journal
+from qexp.deploy.campaign.journal import Journal
+from qexp.deploy.executors.executor import Executor, Job, JobState, Machine, Order
 
 
 class Crash(BaseException):

@@ -12,7 +12,7 @@ from itertools import count, pairwise
 
 import pytest
 
-from qexp.deploy.executor import Executor, Job, JobState, Order, RefusedError
+from qexp.deploy.executors.executor import Executor, Job, JobState, Order, RefusedError
 
 NUMBERS = count(1)
 

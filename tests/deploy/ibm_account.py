@@ -10,8 +10,8 @@ import pytest
 from ibm_stand_in import CRN, TOKEN, Device, Fault, StandIn, stand_in
 from ibm_stand_in.jobs import Queues
 
-from qexp.deploy.executor import Job, Order
-from qexp.deploy.ibm_executor import IBMQuantumExecutor
+from qexp.deploy.executors.executor import Job, Order
+from qexp.deploy.executors.ibm.executor import IBMQuantumExecutor
 
 EAGER = {"poll_interval": 0.01, "status_interval": 0.0, "timeout": 20.0}
 SECRETS = {"errors": [{"code": 1, "message": f"{TOKEN} {CRN}"}]}

@@ -16,9 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.oracle import Record, judge
-from qexp.deploy.campaign import Campaign
+from qexp.deploy.campaign.campaign import Campaign
+from qexp.deploy.campaign.job_monitor import Follower, StoppedError
+from qexp.deploy.campaign.journal import UNSETTLED, Journal, State, Task
+from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executor import (
+from qexp.deploy.executors.executor import (
     AccountError,
     JobState,
     LaterError,
@@ -27,18 +30,15 @@ from qexp.deploy.executor import (
     UnreachableError,
     UnsureError,
 )
-from qexp.deploy.follow import Follower, StoppedError
-from qexp.deploy.journal import UNSETTLED, Journal, State, Task
-from qexp.deploy.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
-from qexp.env.scenario import Scenario
-from qexp.scheduler.least_busy import LeastBusy
-from qexp.scheduler.mct import MCT
+from qexp.placement.placement import Placement
+from qexp.placement.schedulers.least_busy import LeastBusy
+from qexp.placement.schedulers.mct import MCT
 
 SCHEDULERS = {"mct": MCT(), "least_busy": LeastBusy()}
 
 
-def make(scenario: Scenario, service: Service, folder: Path, deployment: Deployment) -> Campaign:
+def make(scenario: Placement, service: Service, folder: Path, deployment: Deployment) -> Campaign:
     """Begin a campaign in a folder, or go on with the one that is there."""
     plan = segments(scenario, deployment, list(SCHEDULERS))
     path = folder / "journal.db"
@@ -57,7 +57,7 @@ def check(campaign: Campaign, service: Service) -> None:
 
 
 @pytest.fixture
-def service(qce25: Scenario) -> Service:
+def service(qce25: Placement) -> Service:
     return Service(qce25.fleet.names)
 
 
@@ -76,7 +76,7 @@ def once(where: str, error: Callable[[], BaseException], skip: int = 3) -> Calla
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
-def test_deaths_and_faults_at_random_moments(qce25: Scenario, tmp_path_factory, seed: int):
+def test_deaths_and_faults_at_random_moments(qce25: Placement, tmp_path_factory, seed: int):
     rng = np.random.default_rng(seed)
     folder = tmp_path_factory.mktemp("campaign")
     service = Service(qce25.fleet.names, hidden=float(rng.choice([0.0, 2.0])))
@@ -149,7 +149,7 @@ def eventful(service: Service) -> Callable[[str], None]:
     return trouble
 
 
-def live(scenario: Scenario, folder: Path, deaths: Collection[int], hidden: float) -> tuple[int, list[str]]:
+def live(scenario: Placement, folder: Path, deaths: Collection[int], hidden: float) -> tuple[int, list[str]]:
     """Run a campaign whose process dies at some of all instants.
 
     Returns:

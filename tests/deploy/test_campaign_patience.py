@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from cloud_in_memory import InMemory, Service
 
-from qexp.deploy.campaign import Campaign
+from qexp.deploy.campaign.campaign import Campaign
+from qexp.deploy.campaign.job_monitor import StoppedError
+from qexp.deploy.campaign.journal import Journal, State
+from qexp.deploy.campaign.plan import planned_tasks, segments
+from qexp.deploy.campaign.spend_guard import Guard, spent
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executor import Job, JobState, LaterError, UnreachableError, UnsureError
-from qexp.deploy.follow import StoppedError
-from qexp.deploy.guard import Guard, spent
-from qexp.deploy.journal import Journal, State
-from qexp.deploy.plan import planned_tasks, segments
+from qexp.deploy.executors.executor import Job, JobState, LaterError, UnreachableError, UnsureError
 from qexp.deploy.simulator import Simulator
-from qexp.env.scenario import Scenario
-from qexp.scheduler.mct import MCT
-from qexp.scheduler.random import Random
-from qexp.scheduler.round_robin import RoundRobin
+from qexp.placement.placement import Placement
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.random import Random
+from qexp.placement.schedulers.round_robin import RoundRobin
 
 
 @dataclass
@@ -59,12 +59,12 @@ class Billing(InMemory):
 
 
 @pytest.fixture
-def service(qce25: Scenario) -> Service:
+def service(qce25: Placement) -> Service:
     return Service(qce25.fleet.names)
 
 
 def make(
-    scenario: Scenario, executor: InMemory, folder: Path, deployment: Deployment, scheduler=None
+    scenario: Placement, executor: InMemory, folder: Path, deployment: Deployment, scheduler=None
 ) -> Campaign:
     plan = segments(scenario, deployment, ["mct"])
     path = folder / "journal.db"

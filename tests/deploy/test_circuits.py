@@ -12,10 +12,10 @@ from qiskit.circuit.library import QFTGate
 from qiskit.quantum_info import hellinger_fidelity
 from qiskit_aer import AerSimulator
 
-from qexp.backend.ibm import fake_backend
-from qexp.deploy.circuits import circuit_of, compiled, distribution, ideal_distribution, known, machine_of
+from qexp.circuits.compilation import measure_figures
+from qexp.circuits.compiled import circuit_of, compiled, distribution, ideal_distribution, known, machine_of
 from qexp.errors import InputError
-from qexp.workload.compilation import measure_figures
+from qexp.fleet.ibm import fake_backend
 
 
 def test_the_outcomes_of_a_ghz_state():
@@ -104,7 +104,7 @@ def test_a_circuit_wider_than_the_machine_is_refused():
 def test_one_line_without_the_extra():
     code = (
         "import sys; sys.modules['mqt'] = None\n"
-        "from qexp.deploy.circuits import circuit_of\n"
+        "from qexp.circuits.compiled import circuit_of\n"
         "from qexp.errors import InputError\n"
         "try: circuit_of('ghz_3')\n"
         "except InputError as error: print(error)"

@@ -10,12 +10,12 @@ import pytest
 from cloud_in_memory import InMemory, Service
 from rich.console import Console
 
-from qexp.deploy.campaign import Campaign
-from qexp.deploy.conduct import _offer_to_cancel
-from qexp.deploy.journal import Journal, State
-from qexp.deploy.plan import planned_tasks, segments
+from qexp.deploy.campaign.campaign import Campaign
+from qexp.deploy.campaign.conduct import _offer_to_cancel
+from qexp.deploy.campaign.journal import Journal, State
+from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
-from qexp.scheduler.mct import MCT
+from qexp.placement.schedulers.mct import MCT
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from sqlite3 import connect
 
 import pytest
 
-from qexp.deploy.executor import Order, RefusedError
-from qexp.deploy.journal import Journal, State
+from qexp.deploy.campaign.journal import Journal, State
+from qexp.deploy.executors.executor import Order, RefusedError
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "eval.baselines=[mct,greedy]", "env.tasks=5")
 
@@ -110,7 +110,7 @@ def interrupt(*_: object, **__: object) -> None:
 
 def test_an_interrupt_says_where_and_how_to_go_on(qexp, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("qexp.deploy.campaign.Campaign.run", interrupt)
+        patch.setattr("qexp.deploy.campaign.campaign.Campaign.run", interrupt)
         ended = qexp(*QUICK, "deploy=simulator", "deploy.tasks=4", "hydra.run.dir=run")
     assert ended.status == 130
     assert ended.out.index("run folder: run\n") < ended.out.index("completion time")

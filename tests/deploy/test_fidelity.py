@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qiskit.quantum_info import hellinger_fidelity as reference
 
-from qexp.deploy.circuits import ideal_distribution
-from qexp.deploy.fidelity import Scale, hellinger_fidelity, normalised_fidelity
+from qexp.circuits.compiled import ideal_distribution
+from qexp.gap.measure.fidelity import Scale, hellinger_fidelity, normalised_fidelity
 
 BELL = {"00": 0.5, "11": 0.5}
 COUNTS = st.dictionaries(

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ibm_account import finish, order
 
-from qexp.deploy.executor import JobState, Machine
-from qexp.deploy.ibm_answers import (
+from qexp.deploy.executors.executor import JobState, Machine
+from qexp.deploy.executors.ibm.answers import (
     charged,
     decode,
     machine_from_status,
@@ -22,7 +22,7 @@ from qexp.deploy.ibm_answers import (
     order_tag,
     state_of,
 )
-from qexp.deploy.ibm_line import retry_after
+from qexp.deploy.executors.ibm.order_queue import retry_after
 
 STATES = [
     ({"status": "Queued"}, JobState.QUEUED),

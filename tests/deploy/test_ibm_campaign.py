@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from ibm_stand_in import TOKEN
 
-from qexp.deploy.journal import FILE, Journal, State
+from qexp.deploy.campaign.journal import FILE, Journal, State
 
 ROOT = Path(__file__).parents[2]
 TASKS = 8

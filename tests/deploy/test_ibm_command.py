@@ -17,7 +17,7 @@ import pytest
 from ibm_account import account, sent
 from ibm_stand_in.jobs import Queues
 
-from qexp.deploy.journal import Journal, State
+from qexp.deploy.campaign.journal import Journal, State
 
 ROOT = Path(__file__).parents[2]
 QUICK = (
@@ -245,7 +245,7 @@ def test_a_limit_that_stopped_a_campaign_is_raised_by_resume(qexp, server):
     )
     assert begun.status == 2, begun
     assert re.search(r"deploy\.max_quantum_seconds=30 \w+ be exceeded", begun.err), begun.err
-    assert "see what was done with python -m qexp.deploy.gap run" in begun.err
+    assert "see what was done with python -m qexp.gap run" in begun.err
     assert begun.err.endswith("go on with resume=run deploy.max_quantum_seconds=N\n")
     assert sent(server) < 4
     assert folder_of(qexp("resume=run", "deploy.max_quantum_seconds=3000")) == Path("run")
@@ -259,7 +259,7 @@ def interrupted(*_: object) -> None:
 def test_a_campaign_that_was_confirmed_once_goes_on_as_it_was_allowed(qexp, server, monkeypatch):
     folder_of(qexp(*QUICK, "tracking=off", "deploy.tasks=3", "hydra.run.dir=run"))
     with monkeypatch.context() as patch:
-        patch.setattr("qexp.deploy.campaign.Campaign.run", interrupted)
+        patch.setattr("qexp.deploy.campaign.campaign.Campaign.run", interrupted)
         ended = qexp("resume=run", "deploy.confirm=true", "deploy.max_jobs=7")
     assert ended.status == 130
     assert "go on with: python -m qexp resume=run\n" in ended.out
@@ -274,7 +274,7 @@ def test_a_sweep_does_not_go_on_with_a_campaign_that_it_does_not_confirm(qexp, s
     assert qexp(*sweep).status == 0
     (job,) = Path("outputs/sweeps/s").glob("scheduler=mct*")
     with monkeypatch.context() as patch:
-        patch.setattr("qexp.deploy.campaign.Campaign.run", interrupted)
+        patch.setattr("qexp.deploy.campaign.campaign.Campaign.run", interrupted)
         assert qexp(f'resume="{job}"', "deploy.confirm=true").status == 130
     again = qexp(*sweep)
     assert again.status == 1
@@ -288,7 +288,7 @@ def test_a_sweep_does_not_go_on_with_a_campaign_that_it_does_not_confirm(qexp, s
 def test_a_campaign_without_a_journal_that_can_be_read_is_not_begun_anew(qexp, server, monkeypatch, loss):
     options = ("tracking=off", "deploy.tasks=3", "deploy.confirm=true", "hydra.run.dir=run")
     with monkeypatch.context() as patch:
-        patch.setattr("qexp.deploy.campaign.Campaign.run", interrupted)
+        patch.setattr("qexp.deploy.campaign.campaign.Campaign.run", interrupted)
         assert qexp(*QUICK, *options).status == 130
     journal = Path("run/journal.db")
     if loss == "gone":

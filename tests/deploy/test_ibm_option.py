@@ -13,15 +13,15 @@ import pytest
 from ibm_account import NODES, account, executor, order
 from ibm_stand_in import CRN, TOKEN, Fault, Reply
 
-from qexp.backend.fleet import load_fleet
-from qexp.backend.ibm import quiet
-from qexp.backend.live_fleet import LiveFleet
-from qexp.deploy.circuits import compiled
-from qexp.deploy.guard import Guard
+from qexp.circuits.compiled import compiled
+from qexp.deploy.campaign.spend_guard import Guard
+from qexp.deploy.executors.ibm.executor import IBMQuantumExecutor
 from qexp.deploy.ibm import IBM
-from qexp.deploy.ibm_executor import IBMQuantumExecutor
-from qexp.env.scenario import Scenario
 from qexp.errors import InputError
+from qexp.fleet.fleet import load_fleet
+from qexp.fleet.ibm import quiet
+from qexp.fleet.live_fleet import LiveFleet
+from qexp.placement.placement import Placement
 
 
 def line(error: pytest.ExceptionInfo) -> str:
@@ -70,13 +70,13 @@ def test_the_live_fleet_is_what_the_account_sees():
         assert [node.calibration for node in fleet.nodes] == [
             shipped[name].calibration for name in ("fez", "torino")
         ]
-        with IBM(timeout=20.0).executor(Scenario(fleet)) as ibm:
+        with IBM(timeout=20.0).executor(Placement(fleet)) as ibm:
             assert [machine.name for machine in ibm.machines()] == list(NODES)
 
 
 def test_a_fleet_that_the_account_does_not_see_is_refused():
     with account(), pytest.raises(InputError) as error:
-        IBM(timeout=20.0).executor(Scenario(load_fleet("qce5")))
+        IBM(timeout=20.0).executor(Placement(load_fleet("qce5")))
     assert "the account sees none of the fleet's machines (hanoi, " in line(error)
     assert "it sees ibm_fez, ibm_torino: backend=ibm takes those" in line(error)
 
@@ -164,7 +164,7 @@ def test_a_fleet_does_without_what_one_machine_does_not_say(caplog):
             server.instead = {rf"GET /backends/{NODES[1]}/status": answer}
             assert LiveFleet().load().names == list(NODES)
             assert caplog.messages[1:] == [f"{NODES[1]}: its status cannot be read"]
-        with IBM(timeout=20.0).executor(Scenario(fleet)) as ibm:
+        with IBM(timeout=20.0).executor(Placement(fleet)) as ibm:
             assert [machine.pending for machine in ibm.machines()] == [None, 0]
 
 

@@ -10,9 +10,9 @@ import pytest
 from ibm_account import NODES, SECRETS, Fault, account, another, executor, finish, order, sent, told
 from ibm_stand_in import CRN, TOKEN, Reply
 
-from qexp.backend.ibm import quiet
-from qexp.deploy.circuits import compiled
-from qexp.deploy.executor import AccountError, JobState, LaterError, RefusedError, UnsureError
+from qexp.circuits.compiled import compiled
+from qexp.deploy.executors.executor import AccountError, JobState, LaterError, RefusedError, UnsureError
+from qexp.fleet.ibm import quiet
 
 UNSURE = {
     "an error before it was accepted": (Fault("POST /jobs", body=SECRETS), 0),

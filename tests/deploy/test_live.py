@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qexp.deploy.executor import Machine
-from qexp.deploy.journal import State, Task
-from qexp.deploy.live import LiveFleet
+from qexp.deploy.campaign.journal import State, Task
+from qexp.deploy.campaign.live import LiveFleet
+from qexp.deploy.executors.executor import Machine
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from qexp.backend.fleet import Fleet
-from qexp.deploy.campaign import Campaign
-from qexp.deploy.executor import Order
-from qexp.deploy.journal import Journal, State
+from qexp.deploy.campaign.campaign import Campaign
+from qexp.deploy.campaign.journal import Journal, State
+from qexp.deploy.campaign.plan import planned_tasks, segments
+from qexp.deploy.executors.executor import Order
 from qexp.deploy.local import Local
-from qexp.deploy.plan import planned_tasks, segments
-from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.scheduler.mct import MCT
-from qexp.workload.catalogue import QCE
+from qexp.fleet.fleet import Fleet
+from qexp.placement.placement import Placement
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.workload.catalogue import QCE
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=1", "eval.baselines=[]", "deploy=local")
 
@@ -65,7 +65,7 @@ def test_one_line_without_the_extra(tmp_path):
     assert not (tmp_path / "outputs").exists()
 
 
-def narrow(qce25) -> Scenario:
+def narrow(qce25) -> Placement:
     return replace(qce25, workload=QCE(max_width=4))
 
 
@@ -87,13 +87,13 @@ def test_closing_ends_the_processes_though_much_is_to_do(qce25):
 def test_the_processes_go_with_the_one_that_started_them():
     code = """
 import multiprocessing, os, time
-from qexp.backend.fleet import load_fleet
+from qexp.fleet.fleet import load_fleet
 from qexp.deploy.local import Local
-from qexp.deploy.executor import Order
-from qexp.env.scenario import Scenario
+from qexp.deploy.executors.executor import Order
+from qexp.placement.placement import Placement
 
 if __name__ == "__main__":
-    executor = Local().executor(Scenario(load_fleet("qce5")))
+    executor = Local().executor(Placement(load_fleet("qce5")))
     executor.start(0.0)
     job = executor.submit(Order("c-0", "c", "perth", "ghz_3", 100))
     while not executor.poll([job])[0].state.final:

@@ -17,16 +17,23 @@ from executor_contract import ExecutorContract, finish
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.deploy import noise
-from qexp.deploy.campaign import Campaign
-from qexp.deploy.executor import BrokenError, JobState, LaterError, Order, RefusedError, UndecodableError
-from qexp.deploy.journal import Journal, State
+from qexp.deploy.campaign.campaign import Campaign
+from qexp.deploy.campaign.journal import Journal, State
+from qexp.deploy.campaign.plan import planned_tasks, segments
+from qexp.deploy.executors.executor import (
+    BrokenError,
+    JobState,
+    LaterError,
+    Order,
+    RefusedError,
+    UndecodableError,
+)
+from qexp.deploy.executors.local import noise
+from qexp.deploy.executors.local.executor import LocalExecutor
+from qexp.deploy.executors.local.queue import LocalJob, LocalQueue, MachineTime
 from qexp.deploy.local import Local
-from qexp.deploy.local_executor import LocalExecutor
-from qexp.deploy.local_queue import LocalJob, LocalQueue, MachineTime
-from qexp.deploy.plan import planned_tasks, segments
-from qexp.scheduler.mct import MCT
-from qexp.workload.catalogue import QCE
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.workload.catalogue import QCE
 
 NODES = {"perth": "perth", "lagos": "lagos"}
 EXACT = MachineTime(overhead=2.0, jitter=0.0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qexp.deploy.lock import FILE, conducting
+from qexp.deploy.campaign.lock import FILE, conducting
 from qexp.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "eval.baselines=[mct]
 HOLD = """
 import sys, time
 from pathlib import Path
-from qexp.deploy.lock import conducting
+from qexp.deploy.campaign.lock import conducting
 with conducting(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

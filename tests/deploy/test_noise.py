@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from qiskit_aer import AerSimulator
 
-from qexp.backend.ibm import fake_backend
-from qexp.deploy import noise
-from qexp.deploy.circuits import compiled, ideal_distribution, machine_of
-from qexp.deploy.fidelity import hellinger_fidelity
-from qexp.workload.compilation import measure_figures
+from qexp.circuits.compilation import measure_figures
+from qexp.circuits.compiled import compiled, ideal_distribution, machine_of
+from qexp.deploy.executors.local import noise
+from qexp.fleet.ibm import fake_backend
+from qexp.gap.measure.fidelity import hellinger_fidelity
 
 SHOTS = 20_000
 

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from qexp.config.option import REGISTRY, load_options
-from qexp.deploy.campaign import Campaign
-from qexp.deploy.journal import Journal, State
-from qexp.deploy.plan import planned_tasks, segments
+from qexp.deploy.campaign.campaign import Campaign
+from qexp.deploy.campaign.journal import Journal, State
+from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
-from qexp.env.placement_log import TASK_COLUMNS
-from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.scheduler.scheduler import Scheduler
+from qexp.placement.placement import Placement
+from qexp.placement.rows import TASK_COLUMNS
+from qexp.problem.scheduler import Scheduler
 
 load_options()
 NAMES = ["mct", "greedy", "least_busy", "met", "fidelity", "weighted", "round_robin", "random"]
 
 
-def campaign(scenario: Scenario, deployment: Simulator, names: list[str], folder: Path) -> Campaign:
+def campaign(scenario: Placement, deployment: Simulator, names: list[str], folder: Path) -> Campaign:
     plan = segments(scenario, deployment, names)
     journal = Journal.create(
         folder / "journal.db", planned_tasks(plan, deployment), {"campaign": "qexp-test"}
@@ -34,7 +34,7 @@ def campaign(scenario: Scenario, deployment: Simulator, names: list[str], folder
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_simulated_campaign_equals_the_evaluation(name: str, qce25: Scenario, tmp_path: Path):
+def test_a_simulated_campaign_equals_the_evaluation(name: str, qce25: Placement, tmp_path: Path):
     it = campaign(qce25, Simulator(tasks=25, seed=3), [name], tmp_path)
     it.run()
     scheduler = REGISTRY["scheduler"][name]()
@@ -51,7 +51,7 @@ def test_a_simulated_campaign_equals_the_evaluation(name: str, qce25: Scenario, 
     assert np.allclose([task.predicted_wait for task in tasks], columns["wait"])
 
 
-def test_blocks_go_to_every_scheduler_with_the_same_tasks(qce25: Scenario, tmp_path: Path):
+def test_blocks_go_to_every_scheduler_with_the_same_tasks(qce25: Placement, tmp_path: Path):
     deployment = Simulator(tasks=23, block=10, schedulers=["mct", "greedy", "met"])
     it = campaign(qce25, deployment, deployment.schedulers, tmp_path)
     it.run()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from executor_contract import ExecutorContract, finish
 
-from qexp.deploy.executor import Order
-from qexp.deploy.simulator import SimulatorExecutor
+from qexp.deploy.executors.executor import Order
+from qexp.deploy.executors.simulator.executor import SimulatorExecutor
 
 
 class TestSimulator(ExecutorContract):

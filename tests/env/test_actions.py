@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import qexp.env
-from qexp.env.gate_scenario import GateScheduling
 from qexp.env.gate_scheduling import BasicRewarder, GateSchedulingEnv, NullCircuitGenerator, Scheduling
-from qexp.env.placement import PlacementEnv
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.random_fleets import RandomFleetVectorEnv
 from qexp.errors import InputError
 from qexp.gates.circuits.workshop import Workshop
+from qexp.gates.gate_scheduling import GateScheduling
+from qexp.placement.env import PlacementEnv
+from qexp.placement.random_fleets import RandomFleetVectorEnv
+from qexp.placement.vector_env import PlacementVectorEnv
 
 NO_NUMBERS = (1.5, 1.0, np.nan, np.inf, None, "1", [1, 2], np.array([0.5]), np.array([1, 2]), {})
 

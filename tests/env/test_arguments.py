@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import qexp.env
-from qexp.backend.fleet import load_fleet
 from qexp.env.gate_scheduling import GateSchedulingEnv
-from qexp.env.placement import PlacementEnv
-from qexp.env.reward.weighted import Weighted
-from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.workload.arrivals.poisson import Poisson
-from qexp.workload.catalogue import QCE
+from qexp.fleet.fleet import load_fleet
+from qexp.placement.arrivals.poisson import Poisson
+from qexp.placement.env import PlacementEnv
+from qexp.placement.placement import Placement
+from qexp.placement.reward.weighted import Weighted
+from qexp.placement.workload.catalogue import QCE
 
-NAMES = [field.name for field in fields(Scenario) if field.init]
+NAMES = [field.name for field in fields(Placement) if field.init]
 
 
 def make(**settings):
@@ -58,7 +58,7 @@ def test_arguments_of_the_scenario_are_taken(door):
     for name in settings.keys() - {"fleet"}:
         assert getattr(scenario, name) == settings[name]
     assert type(scenario.max_refusals) is int
-    expected = Scenario(**{**settings, "fleet": load_fleet("ibm13")})
+    expected = Placement(**{**settings, "fleet": load_fleet("ibm13")})
     assert np.array_equal(scenario.service, expected.service)
 
 
@@ -84,7 +84,7 @@ def test_fleets_are_given_in_every_form(tmp_path):
     fleet = load_fleet("heron")
     assert make(fleet=fleet).unwrapped.scenario.fleet is fleet
     path = tmp_path / "own.yaml"
-    path.write_bytes((resources.files("qexp.backend") / "data" / "qce5.yaml").read_bytes())
+    path.write_bytes((resources.files("qexp.fleet") / "data" / "qce5.yaml").read_bytes())
     for form in (path, str(path)):
         assert make(fleet=form).unwrapped.scenario.fleet.hash == load_fleet("qce5").hash
 
@@ -105,7 +105,7 @@ REFUSED = [
     ({"workload": Weighted()}, r"workload=Weighted\(.*\): must be an instance of Workload"),
     ({"fleet": "ibm14"}, r"fleet: cannot read fleet file ibm14: .*; fleets that .*: heron, ibm13, qce5$"),
     ({"fleet": 5}, r"fleet=5: must be an instance of Fleet"),
-    ({"scenario": 5}, r"scenario=5: must be a Scenario"),
+    ({"scenario": 5}, r"scenario=5: must be a Placement"),
     ({"taks": 5}, rf"unknown argument taks: choose among scenario, {', '.join(NAMES)}"),
     ({"tasks": 0, "max_refusals": 0}, r"tasks=0: must be .*; max_refusals=0: must be"),
 ]

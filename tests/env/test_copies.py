@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import qexp.env
-from qexp.cloud.simulated import SimulatedCloud
 from qexp.env.gate_scheduling import BasicRewarder, GateSchedulingEnv, Scheduling
-from qexp.env.placement import PlacementEnv
-from qexp.env.reward.inverse import Inverse
+from qexp.placement.engine import SimulatedCloud
+from qexp.placement.env import PlacementEnv
+from qexp.placement.reward.inverse import Inverse
 
 WAYS = {"deepcopy": copy.deepcopy, "pickle": lambda env: pickle.loads(pickle.dumps(env))}  # noqa: S301
 

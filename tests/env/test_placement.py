@@ -12,11 +12,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import qexp.env
-from qexp.backend.fleet import Fleet
-from qexp.cloud.batched import NEVER
-from qexp.env.placement import PlacementEnv
-from qexp.env.reward.inverse import Inverse
-from qexp.env.scenario import Scenario
+from qexp.fleet.fleet import Fleet
+from qexp.placement.batched import NEVER
+from qexp.placement.env import PlacementEnv
+from qexp.placement.placement import Placement
+from qexp.placement.reward.inverse import Inverse
 
 INF = np.inf
 
@@ -207,7 +207,7 @@ def test_a_step_needs_a_reset_and_none_follows_the_last(qce25, make_episode):
 def test_any_number_of_machines(make_fleet):
     [node] = make_fleet([27]).nodes
     nodes = tuple(node.model_copy(update={"name": f"m{i}", "machine": "kolkata"}) for i in range(40))
-    env = PlacementEnv(Scenario(Fleet("forty", nodes), tasks=3))
+    env = PlacementEnv(Placement(Fleet("forty", nodes), tasks=3))
     said = play(env, np.random.default_rng(0), seed=0)
     assert said[0][0]["nodes"].shape[0] == 40
     assert all(step[0] in env.observation_space for step in said)

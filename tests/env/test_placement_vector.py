@@ -11,12 +11,12 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import qexp.env
-from qexp.env.placement import PlacementEnv
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.reward.inverse import Inverse
-from qexp.env.reward.weighted import Weighted
-from qexp.env.scenario import Scenario
-from qexp.workload.csv_file import CSV
+from qexp.placement.env import PlacementEnv
+from qexp.placement.placement import Placement
+from qexp.placement.reward.inverse import Inverse
+from qexp.placement.reward.weighted import Weighted
+from qexp.placement.vector_env import PlacementVectorEnv
+from qexp.placement.workload.csv_file import CSV
 
 B = 5
 
@@ -221,7 +221,7 @@ def test_subsets_of_different_lengths_end_on_their_own(write_dataset, tmp_path):
     rows = [(0, "ghz", 3, {7: 10, 27: 11})] + [(1, "ghz", w, {7: 10 * w, 27: 11 * w}) for w in (2, 3, 4)]
     data = write_dataset(tmp_path / "tasks.csv", rows)
     fleet = qexp_fleet()
-    scenario = Scenario(fleet, workload=CSV(path=str(data)))
+    scenario = Placement(fleet, workload=CSV(path=str(data)))
     env = PlacementVectorEnv(scenario, 40)
     env.reset(seed=0)
     _, rewards, terminated, *_ = env.step(np.zeros(40, dtype=np.int64))
@@ -232,7 +232,7 @@ def test_subsets_of_different_lengths_end_on_their_own(write_dataset, tmp_path):
 
 
 def qexp_fleet():
-    from qexp.backend.fleet import load_fleet
+    from qexp.fleet.fleet import load_fleet
 
     fleet = load_fleet("qce5")
     return replace(fleet, nodes=tuple(fleet.nodes[i] for i in (1, 3)))

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qexp.backend.fleet import load_fleet
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.random_fleets import RandomFleetVectorEnv, random_fleets
-from qexp.env.reward.weighted import Weighted
-from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.evaluation import evaluate
-from qexp.scheduler.mct import MCT
+from qexp.fleet.fleet import load_fleet
+from qexp.placement.placement import Placement
+from qexp.placement.random_fleets import RandomFleetVectorEnv, random_fleets
+from qexp.placement.reward.weighted import Weighted
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.vector_env import PlacementVectorEnv
+from qexp.stages.evaluation import evaluate
 
 B = 40
 
@@ -51,7 +51,7 @@ def test_a_seed_gives_the_same_fleets_again_and_more_of_them_begin_with_these(qc
 
 
 def test_they_keep_the_problem_and_take_after_its_fleet():
-    scenario = Scenario(load_fleet("heron"), tasks=7, mask=False, held_out=3)
+    scenario = Placement(load_fleet("heron"), tasks=7, mask=False, held_out=3)
     drawn = random_fleets(scenario, 1, 20)
     assert {len(each.fleet) for each in drawn} <= set(range(3, 13))
     assert all((each.tasks, each.mask, each.held_out) == (7, False, 3) for each in drawn)
@@ -174,6 +174,6 @@ def test_a_fleet_without_logarithms_cannot_be_imitated(tmp_path):
     }
     content["nodes"][2]["calibration"]["readout_error"] = -0.01
     (tmp_path / "slip.json").write_text(json.dumps(content))
-    scenario = Scenario(load_fleet(tmp_path / "slip.json"))
+    scenario = Placement(load_fleet(tmp_path / "slip.json"))
     with pytest.raises(InputError, match=r"^backend: cannot imitate 'hanoi': its readout_error is -0.01"):
         random_fleets(scenario, 0)

@@ -10,13 +10,13 @@ import pytest
 
 from qexp.config.option import REGISTRY
 from qexp.config.schema import register
-from qexp.env.placement import PlacementEnv
-from qexp.env.reward.completion import Completion
-from qexp.env.reward.inverse import Inverse
-from qexp.env.reward.reward import Outcome
-from qexp.env.reward.weighted import Weighted
-from qexp.evaluation import evaluate
-from qexp.scheduler.scheduler import schedulers_of
+from qexp.placement.env import PlacementEnv
+from qexp.placement.reward.completion import Completion
+from qexp.placement.reward.inverse import Inverse
+from qexp.placement.reward.reward import Outcome
+from qexp.placement.reward.weighted import Weighted
+from qexp.problem.scheduler import schedulers_of
+from qexp.stages.evaluation import evaluate
 
 register()
 HEURISTICS = sorted(schedulers_of("placement"))

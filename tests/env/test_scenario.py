@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.workload.arrivals.poisson import Poisson
-from qexp.workload.arrivals.qsimpy import QSimPy
-from qexp.workload.catalogue import QCE
-from qexp.workload.csv_file import CSV
-from qexp.workload.service_time.repetition_delay import RepetitionDelay
+from qexp.placement.arrivals.poisson import Poisson
+from qexp.placement.arrivals.qsimpy import QSimPy
+from qexp.placement.placement import Placement
+from qexp.placement.service_time.repetition_delay import RepetitionDelay
+from qexp.placement.workload.catalogue import QCE
+from qexp.placement.workload.csv_file import CSV
 
 SIZES = (3, 1, 6, 4, 2)
 
@@ -37,7 +37,7 @@ def dataset(tmp_path_factory, write_dataset):
 
 @pytest.fixture
 def subsets(dataset, make_fleet):
-    return Scenario(make_fleet([7, 27]), workload=CSV(path=str(dataset)), tasks=4)
+    return Placement(make_fleet([7, 27]), workload=CSV(path=str(dataset)), tasks=4)
 
 
 def test_episodes_depend_on_seed_and_number_not_on_who_asked_before(qce25):
@@ -46,7 +46,7 @@ def test_episodes_depend_on_seed_and_number_not_on_who_asked_before(qce25):
         qce25.draw(np.random.default_rng(0), 5)
         qce25.episode(99, k)
         assert_same(qce25.episode(3, k), asked[k])
-    other = Scenario(qce25.fleet)
+    other = Placement(qce25.fleet)
     assert_same(other.episode(3, 2), asked[2])
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import qexp.env
-from qexp.env.gate_scenario import GateScheduling
-from qexp.env.placement import PlacementEnv
-from qexp.env.placement_vector import PlacementVectorEnv
-from qexp.env.random_fleets import RandomFleetVectorEnv
 from qexp.errors import InputError
 from qexp.gates.circuits.workshop import Workshop
+from qexp.gates.gate_scheduling import GateScheduling
+from qexp.placement.env import PlacementEnv
+from qexp.placement.random_fleets import RandomFleetVectorEnv
+from qexp.placement.vector_env import PlacementVectorEnv
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from gymnasium.spaces.utils import flatten, flatten_space
 
 import qexp.env
 from qexp.env.gate_scheduling import GateSchedulingEnv
-from qexp.env.placement import PlacementEnv
+from qexp.placement.env import PlacementEnv
 
 ENVIRONMENTS = {
     "placement": lambda: gym.make(qexp.env.PLACEMENT_ID),

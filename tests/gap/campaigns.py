@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from qexp.deploy.journal import Journal, State, Task
-from qexp.env.scenario import Scenario
-from qexp.scheduler.scheduler import Scheduler
+from qexp.deploy.campaign.journal import Journal, State, Task
+from qexp.placement.placement import Placement
+from qexp.problem.scheduler import Scheduler
 
 Truth = Callable[[Task, np.random.Generator], float]
 
@@ -34,7 +34,7 @@ def write(
 
 def campaign(
     path: Path,
-    scenario: Scenario,
+    scenario: Placement,
     schedulers: Mapping[str, Scheduler],
     *,
     blocks: int = 2,

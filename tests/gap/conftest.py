@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from campaigns import campaign, noisy_counts, toy_fidelity
 
-from qexp.deploy.gap.gap import measure
-from qexp.deploy.journal import State
-from qexp.scheduler.greedy import Greedy
-from qexp.scheduler.mct import MCT
-from qexp.scheduler.met import MET
-from qexp.scheduler.random import Random
+from qexp.deploy.campaign.journal import State
+from qexp.gap.gap import measure
+from qexp.placement.schedulers.greedy import Greedy
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.met import MET
+from qexp.placement.schedulers.random import Random
 
 
 @pytest.fixture(scope="session")

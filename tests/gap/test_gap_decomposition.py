@@ -11,12 +11,12 @@ from campaigns import toy_fidelity, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.deploy.gap.decomposition import decompose
-from qexp.deploy.gap.machines import machine_gaps
-from qexp.deploy.gap.records import left_out, records
-from qexp.deploy.gap.replay import with_simulation
-from qexp.deploy.journal import State, Task
+from qexp.deploy.campaign.journal import State, Task
 from qexp.errors import InputError
+from qexp.gap.measure.decomposition import decompose
+from qexp.gap.measure.machines import machine_gaps
+from qexp.gap.measure.records import left_out, records
+from qexp.gap.measure.replay import with_simulation
 
 
 def task(number, node, arrival, **values):

@@ -11,15 +11,15 @@ from campaigns import campaign, noisy_counts, toy_fidelity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.deploy.gap.calibration import Calibration
-from qexp.deploy.gap.fidelity_fit import power
-from qexp.deploy.gap.gap import calibrate
-from qexp.deploy.gap.holdout import halves
-from qexp.deploy.gap.notes import of_calibration
-from qexp.deploy.gap.service_fit import AFFINE, FACTOR, FAMILIES, line
-from qexp.deploy.gap.shrinkage import Jobs, choose, fit
 from qexp.errors import InputError
-from qexp.workload.service_time.repetition_delay import RepetitionDelay
+from qexp.gap.calibrate.calibration import Calibration
+from qexp.gap.calibrate.fidelity_fit import power
+from qexp.gap.calibrate.holdout import halves
+from qexp.gap.calibrate.service_fit import AFFINE, FACTOR, FAMILIES, line
+from qexp.gap.calibrate.shrinkage import Jobs, choose, fit
+from qexp.gap.gap import calibrate
+from qexp.gap.measure.notes import of_calibration
+from qexp.placement.service_time.repetition_delay import RepetitionDelay
 
 
 @pytest.fixture(scope="module")

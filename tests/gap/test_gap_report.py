@@ -19,14 +19,15 @@ from campaigns import campaign, noisy_counts, toy_fidelity, write
 from PIL import Image
 from rich.console import Console
 
-from qexp.deploy.gap import plots
-from qexp.deploy.gap.__main__ import main
-from qexp.deploy.gap.files import write as write_report
-from qexp.deploy.gap.gap import gap_report, measure
-from qexp.deploy.gap.sheet import number, render
-from qexp.deploy.gap.sheets import sheets
-from qexp.deploy.journal import State, Task
-from qexp.report.plots.style import figure
+from qexp.deploy.campaign.journal import State, Task
+from qexp.gap.__main__ import main
+from qexp.gap.gap import measure
+from qexp.gap.report import gap_report
+from qexp.gap.report import write as write_report
+from qexp.gap.show import plots
+from qexp.gap.show.sheet import number, render
+from qexp.gap.show.sheets import sheets
+from qexp.problem.style import figure
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -203,7 +204,7 @@ def run_folder(tmp_path_factory):
 @pytest.mark.slow
 def test_a_run_folder_is_reported_again_from_its_files_alone(run_folder, tmp_path):
     by_the_run = (run_folder / "gap.json").read_text()
-    command = [sys.executable, "-m", "qexp.deploy.gap", run_folder]
+    command = [sys.executable, "-m", "qexp.gap", run_folder]
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Where the gap of the completion time comes from" in done.stdout

@@ -9,22 +9,22 @@ import pytest
 from campaigns import campaign, toy_fidelity
 
 from qexp.config.option import REGISTRY, load_options
-from qexp.deploy.campaign import Campaign
-from qexp.deploy.gap.clusters import margin, of_mean, of_median
-from qexp.deploy.gap.gap import measure
-from qexp.deploy.gap.load import Load
-from qexp.deploy.gap.records import records
-from qexp.deploy.gap.schedulers import CALIBRATED, WAYS, SchedulerGap, _differences, ranks, reference
-from qexp.deploy.gap.sheets import sheets
-from qexp.deploy.journal import Journal, State
-from qexp.deploy.plan import planned_tasks, segments
+from qexp.deploy.campaign.campaign import Campaign
+from qexp.deploy.campaign.journal import Journal, State
+from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
 from qexp.errors import InputError
-from qexp.scheduler.clairvoyant import Clairvoyant
-from qexp.scheduler.met import MET
-from qexp.scheduler.random import Random
-from qexp.scheduler.round_robin import RoundRobin
-from qexp.scheduler.scheduler import Scheduler
+from qexp.gap.gap import measure
+from qexp.gap.measure.clusters import margin, of_mean, of_median
+from qexp.gap.measure.load import Load
+from qexp.gap.measure.records import records
+from qexp.gap.measure.schedulers import CALIBRATED, WAYS, SchedulerGap, _differences, ranks, reference
+from qexp.gap.show.sheets import sheets
+from qexp.placement.schedulers.clairvoyant import Clairvoyant
+from qexp.placement.schedulers.met import MET
+from qexp.placement.schedulers.random import Random
+from qexp.placement.schedulers.round_robin import RoundRobin
+from qexp.problem.scheduler import Scheduler
 
 load_options()
 

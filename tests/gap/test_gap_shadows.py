@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from campaigns import as_predicted, campaign, toy_fidelity
 
-from qexp.deploy.gap.gap import measure
-from qexp.deploy.gap.records import records
-from qexp.deploy.gap.shadows import Shadow, gap_shadows
-from qexp.deploy.gap.sheets import shadows
-from qexp.scheduler.greedy import Greedy
-from qexp.scheduler.mct import MCT
+from qexp.gap.gap import measure
+from qexp.gap.measure.records import records
+from qexp.gap.measure.shadows import Shadow, gap_shadows
+from qexp.gap.show.sheets import shadows
+from qexp.placement.schedulers.greedy import Greedy
+from qexp.placement.schedulers.mct import MCT
 
 
 @pytest.fixture

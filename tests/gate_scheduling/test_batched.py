@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qexp.gates.batched import FAR, BatchedDispatch
-from qexp.gates.cp_sat import optimum
-from qexp.gates.dispatch import Dispatch
-from qexp.gates.list_scheduling import critical_path
+from qexp.gates.engine import Dispatch
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.schedule import makespan, violations
+from qexp.gates.schedulers.list_scheduling import critical_path
+from qexp.gates.schedulers.optimum import optimum
 
 USUAL = st.sampled_from([CommutationRulebook(), with_cnot_rule()])
 

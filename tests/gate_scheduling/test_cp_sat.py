@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qexp.errors import InputError
-from qexp.gates.cp_sat import Optimum, optimum
-from qexp.gates.dispatch import Dispatch
+from qexp.gates.engine import Dispatch
 from qexp.gates.gate import Gate
-from qexp.gates.list_scheduling import alap, asap, critical_path, randomised_critical_path
 from qexp.gates.machine import MachineProperties
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.schedule import forward_starts, makespan, violations
+from qexp.gates.schedulers.list_scheduling import alap, asap, critical_path, randomised_critical_path
+from qexp.gates.schedulers.optimum import Optimum, optimum
 
 pytest.importorskip("ortools", reason="the exact extra is not installed")
 
@@ -215,7 +215,7 @@ def test_without_ortools_a_line_says_how_to_get_it(monkeypatch):
 
 
 def test_ortools_is_imported_only_when_asked(python, tmp_path):
-    code = "import sys, qexp.gates.cp_sat, qexp.gates.list_scheduling; print('ortools' in sys.modules)"
+    code = "import sys, qexp.gates.schedulers.cp_sat; print('ortools' in sys.modules)"
     assert python("-c", code, cwd=tmp_path).out == "False\n"
 
 

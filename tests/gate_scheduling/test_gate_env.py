@@ -65,7 +65,7 @@ def test_gymnasiums_checker_has_no_complaint(arguments):
 
 
 def test_importing_the_package_registers_the_environment():
-    env = gym.make("qexp/GateScheduling-v0", machine="workshop2", max_gates=6)
+    env = gym.make("qexp/QgymScheduling-v0", machine="workshop2", max_gates=6)
     assert isinstance(env.unwrapped, GateSchedulingEnv)
     assert env.action_space == gym.spaces.Discrete(7)
     assert env.observation_space["action_mask"] == gym.spaces.MultiBinary(7)

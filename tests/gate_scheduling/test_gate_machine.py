@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from qexp.errors import InputError
 from qexp.gates.encoder import GateEncoder
 from qexp.gates.gate import Gate
-from qexp.gates.machine import MachineProperties
-from qexp.gates.machine_file import machine_names, write_machine
+from qexp.gates.machine import MachineProperties, write_machine
+from qexp.gates.machine_file import machine_names
 
 MAPPING = {
     "n_qubits": 2,

@@ -23,7 +23,7 @@ from qexp.env.gate_scheduling import (
     Scheduling,
 )
 from qexp.gates.circuit import checked_circuit
-from qexp.gates.dispatch import Dispatch
+from qexp.gates.engine import Dispatch
 from qexp.gates.problem import Problem
 from qexp.gates.schedule import forward_starts, makespan, violations
 from qexp.gates.tables import MachineTables

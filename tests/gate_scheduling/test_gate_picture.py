@@ -7,7 +7,7 @@ import numpy as np
 
 from qexp.gates.circuit import checked_circuit
 from qexp.gates.machine import MachineProperties
-from qexp.gates.picture import pixels, save
+from qexp.gates.plots.picture import pixels, save
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.tables import MachineTables

@@ -82,8 +82,8 @@ def test_a_run_in_a_process_of_its_own(python, tmp_path):
 
 
 def test_a_result_that_is_not_proved_says_so_everywhere(qexp, tmp_path, monkeypatch):
-    from qexp.gates.list_scheduling import asap
-    from qexp.scheduler.cp_sat import CPSAT
+    from qexp.gates.schedulers.cp_sat import CPSAT
+    from qexp.gates.schedulers.list_scheduling import asap
 
     def out_of_time(self, problem, rng):
         self.bound = 1
@@ -225,12 +225,12 @@ def test_without_or_tools_all_else_runs_and_the_optimum_says_what_it_needs(qexp,
 def test_a_policy_of_placements_schedules_no_gates(qexp, tmp_path):
     import numpy as np
 
-    from qexp.policy import save_policy
-    from qexp.policy.features import NODE_FEATURES, TASK_FEATURES
-    from qexp.policy.network import Architecture, PlacementNetwork
+    from qexp.placement.policy import PlacementPolicy
+    from qexp.problem.bundle import save_policy
+    from qexp.problem.network import ScorerNetwork
 
-    architecture = Architecture(hidden=4, task_features=len(TASK_FEATURES), node_features=len(NODE_FEATURES))
-    weights = {name: np.asarray(value) for name, value in PlacementNetwork(architecture).state_dict().items()}
+    architecture = PlacementPolicy.architecture(hidden=4)
+    weights = {name: np.asarray(value) for name, value in ScorerNetwork(architecture).state_dict().items()}
     save_policy(tmp_path / "p", weights, {"algorithm": "a2c", "architecture": architecture.as_dict()})
     ended = qexp(*QUICK, "scheduler=policy", f"scheduler.path={tmp_path / 'p'}")
     assert ended.status == 2

@@ -8,20 +8,19 @@ from gate_problems import problems
 from hypothesis import given, settings
 
 from qexp.config.option import REGISTRY, load_options
-from qexp.env.gate_scenario import GateScheduling
 from qexp.errors import InputError
-from qexp.evaluation import evaluate
-from qexp.gates import list_scheduling
 from qexp.gates.circuits.basic import Basic
 from qexp.gates.circuits.mqt import MQT
 from qexp.gates.circuits.qasm import QASM
 from qexp.gates.circuits.workshop import Workshop
-from qexp.gates.cp_sat import optimum
 from qexp.gates.episode import GateEpisode
+from qexp.gates.gate_scheduling import GATE_SCHEDULING, GateScheduling
 from qexp.gates.schedule import forward_starts, makespan, violations
-from qexp.metric import GATE_SCHEDULING
-from qexp.scheduler.policy import PolicyScheduler
-from qexp.scheduler.scheduler import Scheduler, schedulers_of
+from qexp.gates.schedulers import list_scheduling
+from qexp.gates.schedulers.optimum import optimum
+from qexp.problem.policy_scheduler import PolicyScheduler
+from qexp.problem.scheduler import Scheduler, schedulers_of
+from qexp.stages.evaluation import evaluate
 
 load_options()
 SCHEDULERS = schedulers_of("gate_scheduling")

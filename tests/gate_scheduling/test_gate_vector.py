@@ -8,11 +8,11 @@ from gate_problems import problem_of, problems, with_cnot_rule, workshop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.env.gate_vector import GateVectorEnv
 from qexp.errors import InputError
 from qexp.gates.batched import BatchedDispatch
+from qexp.gates.features import GATE_FEATURES, LIMIT, gate_decisions
 from qexp.gates.schedule import makespan, violations
-from qexp.policy.gate_features import GATE_FEATURES, LIMIT, gate_decisions
+from qexp.gates.vector_env import GateVectorEnv
 
 
 def make_env(num_envs=5, gates=30, candidates=8, **settings):

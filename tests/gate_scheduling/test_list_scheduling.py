@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from qexp.errors import InputError
 from qexp.gates.gate import Gate
-from qexp.gates.list_scheduling import alap, asap, critical_path, randomised_critical_path
 from qexp.gates.machine import MachineProperties
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.schedule import forward_starts, makespan, violations
+from qexp.gates.schedulers.list_scheduling import alap, asap, critical_path, randomised_critical_path
 
 ALL = [asap, alap, critical_path, randomised_critical_path]
 BACKWARDS = [alap, critical_path, randomised_critical_path]

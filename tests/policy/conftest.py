@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from qexp.policy.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
+from qexp.placement.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
 
 BLOCKER = """
 import sys

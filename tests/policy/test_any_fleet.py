@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from qexp.backend.fleet import load_fleet
-from qexp.backend.synthetic import Synthetic
-from qexp.env.scenario import Scenario
-from qexp.evaluation import evaluate
-from qexp.policy import save_policy
-from qexp.scheduler.mct import MCT
-from qexp.scheduler.policy import PolicyScheduler
-from qexp.scheduler.random import Random
+from qexp.fleet.fleet import load_fleet
+from qexp.fleet.synthetic import Synthetic
+from qexp.placement.placement import Placement
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.random import Random
+from qexp.problem.bundle import save_policy
+from qexp.problem.policy_scheduler import PolicyScheduler
+from qexp.stages.evaluation import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def bundle(make_weights, metadata, tmp_path_factory):
     ids=lambda fleet: fleet.name,
 )
 def test_a_bundle_places_on_any_fleet_and_keeps_its_sense(fleet, bundle):
-    scenario = Scenario(fleet, tasks=60)
+    scenario = Placement(fleet, tasks=60)
     schedulers = {"policy": PolicyScheduler(path=str(bundle)), "mct": MCT(), "random": Random()}
     measured = evaluate(scenario, schedulers, episodes=2, seed=0).episodes
     total = measured.groupby("scheduler")["total_completion_time"].mean()

@@ -11,15 +11,16 @@ import pytest
 from safetensors.numpy import load, save
 
 from qexp.errors import InputError
-from qexp.policy import load_policy, save_policy
-from qexp.policy.features import NODE_FEATURES, TASK_FEATURES, placement_features
-from qexp.scheduler import A2CPolicyScheduler, DQNPolicyScheduler, PolicyScheduler
+from qexp.placement.features import NODE_FEATURES, TASK_FEATURES, placement_features
+from qexp.policy import load_policy
+from qexp.problem.bundle import save_policy
+from qexp.problem.policy_scheduler import A2CPolicyScheduler, DQNPolicyScheduler, PolicyScheduler
 
 ACT = """
 import numpy as np
 from qexp.policy import load_policy
 from qexp.scheduler import A2CPolicyScheduler
-from qexp.state import NodeState, TaskState
+from qexp.placement.state import NodeState, TaskState
 
 service = np.array([5.0, 3.0, np.inf, 8.0])
 task = TaskState(

@@ -13,11 +13,11 @@ import pytest
 
 from qexp.errors import InputError
 from qexp.policy import load_policy
-from qexp.policy.extract import extract, main
+from qexp.problem.extract import extract, main
 
 MODULE_STATE = Path("learner_group/learner/rl_module/default_policy/module_state.pkl")
 RUN_MAIN = """
-from qexp.policy.extract import main
+from qexp.problem.extract import main
 status = main([{checkpoint!r}, {out!r}])
 print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
 sys.exit(status)
@@ -99,7 +99,7 @@ def test_the_command_needs_no_framework(make_checkpoint, make_weights, python, w
 def test_as_a_module_it_runs_where_the_frameworks_are_missing(make_checkpoint, python, without, tmp_path):
     code = without("ray", "gymnasium", "simpy", "torch") + (
         f"import runpy\nsys.argv = ['extract', {str(make_checkpoint())!r}, {str(tmp_path / 'policy')!r}]\n"
-        "runpy.run_module('qexp.policy.extract', run_name='__main__', alter_sys=True)\n"
+        "runpy.run_module('qexp.problem.extract', run_name='__main__', alter_sys=True)\n"
     )
     ended = python("-c", code, cwd=tmp_path)
     assert (ended.status, ended.err) == (0, "")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.policy.features import LIMIT, NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES, placement_features
-from qexp.state import NodeState, TaskState
+from qexp.placement.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES, placement_features
+from qexp.placement.state import NodeState, TaskState
+from qexp.problem.arrays import LIMIT
 
 T = {name: i for i, name in enumerate(TASK_FEATURES)}
 N = {name: i for i, name in enumerate(NODE_FEATURES)}

@@ -12,17 +12,19 @@ import torch
 
 from qexp.errors import InputError
 from qexp.gates.circuit import checked_circuit
+from qexp.gates.features import CONTEXT_FEATURES, GATE_FEATURES
 from qexp.gates.gate import Gate
 from qexp.gates.generators import WorkshopCircuitGenerator
-from qexp.gates.list_scheduling import critical_path
 from qexp.gates.machine import MachineProperties
+from qexp.gates.policy import GatePolicy
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import CommutationRulebook, named_rulebook
 from qexp.gates.schedule import forward_starts, violations
+from qexp.gates.schedulers.list_scheduling import critical_path
 from qexp.gates.tables import MachineTables
-from qexp.policy import load_policy, save_policy
-from qexp.policy.gate_features import CONTEXT_FEATURES, GATE_FEATURES, GATE_PRIOR
-from qexp.policy.network import Architecture, PlacementNetwork
+from qexp.policy import load_policy
+from qexp.problem.bundle import save_policy
+from qexp.problem.network import ScorerNetwork
 
 CIRCUIT = [("measure", 0, 0), ("measure", 1, 1), ("x", 1, 1)]
 
@@ -30,15 +32,8 @@ CIRCUIT = [("measure", 0, 0), ("measure", 1, 1), ("x", 1, 1)]
 def save(path, seed=0, trained=True, **metadata):
     """Save a network of random weights; an untrained one scores by its prior alone."""
     torch.manual_seed(seed)
-    architecture = Architecture(
-        hidden=16,
-        prior=4.0,
-        task_features=len(CONTEXT_FEATURES),
-        node_features=len(GATE_FEATURES),
-        prior_feature=GATE_PRIOR,
-        **metadata.pop("architecture", {}),
-    )
-    network = PlacementNetwork(architecture)
+    architecture = GatePolicy.architecture(hidden=16, **metadata.pop("architecture", {}))
+    network = ScorerNetwork(architecture)
     if trained:
         torch.nn.init.normal_(network.score_out.weight)
     weights = {name: value.detach().numpy() for name, value in network.state_dict().items()}

@@ -8,19 +8,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.cloud.simulated import SimulatedCloud
-from qexp.policy.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
-from qexp.policy.forward import forward
-from qexp.policy.network import Architecture, PlacementNetwork
-from qexp.policy.placement_policy import PlacementPolicy
-from qexp.scheduler.mct import MCT
+from qexp.placement.engine import SimulatedCloud
+from qexp.placement.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
+from qexp.placement.policy import PlacementPolicy
+from qexp.placement.schedulers.mct import MCT
+from qexp.problem.forward import forward
+from qexp.problem.network import ScorerNetwork
 
 seeds = st.integers(0, 2**31)
 
 
 def random_network(seed, **architecture):
     """Return a network all of whose parameters are random: fresh ones have zeros in the last layer."""
-    network = PlacementNetwork(Architecture(**architecture)).eval()
+    network = ScorerNetwork(PlacementPolicy.architecture(**architecture)).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -141,15 +141,15 @@ def test_advantages_are_centred_over_the_nodes_that_can_be_chosen():
 
 def test_an_untrained_network_is_its_prior():
     task, node = inputs(0, 3, 4)
-    scores, _ = in_torch(PlacementNetwork(Architecture(prior=2.5)), task, node)
+    scores, _ = in_torch(ScorerNetwork(PlacementPolicy.architecture(prior=2.5)), task, node)
     np.testing.assert_allclose(scores, -2.5 * node[..., PRIOR_FEATURE], rtol=1e-6)
-    scores, _ = in_torch(PlacementNetwork(Architecture(prior=0.0)), task, node)
+    scores, _ = in_torch(ScorerNetwork(PlacementPolicy.architecture(prior=0.0)), task, node)
     assert (scores == 0).all()
 
 
 @pytest.mark.parametrize("dueling", [False, True])
 def test_an_untrained_network_decides_as_mct(qce25, dueling):
-    network = PlacementNetwork(Architecture(hidden=8, dueling=dueling))
+    network = ScorerNetwork(PlacementPolicy.architecture(hidden=8, dueling=dueling))
     policy = PlacementPolicy(weights_of(network), {"architecture": network.architecture.as_dict()})
     mct, rng, decisions = MCT(), np.random.default_rng(0), 0
     for k in range(20):

@@ -6,8 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from qexp.deploy.gap.__main__ import main
-from qexp.policy import save_policy
+from qexp.gap.__main__ import main
+from qexp.problem.bundle import save_policy
 
 
 def test_the_gap_report_does_without_a_policy_that_cannot_be_read(qexp, make_weights, metadata, capsys):

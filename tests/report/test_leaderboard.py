@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from qexp.metric import GATE_SCHEDULING, PLACEMENT
+from qexp.gates.gate_scheduling import GATE_SCHEDULING
+from qexp.placement.placement import PLACEMENT
 from qexp.report.leaderboard import leaderboard, metrics, render, verdict
 
 

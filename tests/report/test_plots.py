@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qexp.placement.plots import gantt, utilisation
 from qexp.report import plots
-from qexp.report.plots import completion_time, gantt, learning_curve, utilisation
+from qexp.report.plots import completion_time, learning_curve
 
 NODES = ["washington", "kolkata", "hanoi", "perth", "lagos", "idle"]
 

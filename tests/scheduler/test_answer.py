@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qexp.env.scenario import Scenario
 from qexp.errors import InputError
-from qexp.evaluation import evaluate
-from qexp.scheduler.mct import MCT
-from qexp.scheduler.scheduler import Scheduler
+from qexp.placement.placement import Placement
+from qexp.placement.schedulers.mct import MCT
+from qexp.problem.scheduler import Scheduler
+from qexp.stages.evaluation import evaluate
 
 
 class Later(MCT):
@@ -84,5 +84,5 @@ class Undecided(Scheduler):
 
 def test_refusals_are_counted_as_before(make_fleet, qce25):
     totals = play(replace(qce25, mask=False), Undecided()).totals
-    reschedules = dict(zip(Scenario.episode_columns[2:], totals, strict=True))["reschedules"]
+    reschedules = dict(zip(Placement.episode_columns[2:], totals, strict=True))["reschedules"]
     assert reschedules == np.isinf(qce25.episode(0, 0).service).any(axis=1).sum() > 0

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qexp.evaluation import evaluate
-from qexp.scheduler.clairvoyant import Clairvoyant, plan
-from qexp.scheduler.mct import MCT
+from qexp.placement.schedulers.clairvoyant import Clairvoyant, plan
+from qexp.placement.schedulers.mct import MCT
+from qexp.stages.evaluation import evaluate
 
 
 def test_keeps_the_only_machine_of_a_later_task_free():

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.evaluation import evaluate
-from qexp.scheduler.fidelity import Fidelity
-from qexp.scheduler.greedy import Greedy
-from qexp.scheduler.greedy_error import GreedyError
-from qexp.scheduler.least_busy import LeastBusy
-from qexp.scheduler.mct import MCT
-from qexp.scheduler.met import MET
-from qexp.scheduler.random import Random
-from qexp.scheduler.round_robin import RoundRobin
-from qexp.scheduler.weighted import Weighted
+from qexp.placement.schedulers.fidelity import Fidelity
+from qexp.placement.schedulers.greedy import Greedy
+from qexp.placement.schedulers.greedy_error import GreedyError
+from qexp.placement.schedulers.least_busy import LeastBusy
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.met import MET
+from qexp.placement.schedulers.random import Random
+from qexp.placement.schedulers.round_robin import RoundRobin
+from qexp.placement.schedulers.weighted import Weighted
+from qexp.stages.evaluation import evaluate
 
 INF = np.inf
 # What a rule makes smallest, of task, nodes and the node's index.

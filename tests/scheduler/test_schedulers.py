@@ -10,24 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.cloud.simulated import SimulatedCloud
 from qexp.config.option import REGISTRY
 from qexp.config.schema import register
 from qexp.errors import InputError
-from qexp.evaluation import evaluate
-from qexp.policy import save_policy
-from qexp.scheduler import A2CPolicyScheduler, DQNPolicyScheduler, PolicyScheduler, RankingScheduler
-from qexp.scheduler.clairvoyant import Clairvoyant
-from qexp.scheduler.fidelity import Fidelity
-from qexp.scheduler.greedy import Greedy
-from qexp.scheduler.greedy_error import GreedyError
-from qexp.scheduler.least_busy import LeastBusy
-from qexp.scheduler.mct import MCT
-from qexp.scheduler.met import MET
-from qexp.scheduler.random import Random
-from qexp.scheduler.round_robin import RoundRobin
-from qexp.scheduler.scheduler import schedulers_of
-from qexp.scheduler.weighted import Weighted
+from qexp.placement.engine import SimulatedCloud
+from qexp.placement.policy import PlacementPolicy
+from qexp.placement.schedulers.clairvoyant import Clairvoyant
+from qexp.placement.schedulers.fidelity import Fidelity
+from qexp.placement.schedulers.greedy import Greedy
+from qexp.placement.schedulers.greedy_error import GreedyError
+from qexp.placement.schedulers.least_busy import LeastBusy
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.met import MET
+from qexp.placement.schedulers.placer import RankingScheduler
+from qexp.placement.schedulers.random import Random
+from qexp.placement.schedulers.round_robin import RoundRobin
+from qexp.placement.schedulers.weighted import Weighted
+from qexp.problem.bundle import save_policy
+from qexp.problem.policy_scheduler import A2CPolicyScheduler, DQNPolicyScheduler, PolicyScheduler
+from qexp.problem.scheduler import schedulers_of
+from qexp.stages.evaluation import evaluate
 
 register()
 INF = np.inf
@@ -229,10 +231,10 @@ def test_a_wider_beam_finds_better_plans(qce25):
 @pytest.fixture
 def bundle(tmp_path):
     """A bundle of zeros whose scores are the prior: minus the log of finish over the best finish."""
-    from qexp.policy.network import Architecture, PlacementNetwork
+    from qexp.problem.network import ScorerNetwork
 
-    architecture = Architecture(hidden=4)
-    weights = {k: v.numpy() for k, v in PlacementNetwork(architecture).state_dict().items()}
+    architecture = PlacementPolicy.architecture(hidden=4)
+    weights = {k: v.numpy() for k, v in ScorerNetwork(architecture).state_dict().items()}
     return save_policy(
         tmp_path / "policy", weights, {"algorithm": "a2c", "architecture": architecture.as_dict()}
     )

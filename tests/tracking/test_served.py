@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from qexp.errors import InputError
-from qexp.policy import load_policy, save_policy
-from qexp.policy.features import NODE_FEATURES, TASK_FEATURES
+from qexp.placement.features import NODE_FEATURES, TASK_FEATURES
+from qexp.placement.policy import PlacementPolicy
+from qexp.policy import load_policy
+from qexp.problem.bundle import save_policy
 from qexp.tracking.model import _load_pyfunc, _signature
 
 
@@ -15,13 +17,13 @@ from qexp.tracking.model import _load_pyfunc, _signature
 def bundle(tmp_path_factory):
     import torch
 
-    from qexp.policy.network import Architecture, PlacementNetwork
+    from qexp.problem.network import ScorerNetwork
 
     torch.manual_seed(0)
-    architecture = Architecture(hidden=8)
+    architecture = PlacementPolicy.architecture(hidden=8)
     weights = {
         name: torch.randn_like(value).numpy()
-        for name, value in PlacementNetwork(architecture).state_dict().items()
+        for name, value in ScorerNetwork(architecture).state_dict().items()
     }
     metadata = {"algorithm": "a2c", "architecture": architecture.as_dict()}
     return save_policy(tmp_path_factory.mktemp("bundle") / "policy", weights, metadata)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.workload.arrivals.poisson import Poisson
-from qexp.workload.arrivals.qsimpy import QSimPy
-from qexp.workload.arrivals.uniform import Uniform
+from qexp.placement.arrivals.poisson import Poisson
+from qexp.placement.arrivals.qsimpy import QSimPy
+from qexp.placement.arrivals.uniform import Uniform
 
 seeds = st.integers(0, 2**32 - 1)
 

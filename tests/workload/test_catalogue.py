@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qexp.backend.fleet import Fleet, load_fleet
 from qexp.errors import InputError
-from qexp.workload.catalogue import MQT50, QCE, load_catalogue
+from qexp.fleet.fleet import Fleet, load_fleet
+from qexp.placement.workload.catalogue import MQT50, QCE, load_catalogue
 
 DATA = Path(__file__).parents[2] / "qexp" / "workload" / "data" / "catalogue.csv.gz"
 

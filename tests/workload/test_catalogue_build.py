@@ -12,13 +12,13 @@ from statistics import median
 
 import pytest
 
-from qexp.backend.build import HERON, RETIRED
-from qexp.backend.calibration import BROKEN
-from qexp.backend.ibm import fake_backend
-from qexp.backend.machines import MACHINES
+from qexp.circuits import build
 from qexp.errors import InputError
-from qexp.workload import build
-from qexp.workload.catalogue import QCE
+from qexp.fleet.build import HERON, RETIRED
+from qexp.fleet.calibration import BROKEN
+from qexp.fleet.ibm import fake_backend
+from qexp.fleet.machines import MACHINES
+from qexp.placement.workload.catalogue import QCE
 
 DATA = resources.files("qexp.workload") / "data"
 
@@ -59,7 +59,7 @@ def belem_circuit():
 
 
 def test_figures_of_a_tiny_circuit_match_the_calibration_sheet_worked_by_hand():
-    from qexp.workload.compilation import Machine, measure_figures
+    from qexp.circuits.compilation import Machine, measure_figures
 
     found = measure_figures(belem_circuit(), Machine.from_backend(fake_backend("belem")).healthy)
     # From the snapshot of 15 March 2021: sx on 0, x on 1, cx from 1 to 0, readout of 0 and 1.
@@ -72,7 +72,7 @@ def test_figures_of_a_tiny_circuit_match_the_calibration_sheet_worked_by_hand():
 
 @pytest.mark.parametrize("machine", ["guadalupe", "fez", "miami"])
 def test_figures_agree_with_the_compilers_own_estimates(machine):
-    from qexp.workload.compilation import Machine, benchmark_circuit, compile_circuit, measure_figures
+    from qexp.circuits.compilation import Machine, benchmark_circuit, compile_circuit, measure_figures
 
     target = Machine.from_backend(fake_backend(machine)).target_for(6)
     compiled = compile_circuit(benchmark_circuit("randomcircuit", 6), target, build.LEVEL, build.SEED)
@@ -84,7 +84,7 @@ def test_figures_agree_with_the_compilers_own_estimates(machine):
 
 
 def test_a_circuit_without_measurements_gets_them():
-    from qexp.workload.compilation import benchmark_circuit
+    from qexp.circuits.compilation import benchmark_circuit
 
     assert benchmark_circuit("qaoa", 5).count_ops()["measure"] == 5
     assert benchmark_circuit("ghz", 5).count_ops()["measure"] == 5
@@ -93,7 +93,7 @@ def test_a_circuit_without_measurements_gets_them():
 def test_every_family_is_the_same_circuit_each_time():
     from qiskit import transpile
 
-    from qexp.workload.compilation import benchmark_circuit
+    from qexp.circuits.compilation import benchmark_circuit
 
     def unrolled(algorithm, width):
         # Blocks carry names that are numbered anew each time; their gates do not.
@@ -108,7 +108,7 @@ def test_logical_depth_opens_blocks_up():
     from qiskit import QuantumCircuit
     from qiskit.circuit.library import QFTGate
 
-    from qexp.workload.compilation import logical_depth
+    from qexp.circuits.compilation import logical_depth
 
     circuit = QuantumCircuit(3)
     circuit.append(QFTGate(3), range(3))
@@ -124,7 +124,7 @@ def test_logical_depth_opens_blocks_up():
 
 @pytest.mark.parametrize(("machine", "healthy", "qubits"), [("hanoi", 27, 27), ("cairo", 25, 27)])
 def test_broken_links_are_used_only_where_a_circuit_needs_all_qubits(machine, healthy, qubits):
-    from qexp.workload.compilation import Machine
+    from qexp.circuits.compilation import Machine
 
     parts = Machine.from_backend(fake_backend(machine))
     for part, size in ((parts.healthy, healthy), (parts.whole, qubits)):
@@ -140,7 +140,7 @@ def test_the_error_of_a_herons_link_is_its_cz_not_its_rzz():
     """The snapshots have both, and rzz is broken on far more links."""
     from qiskit import QuantumCircuit
 
-    from qexp.workload.compilation import Machine, measure_figures
+    from qexp.circuits.compilation import Machine, measure_figures
 
     parts = Machine.from_backend(fake_backend("torino"))
     folder = resources.files("qiskit_ibm_runtime.fake_provider.backends") / "torino"
@@ -156,7 +156,7 @@ def test_the_error_of_a_herons_link_is_its_cz_not_its_rzz():
 
 
 def test_qubits_whose_gates_are_broken_are_not_compiled_for():
-    from qexp.workload.compilation import Machine
+    from qexp.circuits.compilation import Machine
 
     parts = Machine.from_backend(fake_backend("kingston"))
     # Five qubits have no working sx gate, and cut off one more.
@@ -168,7 +168,7 @@ def test_qubits_whose_gates_are_broken_are_not_compiled_for():
 
 
 def test_a_127_qubit_machine_loses_only_the_qubits_behind_broken_links():
-    from qexp.workload.compilation import Machine
+    from qexp.circuits.compilation import Machine
 
     parts = Machine.from_backend(fake_backend("washington"))
     assert 50 <= parts.healthy.num_qubits < 127
@@ -196,7 +196,7 @@ def test_the_command_gives_the_same_bytes_in_another_process_and_the_shipped_row
     blobs = []
     for seed, jobs in (("1", "1"), ("2", "2")):
         out = tmp_path / seed
-        command = [sys.executable, "-m", "qexp.workload.build", "--out", str(out), "--jobs", jobs, *wanted]
+        command = [sys.executable, "-m", "qexp.circuits.build", "--out", str(out), "--jobs", jobs, *wanted]
         subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": seed})
         blobs.append((out / "catalogue.csv.gz").read_bytes())
         assert sorted(path.name for path in out.iterdir()) == ["catalogue.csv.gz", "catalogue.json"]
@@ -316,8 +316,8 @@ def test_a_wrong_request_is_one_line_and_writes_nothing(arguments, message, tmp_
 
 def test_without_the_extra_the_command_names_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "mqt.bench", None)
-    monkeypatch.delitem(sys.modules, "qexp.workload.compilation", raising=False)
-    monkeypatch.delattr("qexp.workload.compilation", raising=False)
+    monkeypatch.delitem(sys.modules, "qexp.circuits.compilation", raising=False)
+    monkeypatch.delattr("qexp.circuits.compilation", raising=False)
     assert build.main(["--only", "ghz:5", "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

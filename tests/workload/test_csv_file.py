@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qexp.errors import InputError
-from qexp.workload.csv_file import CSV
+from qexp.placement.workload.csv_file import CSV
 
 TASKS = """subset,algorithm,original_width,original_depth,original_gates,ibmq7_width,ibmq7_depth,ibmq7_gates,\
 ibmq27_width,ibmq27_depth,ibmq27_gates

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from qexp.errors import InputError
-from qexp.workload.service_time.clops_depth import ClopsDepth
-from qexp.workload.service_time.repetition_delay import RepetitionDelay
-from qexp.workload.workload import Circuits
+from qexp.placement.service_time.clops_depth import ClopsDepth
+from qexp.placement.service_time.repetition_delay import RepetitionDelay
+from qexp.placement.workload.workload import Circuits
 
 NAN = np.nan
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qexp.problem.style import INK, colour, figure, row_label
 from qexp.report.contenders import Contender
-from qexp.report.plots.style import INK, colour, figure, row_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

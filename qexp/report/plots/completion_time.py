@@ -10,17 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from qexp.metric import PLACEMENT, Metric
+from qexp.problem.metric import Metric
+from qexp.problem.style import INK, colour, figure, row_label
 from qexp.report.leaderboard import paired
-from qexp.report.plots.style import INK, colour, figure, row_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot(
-    episodes: pd.DataFrame, path: Path, *, learned: str | None = None, metric: Metric = PLACEMENT
-) -> None:
+def plot(episodes: pd.DataFrame, path: Path, metric: Metric, *, learned: str | None = None) -> None:
     """Draw every episode's figure per scheduler, best mean on top.
 
     Args:

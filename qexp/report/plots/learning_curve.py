@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import EngFormatter
 
-from qexp.metric import PLACEMENT, Metric
-from qexp.report.plots.style import LEARNED, REFERENCE, figure
+from qexp.problem.metric import Metric
+from qexp.problem.style import LEARNED, REFERENCE, figure
 
 # A curve of ten points or fewer is shown as it is.
 _SMOOTHED_FROM = 10
@@ -18,10 +18,10 @@ _SMOOTHED_FROM = 10
 def plot(
     training: pd.DataFrame,
     path: Path,
+    metric: Metric,
     *,
     reference: float | None = None,
     learned: str = "policy",
-    metric: Metric = PLACEMENT,
 ) -> None:
     """Draw the metric over environment steps.
 

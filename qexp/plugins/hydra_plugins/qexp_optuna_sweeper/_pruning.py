@@ -16,7 +16,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial
 
-from qexp.env.decision_problem import metrics as known_metrics
+from qexp.problem.problem import metrics as known_metrics
 from qexp.tracking import WATCHER, StoppedEarly
 
 PRUNERS: dict[str, Callable[[], BasePruner]] = {

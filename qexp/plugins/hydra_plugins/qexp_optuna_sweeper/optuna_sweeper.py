@@ -106,7 +106,7 @@ class OptunaSweeper(Sweeper):
             from hydra_plugins.qexp_optuna_sweeper._pruning import Pruning
             from hydra_plugins.qexp_optuna_sweeper._search import Search, check, space
 
-            from qexp.env.decision_problem import metric_of
+            from qexp.problem.problem import metric_of
         except ModuleNotFoundError as error:
             raise HydraException("hydra/sweeper=optuna needs Optuna: pip install 'qexp[search]'") from error
 

@@ -1,0 +1,334 @@
+"""Builds the circuit catalogue: MQT Bench circuits compiled for twenty IBM machines.
+
+Run as `qexp catalogue build`; the result ships as package data, so only a change of the compiler,
+the circuits or the machines calls for a rebuild. `--extend` keeps what is there and adds new machines.
+Needs `pip install 'qexp[catalogue]'`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import platform
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple
+from datetime import UTC, datetime
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import track
+
+from qexp.errors import InputError, answered
+from qexp.fleet.build import make_folder, write_atomically
+from qexp.fleet.calibration import provenance
+from qexp.fleet.ibm import fake_backend, missing_extra
+from qexp.fleet.machines import MACHINES
+
+if TYPE_CHECKING:
+    from qexp.circuits.compilation import Machine
+
+LEVEL = 1
+SEED = 1
+COLUMNS = (
+    "algorithm",
+    "width",
+    "logical_depth",
+    "machine",
+    "depth",
+    "two_qubit_gates",
+    "duration",
+    "log10_esp",
+)
+
+FAMILIES = {
+    "ae": range(2, 44),  # MQT Bench cannot build it from 44 qubits on: its matrix loses unitarity
+    "bmw_quark_cardinality": range(2, 51),
+    "bmw_quark_copula": range(2, 51, 2),
+    "bv": range(2, 51),
+    "cdkm_ripple_carry_adder": range(4, 51, 2),
+    "dj": range(2, 51),
+    "draper_qft_adder": range(2, 51, 2),
+    "full_adder": range(4, 51, 2),
+    "ghz": range(2, 51),
+    "graphstate": range(3, 51),
+    "grover": range(2, 11),  # too deep beyond
+    "half_adder": range(3, 51, 2),
+    "hhl": range(3, 51),
+    "hrs_cumulative_multiplier": range(5, 26, 4),  # too deep beyond
+    "modular_adder": range(2, 51, 2),
+    "multiplier": range(4, 37, 4),  # too deep beyond
+    "qaoa": range(2, 51),
+    "qft": range(2, 51),
+    "qftentangled": range(2, 51),
+    "qnn": range(2, 51),
+    "qpeexact": range(2, 51),
+    "qpeinexact": range(2, 51),
+    "qwalk": range(3, 7),  # already as deep as most families are at 50 qubits
+    "randomcircuit": range(2, 51),
+    "rg_qft_multiplier": range(4, 33, 4),  # too deep beyond
+    "vbe_ripple_carry_adder": range(4, 51, 3),
+    "vqe_real_amp": range(2, 51),
+    "vqe_su2": range(2, 51),
+    "vqe_two_local": range(2, 51),
+    "wstate": range(2, 51),
+}
+"""Widths of each family, up to 50 qubits.
+
+"Too deep" is past 16,000 layers on 127 qubits: a few such circuits would take most of a workload's time.
+Left out: circuits that measure half-way and act on the outcome (dynamic_qft, ghz_dynamic, iqpe,
+seven_qubit_steane_code, shors_nine_qubit_code), which seven of the retired machines cannot run; and shor (two
+sizes only, too deep).
+"""
+
+Row = tuple[str, int, int, str, int, int, float, float]
+
+
+@cache
+def _machine(name: str) -> Machine:
+    from qexp.circuits.compilation import Machine
+
+    return Machine.from_backend(fake_backend(name))
+
+
+def circuit_rows(circuit: tuple[str, int], machines: Sequence[str], level: int = LEVEL) -> list[Row]:
+    """Compile one circuit for every machine it fits.
+
+    Args:
+        circuit: Family and width.
+        machines: Names of `MACHINES`.
+        level: Qiskit's optimisation level.
+
+    Returns:
+        One row per machine with at least as many qubits as the circuit, in the order given.
+    """
+    from qexp.circuits import compilation
+
+    algorithm, width = circuit
+    source = compilation.benchmark_circuit(algorithm, width)
+    logical_depth = compilation.logical_depth(source, SEED)
+    rows: list[Row] = []
+    for name in machines:
+        if width > MACHINES[name].qubits:
+            continue
+        target = _machine(name).target_for(width)
+        compiled = compilation.compile_circuit(source, target, level, SEED)
+        found = compilation.measure_figures(compiled, target)
+        rows.append((algorithm, width, logical_depth, name, *astuple(found)))
+    return rows
+
+
+def build(
+    circuits: Sequence[tuple[str, int]], machines: Sequence[str], level: int = LEVEL, jobs: int = 2
+) -> Iterator[list[Row]]:
+    """Compile circuits in a pool of processes; yield each circuit's rows, in the order given."""
+    work = partial(circuit_rows, machines=machines, level=level)
+    if jobs == 1:
+        yield from map(work, circuits)
+        return
+    # Spawned, because forking a process that runs compiler threads can deadlock.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_on_interrupt) as pool:
+        yield from pool.map(work, circuits)
+
+
+def _end_on_interrupt() -> None:
+    """Let Ctrl-C, which reaches a whole pool, end a process of it without a traceback of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def extended(
+    circuits: Sequence[tuple[str, int]], kept: Iterable[Row], added: Iterable[Sequence[Row]]
+) -> Iterator[list[Row]]:
+    """Put the rows of new machines in their places among those of an older catalogue.
+
+    Args:
+        circuits: All circuits, in the order of the catalogue.
+        kept: The older catalogue's rows.
+        added: New rows of each circuit, as `build` yields them.
+    """
+    rows: dict[tuple[str, int], list[Row]] = {}
+    for row in kept:
+        rows.setdefault((row[0], row[1]), []).append(row)
+    order = list(MACHINES)
+    for circuit, new in zip(circuits, added, strict=True):
+        yield sorted([*rows.get(circuit, []), *new], key=lambda row: order.index(row[3]))
+
+
+def read_rows(folder: Path) -> tuple[list[Row], dict[str, Any]]:
+    """Read a catalogue as `main` writes it: its rows, and how it was made.
+
+    Raises:
+        InputError: There is none in the folder.
+    """
+    try:
+        text = gzip.decompress((folder / "catalogue.csv.gz").read_bytes()).decode("ascii")
+        facts = json.loads((folder / "catalogue.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--extend: no catalogue in {folder}: {error.strerror}") from error
+    rows: list[Row] = [
+        (name, int(width), int(logical), machine, int(depth), int(gates), float(duration), float(esp))
+        for name, width, logical, machine, depth, gates, duration, esp in list(csv.reader(text.splitlines()))[
+            1:
+        ]
+    ]
+    return rows, facts
+
+
+def catalogue_csv(rows: Iterable[Row]) -> bytes:
+    """Return the catalogue as CSV text: seconds and logarithms to six significant digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for *keys, duration, log10_esp in rows:
+        writer.writerow((*keys, f"{duration:.6g}", f"{log10_esp:.6g}"))
+    return text.getvalue().encode("ascii")
+
+
+def catalogue_provenance(rows: Sequence[Row], content: bytes, level: int) -> dict[str, Any]:
+    """Return how a catalogue was made, for the JSON file beside it."""
+    from qexp.circuits.compilation import OPTIONS
+
+    widths: dict[str, set[int]] = {}
+    for row in rows:
+        widths.setdefault(row[0], set()).add(row[1])
+    return {
+        "format": "qexp-catalogue/1",
+        "command": "python -m qexp.circuits.build",
+        "date": datetime.now(UTC).date().isoformat(),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "circuits": sum(map(len, widths.values())),
+        "rows": len(rows),
+        "optimization_level": level,
+        "seed_transpiler": SEED,
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in ("mqt-bench", "qiskit", "qiskit-ibm-runtime")},
+        "families": {
+            name: {"circuits": len(found), "min_width": min(found), "max_width": max(found)}
+            | OPTIONS.get(name, {})
+            for name, found in widths.items()
+        },
+        "machines": {
+            name: provenance(fake_backend(name))
+            | {"qubits": MACHINES[name].qubits, "healthy_qubits": _machine(name).healthy.num_qubits}
+            for name in dict.fromkeys(row[3] for row in rows)
+        },
+    }
+
+
+def parse_circuit(text: str) -> list[tuple[str, int]]:
+    """Read `ALGO:WIDTH`, or `ALGO` for all its widths.
+
+    Raises:
+        InputError: No such family, or the family has no circuit of that width.
+    """
+    algorithm, _, width = text.partition(":")
+    if algorithm not in FAMILIES:
+        raise InputError(f"--only: unknown family {algorithm!r}; known: {', '.join(FAMILIES)}")
+    if not width:
+        return [(algorithm, number) for number in FAMILIES[algorithm]]
+    if not width.isdigit() or int(width) not in FAMILIES[algorithm]:
+        known = ", ".join(map(str, FAMILIES[algorithm]))
+        raise InputError(f"--only: {algorithm} has no width {width!r}; it has {known}")
+    return [(algorithm, int(width))]
+
+
+def _parser(shipped: Path, prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser.add_argument("--out", type=Path, default=shipped, metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--machines", nargs="+", choices=list(MACHINES), default=list(MACHINES), metavar="NAME"
+    )
+    parser.add_argument(
+        "--extend", action="store_true", help="keep the catalogue in DIR and add the machines it lacks"
+    )
+    parser.add_argument("--only", nargs="+", metavar="ALGO[:WIDTH]", help="default: every family and width")
+    parser.add_argument("--level", type=int, choices=range(4), default=LEVEL, help="default: %(default)s")
+    parser.add_argument("--jobs", type=int, choices=(1, 2), default=2, help="processes; default: %(default)s")
+    return parser
+
+
+def command(arguments: Sequence[str] | None, prog: str) -> int:
+    """Build the catalogue and write its two files; return the exit status."""
+    shipped = Path(__file__).parent / "data"
+    options = _parser(shipped, prog).parse_args(arguments)
+    # One thread per process: the compiler's own threads would fight over the cores with the pool.
+    for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[name] = "1"
+    os.environ["QISKIT_PARALLEL"] = "FALSE"
+    _build_into(options.out, _wanted(options, options.out == shipped), options)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    return answered(partial(command, arguments, "python -m qexp.circuits.build"), prefix="")
+
+
+def _wanted(options: argparse.Namespace, replaces_shipped: bool) -> list[tuple[str, int]]:
+    partly = bool(options.only) or len(set(options.machines)) < len(MACHINES) or options.level != LEVEL
+    if partly and replaces_shipped:
+        raise InputError("--only, --machines and --level need --out DIR: the shipped catalogue is whole")
+    return sorted({circuit for text in options.only or FAMILIES for circuit in parse_circuit(text)})
+
+
+def _build_into(out: Path, circuits: Sequence[tuple[str, int]], options: argparse.Namespace) -> None:
+    try:
+        from qexp.circuits import compilation  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    kept, made = read_rows(out) if options.extend else ([], {})
+    if options.extend:
+        _check_same_build(made, circuits, kept, options.level)
+    machines = [
+        name for name in MACHINES if name in options.machines and name not in made.get("machines", {})
+    ]
+    if not machines:
+        raise InputError(f"--extend: the catalogue in {out} has these machines already")
+    if min(width for _, width in circuits) > max(MACHINES[name].qubits for name in machines):
+        raise InputError(f"--machines: no circuit fits on {', '.join(machines)}")
+    make_folder(out, "--out")
+    console = Console(stderr=True)
+    compiled = extended(circuits, kept, build(circuits, machines, options.level, options.jobs))
+    rows = [row for found in track(compiled, "Compiling", len(circuits), console=console) for row in found]
+    content = catalogue_csv(rows)
+    facts = catalogue_provenance(rows, content, options.level)
+    # Without a time stamp the same rows give the same bytes.
+    write_atomically(out / "catalogue.csv.gz", gzip.compress(content, compresslevel=9, mtime=0))
+    write_atomically(out / "catalogue.json", (json.dumps(facts, indent=2) + "\n").encode())
+    console.print(f"{len(circuits)} circuits, {len(rows)} rows -> {out}")
+
+
+def _check_same_build(
+    made: dict[str, Any], circuits: Sequence[tuple[str, int]], kept: Sequence[Row], level: int
+) -> None:
+    """Raise `InputError` unless rows of this build may stand beside those that are there."""
+    packages = ("mqt-bench", "qiskit")
+    asked = [level, SEED, *map(version, packages)]
+    found = [
+        made["optimization_level"],
+        made["seed_transpiler"],
+        *(made["versions"][name] for name in packages),
+    ]
+    if asked != found:
+        raise InputError(
+            f"--extend: the catalogue was made at level, seed, {', '.join(packages)} {found}, not {asked}: "
+            "make it anew, whole"
+        )
+    if {(row[0], row[1]) for row in kept} != set(circuits):
+        raise InputError("--extend: the catalogue has other circuits: make it anew, whole")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

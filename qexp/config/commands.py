@@ -1,0 +1,158 @@
+"""The commands of `qexp` beside a run: what each does, and which function does it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from qexp.errors import InputError
+
+RUNS: dict[str, tuple[str, ...]] = {"run": (), "sweep": ("-m",)}
+"""Commands that Hydra composes a configuration for, with what they stand for before its arguments."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        function: `module:function` of what does it, which takes the arguments and the name to be called by.
+        usage: The arguments, as help shows them.
+        purpose: What it does.
+        given: Arguments that choose it in a module of several commands.
+    """
+
+    function: str
+    usage: str
+    purpose: str
+    given: tuple[str, ...] = ()
+
+    def run(self, name: str, arguments: Sequence[str]) -> int:
+        """Run it; return the exit status."""
+        module, _, function = self.function.partition(":")
+        called = f"qexp {name}".removesuffix(" ".join(("", *self.given)) if self.given else "")
+        status: int = getattr(importlib.import_module(module), function)([*self.given, *arguments], called)
+        return status
+
+
+COMMANDS = {
+    "report": Command(
+        "qexp.report.__main__:command", "SWEEP_DIR", "a sweep's tables and figure, from its files alone"
+    ),
+    "gap": Command(
+        "qexp.gap.__main__:command", "[fit] RUN_DIR", "how far simulation was from what was measured"
+    ),
+    "sync": Command(
+        "qexp.tracking.__main__:command", "RUN_DIR ...", "deliver runs to MLflow after the fact", ("sync",)
+    ),
+    "extract": Command(
+        "qexp.problem.extract:command", "CHECKPOINT OUT", "make a policy bundle of a checkpoint"
+    ),
+    "fleet snapshot": Command(
+        "qexp.fleet.snapshot:command", "ibm|fake OUT.yaml ...", "write machines to a fleet file"
+    ),
+    "fleet list": Command("qexp.fleet.snapshot:command", "", "the machines `fake` knows", ("list",)),
+    "fleet diff": Command(
+        "qexp.fleet.snapshot:command", "A.yaml B.yaml", "what changed between two fleets", ("diff",)
+    ),
+    "fleet build": Command("qexp.fleet.build:command", "[OUT_DIR]", "make the fleets that ship with qexp"),
+    "catalogue build": Command(
+        "qexp.circuits.build:command", "[--out DIR] ...", "compile the catalogue of circuits"
+    ),
+}
+
+
+def overview() -> str:
+    """Return what ``--help`` prints of the commands, a line each."""
+    lines = {f"{name} {command.usage}".strip(): command.purpose for name, command in COMMANDS.items()}
+    return "\n".join(f"  qexp {usage:36s} {purpose}" for usage, purpose in lines.items())
+
+
+def run_command(arguments: Sequence[str]) -> int | None:
+    """Run the command that a command line begins with.
+
+    Args:
+        arguments: The command line, without the program.
+
+    Returns:
+        Its exit status; None if the command line is one of a run.
+
+    Raises:
+        InputError: It begins with the name of several commands and chooses none of them.
+    """
+    for length in (2, 1):
+        name = " ".join(arguments[:length])
+        if name in COMMANDS:
+            return COMMANDS[name].run(name, arguments[length:])
+    family = arguments[0] if arguments else ""
+    members = [name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{family} ")]
+    if not members or not family:
+        return None
+    if {"-h", "--help"} & set(arguments):
+        lines = [line for line in overview().splitlines() if line.startswith(f"  qexp {family} ")]
+        print("\n".join(lines))  # noqa: T201 -- help is for the terminal
+        return 0
+    typed = f"qexp {' '.join(arguments[:2])}"
+    raise InputError(f"{typed}: choose {', '.join(f'{family} {member}' for member in members)}")
+
+
+def completed_here(arguments: Sequence[str]) -> bool:
+    """Complete the command of the line that a shell asks about; leave what follows a run's to Hydra.
+
+    Args:
+        arguments: What the shell calls qexp with; the line is in ``COMP_LINE``.
+
+    Returns:
+        Whether there is nothing more to complete; a shell then proposes files.
+    """
+    if not any(argument.startswith("query=") for argument in arguments):
+        return False
+    program, _, rest = os.environ.get("COMP_LINE", "").partition(" ")
+    first, blank, others = rest.lstrip().partition(" ")
+    if blank and first in RUNS:
+        os.environ["COMP_LINE"] = f"{program} {others}"
+    firsts = dict.fromkeys(name.split()[0] for name in (*RUNS, *COMMANDS))
+    if not blank:
+        print("\n".join(name for name in firsts if name.startswith(first)))  # noqa: T201 -- for the shell
+    return bool(blank) and first in firsts and first not in RUNS
+
+
+def folder_of_line() -> list[str]:
+    """Take the folder of option files out of the line that a shell asks about, where Hydra expects overrides.
+
+    Returns:
+        The flag and the folder, for Hydra; empty if the line names none.
+    """
+    line = os.environ.get("COMP_LINE", "")
+    found = re.search(r"\s(?:--config-dir|-cd)(?:=|\s+)(\S+)(?=\s)", line)
+    if found is None:
+        return []
+    os.environ["COMP_LINE"] = line[: found.start()] + line[found.end() :]
+    return ["--config-dir", found[1]]
+
+
+def refuse_words(arguments: Iterable[str], keys: Iterable[str]) -> None:
+    """Refuse a run's command line with a word that sets nothing.
+
+    Args:
+        arguments: The command line's overrides.
+        keys: Known keys and config groups.
+
+    Raises:
+        InputError: Naming the first such word, and the commands that there are.
+    """
+    for word in arguments:
+        if "=" in word or word.startswith("~"):
+            continue
+        if word in keys:
+            raise InputError(f"{word}: give it a value: {word}=VALUE")
+        names = [*RUNS, *COMMANDS]
+        if word in names:
+            raise InputError(f"{word}: a command comes first, as in qexp {word}")
+        close = difflib.get_close_matches(word, [*names, *(name.split()[0] for name in names)], n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise InputError(f"{word}: neither key=value nor a command; commands: {', '.join(names)}{hint}")

@@ -1,0 +1,120 @@
+"""What a person types after `qexp`, as Hydra can take it: flags in their place, values in quotes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from qexp.config.commands import refuse_words
+from qexp.config.messages import PRESETS, keys_of_options
+from qexp.config.option import REGISTRY
+from qexp.errors import InputError
+
+COMPLETION = {"-sc", "--shell-completion"}
+MULTIRUN = {"-m", "--multirun"}
+GRAMMAR = re.compile(
+    r"""["'{]|(bool|choice|float|glob|int|interval|json_str|range|shuffle|sort|str|tag)\(|\w+\(.*\)$"""
+)
+"""How values begin that are meant to be Hydra's grammar, whatever is wrong with them."""
+
+
+def readable(arguments: Sequence[str]) -> list[str]:
+    """Return a command line that Hydra can read: overrides first, then flags.
+
+    A value that only lacks quotes gets them where it is the path of something that exists.
+
+    Args:
+        arguments: The command line, without the program.
+
+    Raises:
+        InputError: A word that sets nothing, an unknown flag, a key that cannot be removed, or a value that
+            needs quotes.
+    """
+    if COMPLETION & set(arguments):
+        return list(arguments)
+    overrides, flags = _parted(arguments)
+    known = keys_of_options()
+    refuse_words(overrides, known)
+    for override in overrides:
+        _refuse_removal(override, known)
+    multirun = bool(MULTIRUN & set(flags))
+    return [*(_quoted(override, multirun=multirun) for override in overrides), *flags]
+
+
+def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part overrides from flags and their values: flags may stand between overrides."""
+
+    def refuse(message: str) -> None:
+        raise InputError(f"{' '.join(arguments)}: {message}; flags: qexp --hydra-help")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign, assignment]
+    options, unknown = parser.parse_known_intermixed_args(arguments)
+    if unknown:
+        raise InputError(f"{unknown[0]}: there is no such flag; flags: qexp --hydra-help")
+    overrides: list[str] = list(options.overrides)
+    flags: list[str] = []
+    pending = overrides[::-1]
+    # From the end: a flag's value comes before what looks the same and is an override.
+    for argument in reversed(arguments):
+        if pending and argument == pending[0]:
+            pending.pop(0)
+        else:
+            flags.insert(0, argument)
+    return overrides, flags
+
+
+def _refuse_removal(override: str, known: Sequence[str]) -> None:
+    """Refuse to remove what every configuration has."""
+    key = re.split("[=@]", override.removeprefix("~"), maxsplit=1)[0]
+    if not override.startswith("~") or key == PRESETS:
+        return
+    if key in REGISTRY:
+        raise InputError(f"{override}: {key} cannot be left out; choose an option: {key}=OPTION")
+    if any(other == key or other.startswith(f"{key}.") for other in known):
+        raise InputError(f"{override}: {key} cannot be removed; give it a value: {key}=VALUE")
+
+
+def _quoted(override: str, *, multirun: bool) -> str:
+    """Return an override that Hydra's grammar takes, if only quotes keep it from that."""
+    if _is_parsed(override):
+        return override
+    key, _, value = override.partition("=")
+    if not re.fullmatch(r"\+{0,2}[\w./@-]+", key, re.ASCII) or GRAMMAR.match(value):
+        return override
+    if value.startswith("[") and value.endswith("]"):
+        wanted = f"{key}=[{_each_in_quotes(value[1:-1])}]"
+    else:
+        wanted = f"{key}={_each_in_quotes(value) if multirun else _in_quotes(value)}"
+    if "${" in value or not _is_parsed(wanted):
+        return override
+    if not multirun and Path(value).exists():
+        return wanted
+    raise InputError(
+        f"{override}: a value with such characters is put in quotes twice: 'key=\"value\"', here "
+        f"{shlex.quote(wanted)}"
+    )
+
+
+def _is_parsed(override: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
+
+
+def _in_quotes(value: str) -> str:
+    """Quote a value as Hydra reads it: backslashes count only before a quote."""
+    escaped = re.sub(r'(\\*)(["]|$)', lambda found: found[1] * 2 + (r"\"" if found[2] else ""), value)
+    return f'"{escaped}"'
+
+
+def _each_in_quotes(values: str) -> str:
+    return ",".join(_in_quotes(value.strip()) for value in values.split(","))

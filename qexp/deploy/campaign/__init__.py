@@ -1,0 +1,1 @@
+"""A campaign: tasks that a scheduler places, one journalled order after another."""

@@ -1,0 +1,154 @@
+"""What a campaign will do: which tasks arrive when, and who places them, known before anything is sent.
+
+Blocks of tasks go to every scheduler in turn, in an order drawn for each block, and a segment (one block with
+one scheduler) begins when the one before it is over. So all schedulers meet the same tasks, none meets
+another's queue, and a drift of the machines hits all alike.
+Source of randomised complete blocks: R. A. Fisher, "The Design of Experiments", 1935.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qexp.deploy.campaign.journal import Task
+from qexp.deploy.deployment import Deployment
+from qexp.errors import InputError
+from qexp.placement.episode import Episode
+from qexp.placement.scenario import Scenario
+from qexp.problem.arrays import Floats
+
+ORDER_STREAM = 5  # keeps the order of schedulers apart from every other use of the same seed
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One block, placed by one scheduler.
+
+    Attributes:
+        number: Position in the campaign.
+        block: Which block.
+        scheduler: Who places it.
+        episode: The block's tasks, as simulated ones would be described.
+        quantum_seconds: What the spend guard reckons each task costs, shape ``[tasks, nodes]``.
+    """
+
+    number: int
+    block: int
+    scheduler: str
+    episode: Episode
+    quantum_seconds: Floats
+
+
+def segments(scenario: Scenario, deployment: Deployment, schedulers: Sequence[str]) -> list[Segment]:
+    """Return a campaign's segments in order; the same arguments give the same ones.
+
+    Block ``k`` has the tasks of evaluation episode ``k`` of the deployment's seed.
+
+    Args:
+        scenario: The placement problem.
+        deployment: How many tasks, in blocks of what size.
+        schedulers: Who places them.
+
+    Raises:
+        InputError: The workload has fewer fixed episodes than there are blocks.
+    """
+    size = min(deployment.block, deployment.tasks)
+    counts = [size] * (deployment.tasks // size)
+    if rest := deployment.tasks % size:
+        counts.append(rest)
+    of_block = replace(scenario, tasks=size)
+    if of_block.fixed_episodes is not None and len(counts) > of_block.fixed_episodes:
+        raise InputError(
+            f"deploy.tasks={deployment.tasks}: the workload has only {of_block.fixed_episodes} subsets: at "
+            f"most so many blocks of deploy.block={size} tasks"
+        )
+    costs = dict(zip(of_block.circuits.names, quantum_seconds(scenario), strict=True))
+    found: list[Segment] = []
+    for block, count in enumerate(counts):
+        episode = _first(of_block.episode(deployment.seed, block), count)
+        table = np.array([costs[name] for name in episode.names])
+        order = np.random.default_rng([deployment.seed, ORDER_STREAM, block]).permutation(len(schedulers))
+        found += [
+            Segment(len(found) + i, block, schedulers[who], episode, table) for i, who in enumerate(order)
+        ]
+    return found
+
+
+def planned_tasks(plan: Sequence[Segment], deployment: Deployment) -> list[Task]:
+    """Return the journal's rows of a campaign that has not begun."""
+    tasks: list[Task] = []
+    for segment in plan:
+        episode, offsets = segment.episode, deployment.offsets(segment.episode.arrival).tolist()
+        first = segment.block * deployment.block
+        tasks += [
+            Task(
+                id=len(tasks) + i,
+                segment=segment.number,
+                block=segment.block,
+                scheduler=segment.scheduler,
+                position=first + i,
+                circuit=episode.names[i],
+                width=int(episode.width[i]),
+                depth=int(episode.depth[i]),
+                shots=episode.shots,
+                offset=offsets[i],
+            )
+            for i in range(len(episode))
+        ]
+    return tasks
+
+
+def quantum_seconds(scenario: Scenario, overhead: float = 2.0, rep_delay: float = 250e-6) -> Floats:
+    """Estimate what each circuit costs on each machine, seconds of quantum time, ``[circuits, nodes]``.
+
+    Overhead + shots * (repetition delay + duration of the circuit); infinite where it does not fit. Source:
+    IBM Quantum documentation, "Estimate job run time": 2 s, and a default repetition delay of 250
+    microseconds.
+    """
+    duration = np.nan_to_num(scenario.circuits.duration, nan=0.0)
+    cost = overhead + scenario.workload.shots * (rep_delay + duration)
+    return np.where(scenario.circuits.feasible, cost, np.inf)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan would cost.
+
+    Attributes:
+        jobs: Orders, if none comes to nothing.
+        least: Quantum seconds if every task goes to its cheapest machine.
+        most: Quantum seconds if every task goes to its dearest machine.
+    """
+
+    jobs: int
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, plan: Iterable[Segment]) -> Estimate:
+        """Return the estimate of a plan."""
+        jobs, least, most = 0, 0.0, 0.0
+        for segment in plan:
+            costs = segment.quantum_seconds
+            jobs += len(costs)
+            least += float(costs.min(axis=1).sum())
+            most += float(np.where(np.isfinite(costs), costs, 0.0).max(axis=1).sum())
+        return cls(jobs, least, most)
+
+
+def _first(episode: Episode, count: int) -> Episode:
+    """Return the first tasks of an episode."""
+    if count >= len(episode):
+        return episode
+    return Episode(
+        names=episode.names[:count],
+        arrival=episode.arrival[:count],
+        width=episode.width[:count],
+        depth=episode.depth[:count],
+        shots=episode.shots,
+        service=episode.service[:count],
+        esp=episode.esp[:count],
+    )

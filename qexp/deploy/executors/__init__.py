@@ -1,0 +1,1 @@
+"""What runs a campaign's circuits: the simulator, local machines, IBM Quantum."""

@@ -1,0 +1,210 @@
+"""What is known of jobs at IBM Quantum, with as few questions as will do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qexp.deploy.executors.executor import Job, JobState, Order, UnreachableError
+from qexp.deploy.executors.ibm.answers import charged, has_state, moment, order_tag, section, state_of
+from qexp.deploy.executors.ibm.questions import mapping, put
+
+if TYPE_CHECKING:
+    from qiskit_ibm_runtime.api.client import RuntimeClient
+
+PAGE = 100
+"""Jobs that are asked for at once."""
+
+
+@dataclass
+class Known:
+    """A job as last seen.
+
+    Attributes:
+        job: What is known of it.
+        client: That knows it.
+        asked: When it was last asked for, seconds of the monotonic clock.
+        begun: Whether it was asked when it began to run, once it did.
+        measured: When it was last asked for its times and its bill after it was over.
+    """
+
+    job: Job
+    client: RuntimeClient
+    asked: float
+    begun: bool = False
+    measured: float = -float("inf")
+
+
+class Jobs:
+    """The jobs of one account.
+
+    Args:
+        clients: One for each of its instances.
+        poll_interval: Between two looks at a job, seconds.
+        clock: Turns seconds since the epoch into the campaign's time.
+    """
+
+    def __init__(
+        self, clients: Sequence[RuntimeClient], poll_interval: float, clock: Callable[[float], float]
+    ) -> None:
+        self._instances, self._poll_interval, self._clock = clients, poll_interval, clock
+        self._jobs: dict[str, Known] = {}
+        self._orders: set[str] = set()
+        self._campaigns: set[str] = set()
+
+    def add(self, job: str, order: Order, client: RuntimeClient) -> None:
+        """Take down a job that was accepted just now."""
+        self._orders.add(order.tag)
+        self._campaigns.add(order.campaign)
+        self._jobs[job] = Known(Job(job, order.tag, JobState.QUEUED), client, time.monotonic())
+
+    def clients(self, job: str) -> Sequence[RuntimeClient]:
+        """Return the clients that may know a job."""
+        known = self._jobs.get(job)
+        return self._instances if known is None else [known.client]
+
+    def changed(self, job: str) -> None:
+        """Have a job asked for at the next opportunity."""
+        if job in self._jobs:
+            self._jobs[job].asked = -float("inf")
+
+    def find(self, tag: str) -> list[Job]:
+        """Return all jobs with a tag, see `Executor.find`."""
+        found = [(client, raw) for client in self._instances for raw in self._list(client, tag)]
+        if len({str(sorted(map(str, _tags(raw)))) for _, raw in found}) > 1:
+            self._campaigns.add(tag)  # only a campaign's jobs differ in the other tag
+        jobs = [self._read(client, raw, tag) for client, raw in found]
+        if all(job.created is not None for job in jobs):
+            jobs.sort(key=lambda job: job.created or 0.0)
+        return jobs
+
+    def poll(self, jobs: Sequence[str]) -> list[Job]:
+        """Return how jobs are doing, see `Executor.poll`."""
+        now = time.monotonic()
+        stale = [
+            name
+            for name in jobs
+            if (known := self._jobs.get(name)) is None
+            or (not known.job.state.final and now - known.asked >= self._poll_interval)
+        ]
+        self._refresh(stale)
+        found = [self._jobs[name] for name in jobs if name in self._jobs]
+        for known in found:
+            self._measure(known)
+        return [known.job for known in found]
+
+    def _refresh(self, names: Sequence[str]) -> None:
+        """Ask for jobs: all at once those that are under way, one by one those that are not (any more)."""
+        left = list(names)
+        if len(left) > 1:
+            for client in self._instances:
+                for tag in self._campaigns:
+                    for raw in self._list(client, tag, pending=True):
+                        if raw["id"] in left:
+                            left.remove(self._read(client, raw).id)
+        answered, problem = len(left) < len(names), None
+        for name in left:
+            try:
+                self._ask_for(name)
+                answered = True
+            except UnreachableError as error:
+                if name not in self._jobs:
+                    raise  # left out, it would count as gone
+                problem = error
+                self._jobs[name].asked = time.monotonic()
+        if problem is not None and not answered:
+            raise problem
+
+    def _ask_for(self, name: str) -> None:
+        for client in self.clients(name):
+            raw = put(partial(client.job_get, name), missing=None)
+            if raw is not None:
+                self._read(client, mapping(raw) | {"id": name})
+                return
+        self._jobs.pop(name, None)
+
+    def _list(self, client: RuntimeClient, tag: str, pending: bool | None = None) -> list[dict[str, Any]]:
+        """Return the descriptions of all jobs with a tag, oldest first."""
+        found: dict[str, dict[str, Any]] = {}
+        offset, fresh = 0, True
+        while fresh:
+            page = partial(
+                client.jobs_get, limit=PAGE, skip=offset, pending=pending, job_tags=[tag], descending=False
+            )
+            answer = mapping(put(page))
+            listed = answer.get("jobs")
+            if not isinstance(listed, list):
+                raise UnreachableError("IBM Quantum: an answer that makes no sense (no list of jobs)")
+            jobs = {str(raw["id"]): raw for raw in listed if isinstance(raw, Mapping) and raw.get("id")}
+            fresh = not jobs.keys() <= found.keys()
+            found |= {name: dict(raw) | {"id": name} for name, raw in jobs.items()}
+            offset += len(listed)
+            count = answer.get("count")
+            if isinstance(count, int) and offset >= count:
+                break
+        return [raw for raw in found.values() if not _tags(raw) or tag in _tags(raw)]
+
+    def _read(self, client: RuntimeClient, raw: Mapping[str, Any], searched: str = "") -> Job:
+        """Take in the description of a job."""
+        name = str(raw["id"])
+        known = self._jobs.get(name)
+        if known is not None and known.job.state.final:
+            return known.job
+        if not has_state(raw) or not _tags(raw):
+            raw = dict(raw) | mapping(put(partial(client.job_get, name), missing={}))
+        if known is None:
+            tag = order_tag(_tags(raw), self._orders, self._campaigns) or searched
+            known = self._jobs[name] = Known(Job(name, tag, JobState.QUEUED), client, 0.0)
+        state, error = state_of(raw)
+        created = self._at(raw.get("created"))
+        known.job = replace(known.job, state=state, created=_newer(created, known.job.created), error=error)
+        known.client, known.asked = client, time.monotonic()
+        return known.job
+
+    def _measure(self, known: Known) -> None:
+        """Ask for a job's times and bill, where there may be news: when it begins, and once it is over.
+
+        A bill may be made out late: how often to ask for it is up to whoever asks about the job.
+        """
+        job, now = known.job, time.monotonic()
+        if job.state is JobState.RUNNING and not known.begun:
+            known.begun = True
+        elif job.state.final and None in {job.finished, job.quantum_seconds}:
+            if now - known.measured < self._poll_interval:
+                return
+            known.measured = now
+        else:
+            return
+        try:
+            metrics = mapping(put(partial(known.client.job_metadata, job.id), missing={}))
+        except UnreachableError:
+            return  # where it is, is known; the rest can wait
+        times = section(metrics, "timestamps")
+        known.job = job = replace(
+            job,
+            created=_newer(self._at(times.get("created")), job.created),
+            running=_newer(self._at(times.get("running")), job.running),
+        )
+        if job.state.final:
+            known.job = replace(
+                job,
+                finished=_newer(self._at(times.get("finished")), job.finished),
+                quantum_seconds=_newer(charged(metrics), job.quantum_seconds),
+            )
+
+    def _at(self, text: object) -> float | None:
+        at = moment(text)
+        return None if at is None else self._clock(at)
+
+
+def _tags(raw: Mapping[str, Any]) -> list[Any]:
+    tags = raw.get("tags")
+    return tags if isinstance(tags, list) else []
+
+
+def _newer(new: float | None, old: float | None) -> float | None:
+    """Return the newer figure, if there is one."""
+    return old if new is None else new

@@ -1,0 +1,1 @@
+"""Campaigns on noisy simulators of machines, here."""

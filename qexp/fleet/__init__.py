@@ -1,0 +1,1 @@
+"""What machines there are: fleets, their snapshots and their calibration."""

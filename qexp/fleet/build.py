@@ -1,0 +1,108 @@
+"""Writes the fleet files that ship with qexp from the calibration snapshots in qiskit-ibm-runtime.
+
+Run as `qexp fleet build [OUT_DIR]`. Averages come from real calibration data, never from
+hand-typed tables; only what the snapshots lack or contradict (CLOPS) is written down, in
+`qexp.fleet.machines`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qexp.errors import InputError, answered
+from qexp.fleet.calibration import calibration, node_of, provenance
+from qexp.fleet.fleet import FORMAT, content_hash
+from qexp.fleet.ibm import fake_backend
+from qexp.fleet.machines import MACHINES
+
+RETIRED = [name for name, machine in MACHINES.items() if machine.clops]
+HERON = ["torino", "fez", "marrakesh", "boston", "kingston", "pittsburgh"]
+
+FLEETS = {
+    "qce5": ("Five IBM machines of 7 to 127 qubits: the cloud of the placement papers.", RETIRED[:5]),
+    "ibm13": ("Thirteen IBM machines of 5 to 127 qubits; the first five are qce5.", RETIRED),
+    "heron": ("Six IBM machines with Heron processors of 133 and 156 qubits.", HERON),
+}
+
+
+def node(machine: str) -> dict[str, Any]:
+    """Return a machine as a node of the fleet format; a retired one with the figures of the papers."""
+    backend, known = fake_backend(machine), MACHINES[machine]
+    if not known.clops:
+        return node_of(backend, machine)[0]
+    return {
+        "name": machine,
+        "qubits": known.qubits,
+        "clops": known.clops,
+        "quantum_volume": known.quantum_volume,
+        "machine": machine,
+        "calibration": calibration(backend.target),
+        "source": provenance(backend),
+    }
+
+
+def fleet_text(head: str, facts: dict[str, Any], nodes: Sequence[dict[str, Any]]) -> str:
+    """Return a fleet file.
+
+    Args:
+        head: Comment for the first line.
+        facts: What comes before the nodes.
+        nodes: The machines.
+    """
+    record = {"format": FORMAT} | facts | {"hash": content_hash(nodes), "nodes": list(nodes)}
+    return f"# {head}\n" + yaml.safe_dump(record, sort_keys=False, width=110)
+
+
+def make_folder(path: Path, argument: str) -> None:
+    """Make the output folder, before the work rather than after it.
+
+    Raises:
+        InputError: It cannot be made; the message names the command-line argument.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{argument}: cannot make folder {path}: {error.strerror}") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, never half of it."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def command(arguments: Sequence[str] | None, prog: str) -> int:
+    """Write the shipped fleets; return the exit status."""
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    shipped = Path(__file__).parent / "data"
+    parser.add_argument("out_dir", nargs="?", type=Path, default=shipped, help="default: %(default)s")
+    out_dir: Path = parser.parse_args(arguments).out_dir
+    nodes = {machine: node(machine) for machine in dict.fromkeys(RETIRED + HERON)}
+    make_folder(out_dir, "OUT_DIR")
+    head = "Made by `python -m qexp.fleet.build`; do not edit: the hash covers the nodes."
+    for name, (description, machines) in FLEETS.items():
+        path = out_dir / f"{name}.yaml"
+        facts = {"name": name, "description": description}
+        write_atomically(path, fleet_text(head, facts, [nodes[machine] for machine in machines]).encode())
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    return answered(partial(command, arguments, "python -m qexp.fleet.build"), prefix="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

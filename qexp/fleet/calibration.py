@@ -1,0 +1,168 @@
+"""Turns what qiskit-ibm-runtime knows of a machine, fake or live, into a node of the fleet format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC
+from importlib.metadata import version
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from qexp.errors import InputError
+from qexp.fleet.machines import (
+    CLOPS_PER_CLOPS_H,
+    MACHINES,
+    NATIVE_GATES,
+    lattice_of,
+    most_similar,
+    plain,
+    shipped,
+)
+
+if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+    from qiskit.transpiler import InstructionProperties, Target
+
+BROKEN = 0.5
+"""A gate with this error or more (IBM reports 1.0) could not be calibrated."""
+
+
+def native_gate(target: Target) -> str:
+    """Return a machine's two-qubit gate; the first of `NATIVE_GATES` where a snapshot has several.
+
+    Raises:
+        InputError: It has none of them.
+    """
+    known = [name for name in NATIVE_GATES if name in target.operation_names]
+    if not known or "sx" not in target.operation_names:
+        raise InputError(f"none of the gate sets {', '.join(NATIVE_GATES)} with sx: not a machine qexp knows")
+    return known[0]
+
+
+def calibration(target: Target) -> dict[str, float]:
+    """Average a machine's calibration over its qubits and its pairs of linked qubits.
+
+    A pair that has a gate in both directions counts once, with the better one. Broken gates, and values that
+    were not measured, are left out; every other value is kept, however poor (FakeLagos reads one qubit
+    wrongly 46 % of the time). Rounded to six digits.
+
+    Raises:
+        InputError: Nothing is left to average.
+    """
+    pairs: dict[frozenset[int], float] = {}
+    for name in NATIVE_GATES:
+        for qubits, error in _errors(target, name):
+            pair = frozenset(qubits)
+            pairs[pair] = min(error, pairs.get(pair, 1.0))
+    measured = [properties for properties in target.qubit_properties or () if properties is not None]
+    averages = {
+        "t1": _mean("T1", (properties.t1 for properties in measured if properties.t1)),
+        "t2": _mean("T2", (properties.t2 for properties in measured if properties.t2)),
+        "readout_error": _mean("readout", (error for _, error in _errors(target, "measure"))),
+        "single_qubit_error": _mean("sx gate", _working(error for _, error in _errors(target, "sx"))),
+        "two_qubit_error": _mean("two-qubit gate", _working(pairs.values())),
+    }
+    return {key: float(f"{value:.6g}") for key, value in averages.items()}
+
+
+def _mean(what: str, values: Iterable[float]) -> float:
+    found = list(values)
+    if not found:
+        raise InputError(f"no {what} is calibrated")
+    return fmean(found)
+
+
+def _working(errors: Iterable[float]) -> Iterator[float]:
+    return (error for error in errors if error < BROKEN)
+
+
+def _errors(target: Target, name: str) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Yield qubits and error of every gate of a kind whose error is known."""
+    gates: dict[tuple[int, ...], InstructionProperties | None] = (
+        target[name] if name in target.operation_names else {}
+    )
+    for qubits, gate in gates.items():
+        if gate is not None and gate.error is not None:
+            yield qubits, gate.error
+
+
+def provenance(backend: BackendV2) -> dict[str, Any]:
+    """Return where a machine's figures come from, and what of it is broken."""
+    configuration, measured = backend.configuration(), backend.properties().last_update_date
+    fake = type(backend).__name__.startswith("Fake")
+    source: dict[str, Any] = {
+        "backend": type(backend).__name__ if fake else backend.name,
+        "backend_version": backend.backend_version,
+        # The client turns the time of a live machine into the local one.
+        "snapshot": (measured if fake else measured.astimezone(UTC)).isoformat(),
+        "package": f"qiskit-ibm-runtime {version('qiskit-ibm-runtime')}",
+    }
+    for key in ("clops", "clops_h"):
+        if isinstance(value := getattr(configuration, key, None), int | float):
+            source[f"snapshot_{key}"] = value
+    broken = [
+        f"{name} {'-'.join(map(str, qubits))}"
+        for name in (*NATIVE_GATES, "sx")
+        for qubits, error in _errors(backend.target, name)
+        if error >= BROKEN
+    ]
+    return source | ({"broken_gates": sorted(broken)} if broken else {})
+
+
+def node_of(backend: BackendV2, name: str) -> tuple[dict[str, Any], str | None]:
+    """Return a machine as a node of the fleet format, and what a person should know about it.
+
+    Args:
+        backend: Fake or live.
+        name: What the node is to be called.
+
+    Raises:
+        InputError: The machine has no calibration.
+    """
+    if backend.properties() is None:
+        raise InputError("it has no calibration")
+    configuration, native = backend.configuration(), native_gate(backend.target)
+    qubits, averages = configuration.n_qubits, calibration(backend.target)
+    machine, note = plain(name), None
+    if machine not in MACHINES:
+        lattice = lattice_of(configuration.coupling_map)
+        machine = most_similar(qubits, native, lattice, averages["two_qubit_error"])
+        known = MACHINES[machine]
+        note = (
+            f"{name} ({native}, {lattice}, {qubits} qubits) is not in the circuit catalogue; circuits for "
+            f"{machine} ({known.native}, {known.lattice}, {known.qubits} qubits) stand for its own"
+        )
+    clops, origin = _clops(configuration, plain(name), machine)
+    node = {"name": name, "qubits": qubits, "clops": clops}
+    for key in ("clops_h", "quantum_volume"):
+        if value := _number(configuration, key):
+            node[key] = value
+    source = {key: value for key, value in provenance(backend).items() if not key.startswith("snapshot_")}
+    source |= {"processor": processor(configuration), "clops": origin}
+    return node | {"machine": machine, "calibration": averages, "source": source}, note
+
+
+def processor(configuration: Any) -> str:
+    """Return family and revision of a machine's processor, empty where the snapshot does not say."""
+    kind = getattr(configuration, "processor_type", None) or {}
+    return f"{kind['family']} r{kind.get('revision', '?')}" if "family" in kind else ""
+
+
+def _clops(configuration: Any, name: str, machine: str) -> tuple[float, str]:
+    """Return a machine's CLOPS and where the figure comes from: measured ones first, borrowed ones last."""
+    if name in MACHINES and (papers := MACHINES[name].clops):
+        return papers, "the placement papers' figure"
+    if clops := _number(configuration, "clops"):
+        return clops, "the snapshot's CLOPS"
+    if clops_h := _number(configuration, "clops_h"):
+        rounded = round(float(f"{clops_h * CLOPS_PER_CLOPS_H:.3g}"))
+        return rounded, f"{CLOPS_PER_CLOPS_H:.4g} * CLOPS_h"
+    if machine in shipped():
+        return shipped()[machine].clops, f"the figure of {machine}"
+    raise InputError("its snapshot has neither CLOPS nor CLOPS_h")
+
+
+def _number(configuration: Any, key: str) -> float | None:
+    """Return a positive number of a configuration; None where there is none."""
+    value = getattr(configuration, key, None)
+    return value if isinstance(value, int | float) and value > 0 else None

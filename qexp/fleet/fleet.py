@@ -1,0 +1,313 @@
+"""A fleet of quantum machines, read from a snapshot file that names its own content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import Doc
+
+from qexp.config.option import Configurable, group, option
+from qexp.errors import InputError
+from qexp.problem.arrays import Floats, Ints
+
+FORMAT = "qexp-fleet/1"
+MOST = 2**63 - 1  # what an array holds; larger numbers are slips of a keyboard
+
+# The reference implementation's fleet has one negative readout error (a slip of its authors); reproducing
+# its published figures needs such a file to load, so error rates are bounded below by -1 and not by 0.
+ErrorRate = Annotated[float, Field(ge=-1.0, le=1.0)]
+
+
+class _Record(BaseModel):
+    # Names of machines and formats come from users: `machine` and `format` must stay plain strings.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Calibration(_Record):
+    """Averages over a machine's qubits and edges.
+
+    Attributes:
+        t1: Relaxation time, seconds.
+        t2: Dephasing time, seconds.
+        readout_error: Probability that a measurement reads the wrong bit.
+        single_qubit_error: Error of one sx gate.
+        two_qubit_error: Error of one native two-qubit gate.
+    """
+
+    t1: Annotated[float, Field(gt=0)]
+    t2: Annotated[float, Field(gt=0)]
+    readout_error: ErrorRate
+    single_qubit_error: ErrorRate
+    two_qubit_error: ErrorRate
+
+
+class Live(_Record):
+    """How a machine was doing when a snapshot was taken.
+
+    Attributes:
+        operational: Whether it took jobs.
+        status: The vendor's word for it.
+        pending_jobs: Jobs waiting, as reported; has been seen to read 0 for days.
+    """
+
+    operational: bool
+    status: str
+    pending_jobs: Annotated[int, Field(ge=0, le=MOST)]
+
+
+class QNode(_Record):
+    """One quantum machine with one FCFS queue.
+
+    Attributes:
+        name: Unique within the fleet.
+        qubits: Circuits wider than this do not fit.
+        clops: Circuit layer operations per second on the scale of the original CLOPS benchmark, not CLOPS_h.
+        clops_h: The newer, hardware-aware benchmark's figure, if there is one; the two do not compare.
+        quantum_volume: As published by the vendor.
+        machine: Machine of the circuit catalogue whose compiled circuits stand for this node's; by
+            default the node's own name.
+        calibration: Average error rates and coherence times.
+        live: The moment's state; not part of the content hash.
+        source: Free-form provenance; not part of the content hash.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    qubits: Annotated[int, Field(ge=1, le=MOST)]
+    clops: Annotated[float, Field(gt=0)]
+    clops_h: Annotated[float, Field(gt=0)] | None = None
+    quantum_volume: Annotated[int, Field(ge=1, le=MOST)] = 1
+    machine: str = ""
+    calibration: Calibration
+    live: Live | None = None
+    source: dict[str, Any] = {}
+
+    @property
+    def catalogue_machine(self) -> str:
+        """Catalogue machine that this node's circuits are compiled for."""
+        return self.machine or self.name
+
+
+class _Snapshot(_Record):
+    format: str
+    name: Annotated[str, Field(min_length=1)]
+    description: str = ""
+    taken: datetime | None = None
+    nodes: Annotated[tuple[QNode, ...], Field(min_length=1)]
+    hash: str = ""
+
+
+def content_hash(nodes: Iterable[Mapping[str, Any]]) -> str:
+    """Return the hash that identifies a fleet: what its machines are, not where the figures came from.
+
+    Neither does it depend on when they were read or on what was queued then.
+
+    Args:
+        nodes: One mapping per node, in order, in the layout of the file.
+
+    Returns:
+        ``sha256:`` and the digest of the canonical JSON of name, qubits, clops, quantum_volume, machine,
+        calibration (t1, t2, three error rates) and, where there is one, clops_h.
+    """
+    rows = [
+        {
+            "name": node["name"],
+            "qubits": node["qubits"],
+            "clops": float(node["clops"]),
+            "quantum_volume": node.get("quantum_volume", 1),
+            "machine": node.get("machine", ""),
+            "calibration": {key: float(value) for key, value in node["calibration"].items()},
+        }
+        | ({"clops_h": float(clops_h)} if (clops_h := node.get("clops_h")) else {})
+        for node in nodes
+    ]
+    text = json.dumps(rows, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Machines in a fixed order; node index in every array of the project is the index here.
+
+    Attributes:
+        name: Of the fleet.
+        nodes: The machines.
+        taken: When a snapshot was taken, if the file says so; not part of the content hash.
+    """
+
+    name: str
+    nodes: tuple[QNode, ...]
+    taken: datetime | None = None
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash, see `content_hash`."""
+        return content_hash(node.model_dump() for node in self.nodes)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Node names in order."""
+        return [node.name for node in self.nodes]
+
+    @cached_property
+    def qubits(self) -> Ints:
+        """Qubits of each node, shape ``[nodes]``."""
+        return np.array([node.qubits for node in self.nodes], dtype=np.int64)
+
+    @cached_property
+    def clops(self) -> Floats:
+        """CLOPS of each node, layers per second, shape ``[nodes]``."""
+        return np.array([node.clops for node in self.nodes], dtype=np.float64)
+
+    @cached_property
+    def readout_error(self) -> Floats:
+        """Average readout error of each node, shape ``[nodes]``."""
+        return np.array([node.calibration.readout_error for node in self.nodes], dtype=np.float64)
+
+
+def load_fleet(path: str | Path, key: str = "backend.path") -> Fleet:
+    """Read a fleet snapshot.
+
+    Args:
+        path: YAML or JSON file, or the name of a fleet that ships with qexp (``qce5``, ``ibm13``, ``heron``).
+        key: What the user gave the path as.
+
+    Raises:
+        InputError: The file is missing, malformed, has a wrong value, or its hash does not match.
+    """
+    shipped = resources.files("qexp.fleet") / "data" / f"{path}.yaml"
+    file = Path(path)
+    if not file.suffix and shipped.is_file():
+        text = shipped.read_text(encoding="utf-8")
+    else:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{key}: cannot read fleet file {file}: {_reason(error)}") from error
+    return parse_fleet(text, file)
+
+
+def parse_fleet(text: str, file: Path) -> Fleet:
+    """Return the fleet that the text of a snapshot describes.
+
+    Args:
+        text: YAML or JSON.
+        file: Where it is from or bound for.
+
+    Raises:
+        InputError: It is malformed, has a wrong value, or its hash does not match.
+    """
+    try:
+        raw = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the latter two: no such date, no end of [
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"{file}{line}: not valid YAML: {problem}") from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise InputError(f"{file}:1: not a fleet file: expected a mapping with 'format: {FORMAT}'")
+    try:
+        snapshot = _Snapshot.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{file}: {_violations(error)}") from error
+    names = [node.name for node in snapshot.nodes]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{file}: nodes: name {twice[0]!r} is used more than once")
+    fleet = Fleet(snapshot.name, snapshot.nodes, snapshot.taken)
+    if snapshot.hash and snapshot.hash != fleet.hash:
+        raise InputError(
+            f"{file}: hash: the file says {snapshot.hash[:19]}..., its content gives {fleet.hash[:19]}...; "
+            "it was edited: remove the hash line, or set it to the new value"
+        )
+    return fleet
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8 text"
+
+
+def _violations(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in item["loc"]).lstrip(".")
+        parts.append(f"{where}: {item['msg'][0].lower()}{item['msg'][1:]}")
+    return "; ".join(parts)
+
+
+@group("backend")
+class FleetSource(Configurable, ABC):
+    """What every backend option answers: which machines there are.
+
+    Attributes:
+        fixed: Whether the same option has the same machines tomorrow.
+    """
+
+    fixed: ClassVar[bool] = True
+
+    @abstractmethod
+    def load(self) -> Fleet:
+        """Return the machines.
+
+        Raises:
+            InputError: They cannot be read or made.
+        """
+
+
+@option("backend", "file")
+@dataclass(frozen=True)
+class FleetFile(FleetSource):
+    """A fleet of your own (backend=file backend.path=FLEET.yaml)."""
+
+    path: Annotated[str, Doc("YAML or JSON file in the layout of docs/fleet.md.")]
+
+    def load(self) -> Fleet:
+        """Read the snapshot, see `load_fleet`."""
+        return load_fleet(self.path)
+
+
+@option("backend", "qce5")
+@dataclass(frozen=True)
+class QCE5(FleetFile):
+    """The five machines of the reference papers: washington, kolkata, hanoi, perth, lagos."""
+
+    path: Annotated[str, Doc("A fleet that ships with qexp.")] = "qce5"
+
+
+@option("backend", "ibm13")
+@dataclass(frozen=True)
+class IBM13(FleetFile):
+    """Thirteen retired IBM machines of 5 to 127 qubits."""
+
+    path: Annotated[str, Doc("A fleet that ships with qexp.")] = "ibm13"
+
+
+@option("backend", "heron")
+@dataclass(frozen=True)
+class Heron(FleetFile):
+    """Six of today's IBM machines, with Heron processors of 133 and 156 qubits."""
+
+    path: Annotated[str, Doc("A fleet that ships with qexp.")] = "heron"
+
+
+@option("backend", "none")
+@dataclass(frozen=True)
+class NoFleet(FleetSource):
+    """No fleet: the environment has a machine of its own (env=gate_scheduling)."""
+
+    def load(self) -> Fleet:
+        """Return a fleet without machines."""
+        return Fleet("none", ())

@@ -1,0 +1,1 @@
+"""How far simulation was from what a campaign measured: measure, calibrate, show."""

@@ -1,0 +1,1 @@
+"""What of the gap a calibrated model takes away."""

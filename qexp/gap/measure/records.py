@@ -1,0 +1,213 @@
+"""What was foreseen and what was measured of each task, side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qexp.deploy.campaign.journal import Journal, State, Task
+from qexp.errors import InputError
+from qexp.problem.arrays import Floats
+
+Fidelity = Callable[[str, Mapping[str, int]], tuple[float, float | None] | None]
+"""From a circuit's name and its counts to (Hellinger fidelity, the same normalised), or None if unknown."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One task; times in seconds, None where something was not measured.
+
+    Attributes:
+        id: Of the task.
+        segment: One block, placed by one scheduler.
+        block: Same circuits and arrivals for all schedulers.
+        scheduler: Who placed it.
+        position: Says which tasks of a block are the same for all schedulers.
+        circuit: Algorithm and width.
+        shots: Repetitions.
+        node: Machine, or None if it never had one.
+        state: How it ended.
+        left_out: Why it takes part in no figure; empty for a task that does.
+        interrupted: Whether the campaign was interrupted and gone on with in its block: its times hold the
+            time in between.
+        offset: Planned arrival after the segment's begin.
+        arrival: When it arrived, after the segment's begin.
+        submitted: When the executor accepted it, after the segment's begin.
+        delay: Accepted - arrived.
+        wait: Running - accepted.
+        execution: Finished - running.
+        completion: Finished - arrived.
+        quantum_seconds: Time on the quantum machine that was charged.
+        fidelity: Hellinger fidelity of its counts to the ideal distribution.
+        normalised_fidelity: The same where 0 is what noise alone reaches, and 1 what a perfect machine does.
+        predicted_wait: What the scheduler expected of the queue it saw.
+        predicted_execution: What the service-time model says.
+        predicted_quantum_seconds: What the spend guard reckoned with.
+        esp: Estimated success probability.
+        simulated_wait: In the simulator, from an empty cloud, with the recorded placements.
+        simulated_completion: The same, with the predicted execution.
+        calibrated_execution: Execution time by the model fitted to the first half of the campaign.
+        calibrated_fidelity: Normalised fidelity, likewise.
+    """
+
+    id: int
+    segment: int
+    block: int
+    scheduler: str
+    position: int
+    circuit: str
+    shots: int
+    node: str | None
+    state: str
+    left_out: str
+    offset: float
+    arrival: float | None
+    submitted: float | None
+    delay: float | None
+    wait: float | None
+    execution: float | None
+    completion: float | None
+    quantum_seconds: float | None
+    fidelity: float | None
+    normalised_fidelity: float | None
+    predicted_wait: float | None
+    predicted_execution: float | None
+    predicted_quantum_seconds: float | None
+    esp: float | None
+    simulated_wait: float | None = None
+    simulated_completion: float | None = None
+    calibrated_execution: float | None = None
+    calibrated_fidelity: float | None = None
+    interrupted: bool = False
+
+    @property
+    def counted(self) -> bool:
+        """Whether it takes part in the figures."""
+        return not self.left_out
+
+    @property
+    def seen(self) -> bool:
+        """Whether it has a fidelity that can be held against its ESP."""
+        return self.counted and self.normalised_fidelity is not None and self.esp is not None
+
+    @property
+    def split(self) -> bool:
+        """Whether its completion time can be told apart into waiting and execution."""
+        return self.counted and self.execution is not None
+
+
+def records(journal: Journal, fidelity: Fidelity) -> list[Record]:
+    """Return a record of each task of a journal, by id; what a simulator would say is not in them yet.
+
+    Args:
+        journal: The campaign's.
+        fidelity: See `Fidelity`.
+    """
+    tasks = journal.tasks()
+    begins: dict[int, float] = {}
+    for task in tasks:  # where a segment's begin was not written down, its first arrival tells it
+        if task.arrival is not None:
+            begin = task.arrival - task.offset
+            begins[task.segment] = min(begins.get(task.segment, begin), begin)
+    begins |= {segment: begin for segment, (begin, _) in journal.segments().items()}
+    blocks = _interrupted(journal, tasks)
+    found = [_record(task, begins.get(task.segment), fidelity) for task in tasks]
+    return [replace(row, interrupted=row.block in blocks) for row in found]
+
+
+def _interrupted(journal: Journal, tasks: Sequence[Task]) -> set[int]:
+    """Return the blocks with a segment in which the campaign was gone on with: tasks of it ended later."""
+    ends: dict[int, float] = {}
+    for task in tasks:
+        end = np.inf if task.finished is None and not task.state.final else task.finished or -np.inf
+        ends[task.segment] = max(ends.get(task.segment, -np.inf), end)
+    resumed = [time for task, time, _, state, _ in journal.events() if task is None and state == "resumed"]
+    begins = {segment: begin for segment, (begin, _) in journal.segments().items()}
+    within = {
+        segment
+        for segment, begin in begins.items()
+        if any(begin < time < ends.get(segment, -np.inf) for time in resumed)
+    }
+    return {task.block for task in tasks if task.segment in within}
+
+
+def undisturbed(rows: Sequence[Record]) -> list[Record]:
+    """Return the records of blocks without interruption, whole blocks so that schedulers stay paired.
+
+    All records where nothing that counts would be left.
+    """
+    found = [row for row in rows if not row.interrupted]
+    return found if any(row.counted for row in found) else list(rows)
+
+
+def _record(task: Task, begin: float | None, fidelity: Fidelity) -> Record:
+    done = task.state is State.DONE
+    fidelities = fidelity(task.circuit, task.counts) if done and task.counts else None
+    hellinger, normalised = fidelities or (None, None)
+    return Record(
+        id=task.id,
+        segment=task.segment,
+        block=task.block,
+        scheduler=task.scheduler,
+        position=task.position,
+        circuit=task.circuit,
+        shots=task.shots,
+        node=task.node,
+        state=str(task.state),
+        left_out=_left_out(task),
+        offset=task.offset,
+        arrival=_difference(task.arrival, begin),
+        submitted=_difference(task.created, begin),
+        delay=_difference(task.created, task.arrival),
+        wait=_difference(task.running, task.created),
+        execution=_difference(task.finished, task.running),
+        completion=_difference(task.finished, task.arrival) if done else None,
+        quantum_seconds=task.quantum_seconds,
+        fidelity=hellinger,
+        normalised_fidelity=normalised,
+        predicted_wait=task.predicted_wait,
+        predicted_execution=task.predicted_service,
+        predicted_quantum_seconds=task.estimated_quantum_seconds,
+        esp=task.esp,
+    )
+
+
+def _left_out(task: Task) -> str:
+    if not task.state.final:
+        return "not over"
+    if task.state is not State.DONE:
+        return str(task.state)
+    if task.arrival is None or task.finished is None:
+        return "no times"
+    return "" if task.node is not None else "no machine"
+
+
+def _difference(later: float | None, earlier: float | None) -> float | None:
+    return None if later is None or earlier is None else later - earlier
+
+
+def left_out(rows: Iterable[Record]) -> dict[str, int]:
+    """Return how many tasks take part in no figure, by reason."""
+    return dict(sorted(Counter(row.left_out for row in rows if row.left_out).items()))
+
+
+def column(rows: Sequence[Record], name: str) -> Floats:
+    """Return one attribute of all records, NaN where it is None, shape ``[records]``."""
+    values = (getattr(row, name) for row in rows)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def nodes_of(rows: Iterable[Record], names: Sequence[str]) -> list[int]:
+    """Return the index in the fleet of each record's machine.
+
+    Raises:
+        InputError: A machine is not in the fleet.
+    """
+    index = {name: position for position, name in enumerate(names)}
+    for row in rows:
+        if row.node not in index:
+            raise InputError(f"journal: task {row.id} ran on {row.node!r}, which is not in the fleet")
+    return [index[row.node] for row in rows if row.node is not None]

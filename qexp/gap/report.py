@@ -1,0 +1,99 @@
+"""The gap report of a campaign as files: tables, calibration, plots and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from qexp.deploy.campaign.journal import Journal
+from qexp.gap.calibrate.calibration import Calibration
+from qexp.gap.gap import Gap, measure
+from qexp.gap.measure.decomposition import Decomposition
+from qexp.gap.measure.machines import MachineGap
+from qexp.gap.measure.records import Fidelity, Record
+from qexp.gap.measure.schedulers import SchedulerGap
+from qexp.gap.measure.shadows import Shadow
+from qexp.placement.scenario import Scenario
+from qexp.placement.schedulers.placer import Placer
+from qexp.runfolder import RunFolder
+
+GAP_FILE, CALIBRATION_FILE, PAGE_FILE = "gap.json", "calibration.json", "report.html"
+TABLES = {
+    "gap_tasks.csv": ("tasks", Record),
+    "gap_segments.csv": ("segments", Decomposition),
+    "gap_machines.csv": ("machines", MachineGap),
+    "gap_schedulers.csv": ("schedulers", SchedulerGap),
+    "gap_shadows.csv": ("shadows", Shadow),
+}
+PLOTS = "plots"
+
+
+def gap_report(
+    journal: Journal,
+    scenario: Scenario,
+    schedulers: Mapping[str, Placer],
+    folder: Path,
+    *,
+    fidelity: Fidelity | None = None,
+    plots: bool = True,
+) -> Gap:
+    """Work out a campaign's gap and write it down: tables, calibration, plots and a page.
+
+    Args:
+        journal: See `measure`.
+        scenario: See `measure`.
+        schedulers: See `measure`.
+        folder: The run folder.
+        fidelity: Of measured counts; by default from the catalogue's circuits.
+        plots: Whether to draw.
+
+    Raises:
+        InputError: See `measure`.
+    """
+    from qexp.gap.measure.ideal import fidelities
+
+    gap = measure(journal, scenario, schedulers, fidelity or fidelities)
+    write(gap, folder, plots=plots)
+    return gap
+
+
+def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
+    """Write tables, calibration, plots, the page and, last, gap.json.
+
+    Args:
+        gap: The report.
+        folder: The run folder.
+        plots: Whether to draw.
+
+    Returns:
+        What was written.
+    """
+    from qexp.gap.show.page import page
+    from qexp.gap.show.sheets import sheets
+
+    for name, (rows, kind) in TABLES.items():
+        _table(getattr(gap, rows), kind, folder / name)
+    calibration = write_calibration(gap.calibration, folder)
+    drawn: list[Path] = []
+    if plots:
+        from qexp.gap.show.plots import draw
+
+        drawn = draw(gap, folder / PLOTS)
+    (folder / PAGE_FILE).write_text(page(gap, sheets(gap), drawn), encoding="utf-8")
+    report = RunFolder(folder).write_json(GAP_FILE, gap.to_json())
+    return [*(folder / name for name in TABLES), calibration, *drawn, folder / PAGE_FILE, report]
+
+
+def write_calibration(calibration: Calibration, folder: Path) -> Path:
+    """Write calibration.json."""
+    return RunFolder(folder).write_json(CALIBRATION_FILE, calibration.to_json())
+
+
+def _table(rows: Sequence[Any], kind: type, path: Path) -> None:
+    import pandas as pd
+
+    # Named, the columns are there even where there are no rows.
+    columns = [field.name for field in fields(kind)]
+    pd.DataFrame([asdict(row) for row in rows], columns=columns).to_csv(path, index=False)

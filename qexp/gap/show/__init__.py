@@ -1,0 +1,1 @@
+"""The gap report: page, plots, tables, notes."""

@@ -1,0 +1,201 @@
+"""A schedule in the making: place a gate, or let a cycle pass.
+
+The state is kept in absolute time (until when a qubit is busy, until when a kind of gate is kept out), so
+letting a cycle pass costs nothing but a look at the few gates that wait for nothing. A gate that waits is
+remembered only by the nearest gates it waits for, and looked at again when one of those is placed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from qexp.gates.problem import Problem
+from qexp.problem.arrays import Ints
+
+
+class Dispatch:
+    """The state of one schedule under construction, in backward time.
+
+    Args:
+        problem: What is scheduled.
+        depth: How many of the gates that a gate waits for `offsets` shows.
+        width: Length of the arrays; by default the number of gates, else they are padded with zeros.
+
+    Attributes:
+        cycle: The current cycle.
+        starts: Start cycle of each gate, -1 while it is not placed, shape ``[gates]``.
+        legal: 1 where a gate may be placed now, shape ``[width]``.
+        offsets: How much later in the circuit the nearest gates are that each gate waits for; 0 for none.
+            Shape ``[depth, width]``.
+        free_at: Cycle from which each qubit is free.
+        until: Cycle from which each kind of gate may start again, by gate code.
+        started: Kinds with a common start that were started in this cycle.
+        ready: Gates that wait for no other gate, legal or not.
+        choices: The legal ones of them.
+        left: Gates not yet placed.
+        makespan: Cycles that the gates placed so far take.
+    """
+
+    __slots__ = (
+        "_unplaced",
+        "_watchers",
+        "choices",
+        "cycle",
+        "depth",
+        "free_at",
+        "left",
+        "legal",
+        "makespan",
+        "offsets",
+        "problem",
+        "ready",
+        "started",
+        "starts",
+        "until",
+    )
+
+    def __init__(self, problem: Problem, depth: int = 1, width: int | None = None) -> None:
+        gates = len(problem)
+        width = gates if width is None else width
+        self.problem = problem
+        self.depth = depth
+        self.cycle = 0
+        self.left = gates
+        self.makespan = 0
+        self.starts: Ints = np.full(gates, -1, dtype=np.int64)
+        self.legal: npt.NDArray[np.int8] = np.zeros(width, dtype=np.int8)
+        self.offsets: Ints = np.zeros((depth, width), dtype=np.int64)
+        self.free_at = [0] * problem.machine.n_qubits
+        self.until = [0] * len(problem.machine.cycles)
+        self.started: set[int] = set()
+        self.ready: list[int] = []
+        self._unplaced = (1 << gates) - 1
+        self._watchers: list[list[int]] = [[] for _ in range(gates)]
+        nearest = self._watch_nearest if depth == 1 else self._watch_all
+        nearest()
+        self.choices = list(self.ready)
+        self.legal[self.choices] = 1
+
+    @property
+    def done(self) -> bool:
+        """Whether every gate is placed."""
+        return self.left == 0
+
+    @property
+    def running(self) -> bool:
+        """Whether waiting can change anything: something is busy or kept out after this cycle."""
+        return bool(self.started) or self.makespan > self.cycle or max(self.until) > self.cycle
+
+    def place(self, gate: int) -> None:
+        """Start a legal gate in the current cycle."""
+        problem, cycle = self.problem, self.cycle
+        code = problem.codes[gate]
+        end = cycle + problem.cycles[gate]
+        self.free_at[problem.q1[gate]] = end
+        self.free_at[problem.q2[gate]] = end
+        until = self.until
+        for other, cycles in problem.machine.excludes[code]:
+            until[other] = max(until[other], cycle + cycles)
+        if problem.machine.same_start[code]:
+            self.started.add(code)
+        self.starts[gate] = cycle
+        self.makespan = max(self.makespan, end)
+        self.left -= 1
+        self.ready.remove(gate)
+        self._unplaced ^= 1 << gate
+        self._release(gate)
+        self._find_choices()
+
+    def advance(self, cycles: int = 1) -> None:
+        """Let cycles pass."""
+        if self.started:
+            until, durations = self.until, self.problem.machine.cycles
+            for code in self.started:
+                until[code] = max(until[code], self.cycle + durations[code])
+            self.started.clear()
+        self.cycle += cycles
+        self._find_choices()
+
+    def copy(self) -> Dispatch:
+        """Return an independent copy of the state; it shares the problem."""
+        twin = object.__new__(Dispatch)
+        for name in ("_unplaced", "cycle", "depth", "left", "makespan", "problem"):
+            setattr(twin, name, getattr(self, name))
+        for name in ("choices", "free_at", "legal", "offsets", "ready", "started", "starts", "until"):
+            setattr(twin, name, getattr(self, name).copy())
+        twin._watchers = [watchers.copy() for watchers in self._watchers]
+        return twin
+
+    def _find_choices(self) -> None:
+        problem, cycle, free_at, until = self.problem, self.cycle, self.free_at, self.until
+        q1, q2, codes, legal = problem.q1, problem.q2, problem.codes, self.legal
+        choices = [
+            gate
+            for gate in self.ready
+            if free_at[q1[gate]] <= cycle and free_at[q2[gate]] <= cycle and until[codes[gate]] <= cycle
+        ]
+        if choices != self.choices:
+            for gate in self.choices:
+                legal[gate] = 0
+            for gate in choices:
+                legal[gate] = 1
+            self.choices = choices
+
+    def _release(self, placed: int) -> None:
+        """Show each gate that waited for this one what it waits for now, and find those that wait no more."""
+        blockers, unplaced, offsets, watchers = (
+            self.problem.blockers,
+            self._unplaced,
+            self.offsets,
+            self._watchers,
+        )
+        depth = self.depth
+        for gate in watchers[placed]:
+            rest = blockers[gate] & unplaced
+            if not rest:
+                self.ready.append(gate)
+                offsets[0, gate] = 0
+            elif depth == 1:
+                nearest = (rest & -rest).bit_length() - 1
+                offsets[0, gate] = nearest - gate
+                watchers[nearest].append(gate)
+            else:
+                shown = 0
+                while rest and shown < depth:
+                    low = rest & -rest
+                    nearest = low.bit_length() - 1
+                    offsets[shown, gate] = nearest - gate
+                    rest ^= low
+                    shown += 1
+                if shown < depth:
+                    offsets[shown, gate] = 0
+                else:  # only the last one can be new: the others were shown before, one row lower
+                    watchers[nearest].append(gate)
+        watchers[placed] = []
+
+    def _watch_nearest(self) -> None:
+        watchers, ready, row = self._watchers, self.ready, []
+        for gate, later in enumerate(self.problem.blockers):
+            if later:
+                nearest = (later & -later).bit_length() - 1
+                watchers[nearest].append(gate)
+                row.append(nearest - gate)
+            else:
+                ready.append(gate)
+                row.append(0)
+        self.offsets[0, : len(row)] = row
+
+    def _watch_all(self) -> None:
+        watchers, offsets = self._watchers, self.offsets
+        for gate, later in enumerate(self.problem.blockers):
+            if not later:
+                self.ready.append(gate)
+            rest, shown = later, 0
+            while rest and shown < self.depth:
+                low = rest & -rest
+                nearest = low.bit_length() - 1
+                offsets[shown, gate] = nearest - gate
+                watchers[nearest].append(gate)
+                rest ^= low
+                shown += 1

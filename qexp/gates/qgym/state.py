@@ -1,0 +1,287 @@
+"""The live state of an episode, under the names that users of qgym's Scheduling know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from qexp.gates.circuit import checked_circuit
+from qexp.gates.encoder import GateEncoder
+from qexp.gates.engine import Dispatch
+from qexp.gates.gate import Circuit
+from qexp.gates.generators import CircuitGenerator
+from qexp.gates.machine import MachineProperties
+from qexp.gates.problem import Problem
+from qexp.gates.rulebook import CommutationRulebook
+from qexp.gates.tables import MachineTables
+from qexp.problem.actions import checked_pair
+from qexp.problem.arrays import Bools, Ints
+
+
+@dataclass(frozen=True)
+class SchedulingUtils:
+    """What makes and translates circuits.
+
+    Attributes:
+        circuit_generator: Where circuits come from.
+        rulebook: Which gates commute.
+        gate_encoder: Codes of the gate names.
+    """
+
+    circuit_generator: CircuitGenerator
+    rulebook: CommutationRulebook
+    gate_encoder: GateEncoder
+
+
+@dataclass(frozen=True)
+class GateInfo:
+    """One kind of gate at one moment.
+
+    Attributes:
+        cycle_length: Cycles it takes.
+        not_in_same_cycle: Codes of the gates that it keeps out.
+        exclude: Cycles for which it may not be started, from now on.
+        exclude_next_cycle: Cycles for which starting it in this cycle keeps it out, once the cycle is over.
+    """
+
+    cycle_length: int
+    not_in_same_cycle: list[int]
+    exclude: int
+    exclude_next_cycle: int
+
+
+class CircuitInfo:
+    """The circuit of an episode and how far it is scheduled.
+
+    Attributes:
+        human: The gates, by name.
+        names: Code of each gate, 0 for padding, shape ``[max_gates]``.
+        acts_on: Both qubits of each gate, shape ``[2, max_gates]``.
+        legal: 1 where a gate may be placed now, shape ``[max_gates]``.
+        dependencies: How much later in the circuit the nearest gates are that each gate waits for, 0 for
+            none, shape ``[dependency_depth, max_gates]``.
+        schedule: Backward start cycle of each gate, -1 while it is not placed, shape ``[gates]``.
+    """
+
+    __slots__ = ("_encoder", "_rulebook", "acts_on", "dependencies", "human", "legal", "names", "schedule")
+
+    def __init__(
+        self, dispatch: Dispatch, max_gates: int, encoder: GateEncoder, rulebook: CommutationRulebook
+    ) -> None:
+        problem = dispatch.problem
+        gates = len(problem)
+        self._encoder, self._rulebook = encoder, rulebook
+        self.human = problem.circuit
+        self.names: Ints = np.zeros(max_gates, dtype=np.int64)
+        self.names[:gates] = problem.codes
+        self.acts_on: Ints = np.zeros((2, max_gates), dtype=np.int64)
+        self.acts_on[0, :gates] = problem.q1
+        self.acts_on[1, :gates] = problem.q2
+        # These three are the dispatch's own arrays: they follow it step by step.
+        self.legal, self.dependencies, self.schedule = dispatch.legal, dispatch.offsets, dispatch.starts
+
+    @property
+    def encoded(self) -> Circuit:
+        """The gates, by code; a new list."""
+        encoded: Circuit = self._encoder.encode_gates(self.human)
+        return encoded
+
+    @property
+    def blocking_matrix(self) -> Bools:
+        """Who waits for whom, see `CommutationRulebook.make_blocking_matrix`; a new array."""
+        return self._rulebook.make_blocking_matrix(self.human)
+
+
+class SchedulingState:
+    """An episode: a machine, a circuit, and the part of its schedule that is made.
+
+    Args:
+        machine_properties: The machine; it is encoded in place.
+        max_gates: Longest circuit.
+        dependency_depth: How many of the gates that a gate waits for are shown.
+        circuit_generator: Where circuits come from; one is drawn at once.
+        rulebook: Which gates commute.
+
+    Attributes:
+        steps_done: Calls of `update_state` since the last reset.
+        machine_properties: The machine, encoded.
+        utils: Generator, rulebook and encoder.
+        circuit_info: The circuit and its schedule.
+        dispatch: The state itself, see `qexp.gates.engine`; the rest are views of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        machine_properties: MachineProperties,
+        max_gates: int,
+        dependency_depth: int,
+        circuit_generator: CircuitGenerator,
+        rulebook: CommutationRulebook,
+    ) -> None:
+        self.tables = MachineTables.of(machine_properties)
+        encoder = machine_properties.encode()
+        self.machine_properties = machine_properties
+        self.utils = SchedulingUtils(circuit_generator, rulebook, encoder)
+        self.max_gates = max_gates
+        self.dependency_depth = dependency_depth
+        self._seed: int | None = None
+        self._rng: np.random.Generator | None = None
+        self.reset()
+
+    def reset(
+        self,
+        *,
+        seed: int | None = None,
+        circuit: Sequence[Any] | None = None,
+        **_kwargs: Any,
+    ) -> SchedulingState:
+        """Begin with an empty schedule.
+
+        Args:
+            seed: Decides the circuits from now on.
+            circuit: What to schedule; by default the generator's next circuit.
+
+        Raises:
+            InputError: The machine cannot run the circuit, or it is too long.
+        """
+        if seed is not None:
+            self.seed = seed
+        if circuit is None:
+            circuit = next(self.utils.circuit_generator)
+        gates = checked_circuit(circuit, self.tables, self.max_gates)
+        problem = Problem.of(self.tables, gates, self.utils.rulebook)
+        self.dispatch = Dispatch(problem, self.dependency_depth, self.max_gates)
+        self.circuit_info = CircuitInfo(
+            self.dispatch, self.max_gates, self.utils.gate_encoder, self.utils.rulebook
+        )
+        self.steps_done = 0
+        return self
+
+    def update_state(self, action: Sequence[int] | Ints) -> SchedulingState:
+        """Place the gate ``action[0]``, or let a cycle pass when ``action[1]`` is 1.
+
+        Placing a gate that is not legal changes nothing.
+
+        Raises:
+            InputError: It is no pair of integers, the second is neither 0 nor 1, or a gate to place is not
+                between 0 and ``max_gates - 1``.
+        """
+        gate, wait = checked_pair(action, self.max_gates)
+        if wait:
+            self.dispatch.advance()
+        elif self.dispatch.legal[gate]:
+            self.dispatch.place(gate)
+        self.steps_done += 1
+        return self
+
+    def obtain_observation(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the observation, in fresh arrays; `Scheduling` has the data sheet."""
+        info = self.circuit_info
+        return {
+            "gate_names": info.names.copy(),
+            "acts_on": info.acts_on.flatten(),
+            "dependencies": info.dependencies.flatten(),
+            "legal_actions": info.legal.copy(),
+        }
+
+    def obtain_info(self) -> dict[str, Any]:
+        """Return the steps done, the current cycle, and the schedule so far (-1: not placed)."""
+        return {
+            "Steps done": self.steps_done,
+            "Cycle": self.dispatch.cycle,
+            "Schedule": self.circuit_info.schedule.copy(),
+        }
+
+    def is_done(self) -> bool:
+        """Whether every gate is placed; true from the start for an empty circuit."""
+        return self.dispatch.left == 0
+
+    def is_truncated(self) -> bool:
+        """Never: a limit of steps is the environment's."""
+        return False
+
+    def create_observation_space(self) -> gym.spaces.Dict:
+        """Return the space of `obtain_observation`."""
+        n, depth, spaces = self.max_gates, self.dependency_depth, gym.spaces
+        return spaces.Dict(
+            {
+                "gate_names": spaces.MultiDiscrete(np.full(n, self.machine_properties.n_gates + 1)),
+                "acts_on": spaces.MultiDiscrete(np.full(2 * n, self.machine_properties.n_qubits + 1)),
+                "dependencies": spaces.MultiDiscrete(np.full(depth * n, n)),
+                "legal_actions": spaces.MultiBinary(n),
+            }
+        )
+
+    @property
+    def cycle(self) -> int:
+        """The current cycle, counted from the end of the schedule."""
+        return self.dispatch.cycle
+
+    @property
+    def busy(self) -> Ints:
+        """Cycles until each qubit is free; a new array, shape ``[n_qubits]``."""
+        left: Ints = np.maximum(np.array(self.dispatch.free_at) - self.dispatch.cycle, 0)
+        return left
+
+    @property
+    def gates(self) -> Mapping[int, GateInfo]:
+        """Each kind of gate and how it is kept out now, by code; a new mapping."""
+        dispatch, machine = self.dispatch, self.machine_properties
+        return {
+            code: GateInfo(
+                cycles,
+                list(machine.not_in_same_cycle[code]),
+                max(dispatch.until[code] - dispatch.cycle, 0),
+                cycles if code in dispatch.started else 0,
+            )
+            for code, cycles in machine.gates.items()
+        }
+
+    @property
+    def seed(self) -> int | None:
+        """What the random numbers began with; setting it begins anew and decides the circuits."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int | None) -> None:
+        self.reseed(np.random.default_rng(seed), seed)
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Generator of random numbers, made when first asked for."""
+        if self._rng is None:
+            self._rng = np.random.default_rng(self._seed)
+        return self._rng
+
+    @rng.setter
+    def rng(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def reseed(self, rng: np.random.Generator, seed: int | None) -> None:
+        """Draw from this generator from now on; the circuits too, where their generator has an ``rng``."""
+        self._rng, self._seed = rng, seed
+        generator = self.utils.circuit_generator
+        if hasattr(generator, "rng"):
+            generator.rng = rng
+
+    def copy(self) -> SchedulingState:
+        """Return an independent copy of the episode; machine, generator and rulebook are shared."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        twin.dispatch = self.dispatch.copy()
+        info = object.__new__(CircuitInfo)
+        for name in CircuitInfo.__slots__:
+            setattr(info, name, getattr(self.circuit_info, name))
+        info.legal, info.dependencies, info.schedule = (
+            twin.dispatch.legal,
+            twin.dispatch.offsets,
+            twin.dispatch.starts,
+        )
+        twin.circuit_info = info
+        return twin

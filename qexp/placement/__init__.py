@@ -1,0 +1,1 @@
+"""Placement (``env=placement``): each arriving task goes to one machine of a fleet."""

@@ -1,0 +1,1 @@
+"""Heuristics that place tasks, and the reference that knows all of them in advance."""

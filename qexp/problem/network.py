@@ -1,0 +1,165 @@
+"""The scorer network: one scorer shared by all choices (machines, gates), whatever their number and order."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qexp.problem.forward import support_and_tilt
+from qexp.problem.noisy import NoisyLinear
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shape of a scorer network.
+
+    Attributes:
+        hidden: Width of every hidden layer.
+        prior: Weight of the prior: each score starts at minus ``prior`` times the log of the node's finish
+            time over the best one, so an untrained network prefers what minimum completion time would
+            choose. 0 switches it off.
+        task_features: Length of the task's feature vector.
+        node_features: Length of each node's feature vector.
+        prior_feature: Index of the node feature that the prior reads.
+        dueling: Whether scores are the value plus advantages centred over the allowed nodes (Wang et al.,
+            "Dueling Network Architectures for Deep Reinforcement Learning", 2016).
+        atoms: Points of the distribution of returns that the network outputs for every node (Bellemare et
+            al., "A Distributional Perspective on Reinforcement Learning", 2017); a score is its expected
+            value. 0 for a network that outputs scores alone.
+        value_min: Return that the first atom stands for.
+        value_max: Return that the last atom stands for; the others lie evenly between.
+    """
+
+    task_features: int
+    node_features: int
+    prior_feature: int
+    hidden: int = 64
+    prior: float = 4.0
+    dueling: bool = False
+    atoms: int = 0
+    value_min: float = 0.0
+    value_max: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain mapping, as stored in bundles and checkpoints."""
+        return asdict(self)
+
+
+class ScorerNetwork(nn.Module):
+    """Embeds every node, pools the embeddings into a context, and scores each node in that context.
+
+    Weights are shared over nodes, so permuting the nodes permutes the scores, and the same weights serve
+    five machines or two hundred. The last layer starts at zero: an untrained network is its prior.
+
+    With atoms, the prior tilts a node's distribution: to the logit of an atom it adds the prior's score times
+    the atom's distance from the middle of the range, over the variance of an even distribution. The expected
+    value grows with that factor whatever the distribution is, so an untrained network still ranks the nodes
+    by the prior, and an even distribution is moved by the prior's score, to first order.
+    """
+
+    support: Tensor
+    tilt: Tensor
+
+    def __init__(self, architecture: Architecture, sigma0: float | None = None) -> None:
+        """Create a network.
+
+        Args:
+            architecture: Its shape.
+            sigma0: Initial noise of the heads' layers, see `NoisyLinear`; None for layers without noise. No
+                part of the shape: a policy in use has no noise.
+        """
+        super().__init__()
+        self.architecture = architecture
+        hidden, outputs = architecture.hidden, max(1, architecture.atoms)
+
+        def head(inputs: int, outputs: int) -> nn.Linear:
+            return nn.Linear(inputs, outputs) if sigma0 is None else NoisyLinear(inputs, outputs, sigma0)
+
+        self.embed_node = nn.Linear(architecture.node_features, hidden)
+        self.embed_task = nn.Linear(architecture.task_features, hidden)
+        self.embed_2 = nn.Linear(hidden, hidden)
+        self.score_node = head(hidden, hidden)
+        self.score_pool = nn.Linear(2 * hidden, hidden)
+        self.score_out = head(hidden, outputs)
+        self.value_task = nn.Linear(architecture.task_features, hidden)
+        self.value_pool = head(2 * hidden, hidden)
+        self.value_out = head(hidden, outputs)
+        nn.init.zeros_(self.score_out.weight)
+        nn.init.zeros_(self.score_out.bias)
+        # Kept out of the weights: they follow from the architecture.
+        support, tilt = support_and_tilt(architecture.as_dict())
+        self.register_buffer("support", torch.from_numpy(support), persistent=False)
+        self.register_buffer("tilt", torch.from_numpy(tilt), persistent=False)
+
+    def forward(
+        self, task: Tensor, nodes: Tensor, mask: Tensor | None = None, present: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Score every node.
+
+        Args:
+            task: Task features, ``[batch, task_features]``.
+            nodes: Node features, ``[batch, nodes, node_features]``.
+            mask: Allowed nodes, ``[batch, nodes]``; only dueling networks look at it, to centre their
+                advantages over nodes that can be chosen. None means all.
+            present: 1 where there is a node, 0 where a batch of fleets of different sizes is padded,
+                ``[batch, nodes]``. None means that there is no padding.
+
+        Returns:
+            Scores ``[batch, nodes]`` (logits, or action values) and the state's value ``[batch]``.
+        """
+        scores, values = self.outputs(task, nodes, mask, present)
+        assert values is not None
+        return self.expected(scores), self.expected(values)
+
+    def expected(self, outputs: Tensor) -> Tensor:
+        """Reduce the last dimension of `outputs` to one number: the distribution's mean, if it is one."""
+        if self.architecture.atoms == 0:
+            return outputs[..., 0]
+        return outputs.softmax(-1) @ self.support
+
+    def outputs(
+        self,
+        task: Tensor,
+        nodes: Tensor,
+        mask: Tensor | None = None,
+        present: Tensor | None = None,
+        *,
+        with_value: bool = True,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Compute what scores and value are made of; arguments as for calling the network.
+
+        Args:
+            task: See `forward`.
+            nodes: See `forward`.
+            mask: See `forward`.
+            present: See `forward`.
+            with_value: Whether the state's value is wanted; dueling networks need it in any case.
+
+        Returns:
+            For every node ``[batch, nodes, atoms]`` and for the state ``[batch, atoms]`` (or None) the logits
+            of the distribution of returns; without atoms, scores and value with a last dimension of one.
+        """
+        embedded = torch.relu(self.embed_node(nodes) + self.embed_task(task)[:, None])
+        embedded = torch.relu(self.embed_2(embedded))
+        if present is None:
+            mean = embedded.mean(dim=1)
+        else:
+            there = present[..., None].to(embedded.dtype)
+            embedded = embedded * there  # none is negative, so a zero is never more than the maximum
+            mean = embedded.sum(dim=1) / there.sum(dim=1)
+        pooled = torch.cat([mean, embedded.amax(dim=1)], dim=-1)
+        hidden = torch.relu(self.score_node(embedded) + self.score_pool(pooled)[:, None])
+        prior = -self.architecture.prior * nodes[..., self.architecture.prior_feature, None]
+        scores = self.score_out(hidden) + prior * self.tilt
+        if not (with_value or self.architecture.dueling):
+            return scores, None
+        values = self.value_out(torch.relu(self.value_pool(pooled) + self.value_task(task)))
+        if self.architecture.dueling:
+            # Per atom: a mean over atoms, or a value of one number, would cancel in the softmax.
+            allowed = torch.ones_like(scores[..., :1]) if mask is None else mask[..., None].to(scores.dtype)
+            total = (scores * allowed).sum(-2, keepdim=True)
+            scores = values[:, None] + scores - total / allowed.sum(-2, keepdim=True).clamp(min=1)
+        return scores, values
