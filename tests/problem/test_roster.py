@@ -100,7 +100,7 @@ def test_a_policy_that_is_not_there_is_refused_where_it_was_named(overrides, mes
 
 
 def test_a_listed_policy_without_a_path_is_the_chosen_one():
-    path = Path(__file__).parent / "old_runs" / "policy"
+    path = Path(__file__).parents[1] / "old_runs" / "policy"
     found = roster("scheduler=policy", f"scheduler.path={path}", "eval.baselines=[mct,policy]")
     assert found.compared == ["policy", "mct"]
 

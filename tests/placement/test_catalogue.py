@@ -13,7 +13,7 @@ from qexp.errors import InputError
 from qexp.fleet.fleet import Fleet, load_fleet
 from qexp.placement.workload.catalogue import MQT50, QCE, load_catalogue
 
-DATA = Path(__file__).parents[2] / "qexp" / "workload" / "data" / "catalogue.csv.gz"
+DATA = Path(__file__).parents[2] / "qexp" / "circuits" / "data" / "catalogue.csv.gz"
 
 
 @pytest.fixture(scope="module")

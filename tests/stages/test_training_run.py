@@ -23,7 +23,7 @@ from qexp.problem.extract import extract
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EPISODES = 5
 # Without the prior even a short training decides otherwise than mct: what is compared is the training.
 A2C = ("algo=a2c", "algo.env_steps=20000", "algo.prior=0", f"eval.episodes={EPISODES}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = ("tracking=off", "plots=false", "eval.episodes=2")
 QUEUE = '''
 from abc import abstractmethod

@@ -22,7 +22,7 @@ from qexp.runfolder import RunFolder
 from qexp.stages.record import Identity
 from qexp.stages.resume import is_of, own_config, unfinished
 
-MADE = Path(__file__).parent / "old_runs"
+MADE = Path(__file__).parents[1] / "old_runs"
 load_options()
 
 

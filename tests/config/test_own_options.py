@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-PAGE = (Path(__file__).parents[1] / "docs" / "own-options.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "own-options.md").read_text(encoding="utf-8")
 SMALL = ("tracking=off", "plots=false")
 
 

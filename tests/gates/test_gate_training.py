@@ -17,7 +17,7 @@ from qexp.problem.extract import extract
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QUIET = ("tracking=off", "plots=false")
 
 
