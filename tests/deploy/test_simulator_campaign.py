@@ -15,7 +15,7 @@ from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
 from qexp.errors import InputError
 from qexp.placement.placement import Placement
-from qexp.placement.rows import TASK_COLUMNS
+from qexp.placement.rows import TaskRow
 from qexp.problem.scheduler import Scheduler
 
 load_options()
@@ -40,7 +40,7 @@ def test_a_simulated_campaign_equals_the_evaluation(name: str, qce25: Placement,
     scheduler = REGISTRY["scheduler"][name]()
     rng = np.random.default_rng([3, 0, zlib.crc32(name.encode())])
     rows = qce25.play(scheduler, qce25.episode(3, 0), rng).tasks
-    columns = dict(zip(TASK_COLUMNS[2:], zip(*rows, strict=True), strict=True))
+    columns = dict(zip(TaskRow._fields, zip(*rows, strict=True), strict=True))
     tasks = it.tasks
     assert all(task.state is State.DONE for task in tasks)
     began = it.journal.segments()[0][0]

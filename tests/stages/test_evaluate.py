@@ -12,7 +12,6 @@ from qexp.config.option import REGISTRY
 from qexp.config.schema import register
 from qexp.errors import InputError
 from qexp.placement.placement import PLACEMENT, Placement
-from qexp.placement.rows import EPISODE_COLUMNS, TASK_COLUMNS
 from qexp.placement.schedulers.mct import MCT
 from qexp.placement.schedulers.random import Random
 from qexp.placement.workload.csv_file import CSV
@@ -38,8 +37,8 @@ def measured(request, qce25):
 
 def test_every_scheduler_has_every_episode_and_every_task(measured):
     _, evaluation = measured
-    assert tuple(evaluation.episodes.columns) == EPISODE_COLUMNS
-    assert tuple(evaluation.tasks.columns) == TASK_COLUMNS
+    assert tuple(evaluation.episodes.columns) == Placement.episode_columns
+    assert tuple(evaluation.tasks.columns) == Placement.task_columns
     assert len(evaluation.episodes) == len(HEURISTICS) * EPISODES
     assert not evaluation.episodes.duplicated(["scheduler", "episode"]).any()
     counts = evaluation.tasks.groupby(["scheduler", "episode"])["task"].apply(list)
