@@ -19,6 +19,16 @@ from qexp.placement.placement import Placement
 from qexp.placement.state import NodeState, TaskState
 
 ROOT = Path(__file__).parents[1]
+BLOCKER = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ImportError(name + " must not be imported")
+
+sys.meta_path.insert(0, Blocker())
+"""
 
 
 @pytest.fixture(scope="session")
@@ -203,3 +213,13 @@ def python() -> Callable[..., Ended]:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def without() -> Callable[..., str]:
+    """Return Python code after which importing any of the packages raises."""
+
+    def code(*packages: str) -> str:
+        return BLOCKER.format(blocked=set(packages))
+
+    return code

@@ -16,6 +16,7 @@ from qexp.deploy.campaign.journal import FILE, Journal
 from qexp.errors import InputError
 from qexp.fleet.fleet import FleetSource
 from qexp.fleet.kept import fleet_of
+from qexp.placement.placement import Placement
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer
 from qexp.problem.policy_scheduler import PolicyScheduler
@@ -55,7 +56,7 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
         raise InputError(f"{folder} cannot be written to: the report is made in the run folder")
     resolved = _config(folder / "config.yaml")
     fleet = fleet_of(make(resolved["backend"], FleetSource), folder, begun=True)
-    scenario = make(resolved["env"], Scenario, fleet=fleet)
+    scenario = make(resolved["env"], Placement, fleet=fleet)
     with Journal(folder / FILE) as journal:
         roster = Roster.of(resolved, lenient=True)
         if option_of(resolved, "algo") != "none":

@@ -21,8 +21,6 @@ from qexp.problem.seeds import Seed, SeededVectorEnv
 
 Observation = dict[str, np.ndarray]
 Draw = Callable[[np.random.Generator, int], Sequence[Problem]]
-REFUSED = 1.0
-"""What a choice costs that the mask does not allow, in mean durations of the circuit's gates."""
 PATIENCE = 1000
 """Rounds of drawing circuits, in none of which each needs a decision, after which no more is drawn."""
 
@@ -42,8 +40,7 @@ class GateVectorEnv(SeededVectorEnv):
 
     Action: ``Discrete(c + 1)``
         Start that gate now or, with the last action, let time pass. What needs no decision happens by itself,
-        see `qexp.gates.batched`; a circuit that needs none at all is replaced by the next. What the mask does
-        not allow is refused: it changes nothing, and costs `REFUSED`.
+        see `qexp.gates.batched`; a circuit that needs none at all is replaced by the next.
 
     Reward
         Minus the rise of the cycles that the schedule is known to take at least, in mean durations of the
@@ -126,18 +123,19 @@ class GateVectorEnv(SeededVectorEnv):
         """Decide for every circuit; replace those that ended with the step before.
 
         Raises:
-            InputError: An action is out of range, or there is not one for each environment.
+            InputError: An action is out of range or not allowed, or there is not one for each environment.
         """
         actions = checked_actions(actions, ~self._over, self.candidates + 1)
         shown, dispatch = self._shown, self.dispatch
         active, ended = np.flatnonzero(~self._over), np.flatnonzero(self._over)
-        allowed = shown.mask[active, actions[active]]
-        refused, taken = active[~allowed], active[allowed]
-        waits = actions[taken] == self.candidates
-        places = taken[~waits]
+        if not (allowed := shown.mask[active, actions[active]]).all():
+            env = active[~allowed][0]
+            raise InputError(f"action {actions[env]} of environment {env}: its action_mask does not allow it")
+        waits = actions[active] == self.candidates
+        places = active[~waits]
         dispatch.place(places, shown.gates[places, actions[places]])
-        dispatch.wait(taken[waits])
-        dispatch.settle(taken)
+        dispatch.wait(active[waits])
+        dispatch.settle(active)
         self._steps[active] += 1
         terminated = dispatch.done & ~self._over
         truncated = np.zeros_like(terminated)
@@ -147,7 +145,6 @@ class GateVectorEnv(SeededVectorEnv):
         observation = self._observe()
         rise = (self._shown.bound - shown.bound) / shown.unit
         rise[ended] = 0.0
-        rise[refused] = REFUSED
         self._first_bound[ended] = self._shown.bound[ended]
         infos: dict[str, Any] = {}
         if terminated.any():
@@ -159,11 +156,6 @@ class GateVectorEnv(SeededVectorEnv):
             }
         self._over = terminated | truncated
         return observation, -rise, terminated, truncated, infos
-
-    @property
-    def over(self) -> bool:
-        """Whether all circuits are over: the next step begins others."""
-        return bool(self._over.all())
 
     def get_state(self) -> dict[str, Any]:
         """Return what the schedules under way and the stream of circuits go on from."""

@@ -17,7 +17,9 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=["learning", "compatible", "trained_on", "without_gymnasium"])
+@pytest.mark.parametrize(
+    "code", blocks("python"), ids=["learning", "compatible", "trained_on", "without_gymnasium"]
+)
 def test_examples_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
