@@ -11,8 +11,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from test_train import SMALL_A2C, SMALL_DQN, policy_weights, run
 from toys import LENGTH, DelayedCosts
+from training import SMALL_A2C, SMALL_DQN, policy_weights, run
 
 from qexp.algo import A2C, DQN, PPO, A2CConfig, DQNConfig, PPOConfig
 from qexp.errors import InputError

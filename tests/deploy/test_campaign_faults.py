@@ -14,8 +14,8 @@ import pytest
 from cloud_in_memory import Crash, InMemory, Service, Watched
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ibm_stand_in.oracle import Record, judge
 
-from benchmarks.oracle import Record, judge
 from qexp.deploy.campaign.campaign import Campaign
 from qexp.deploy.campaign.job_monitor import Follower, StoppedError
 from qexp.deploy.campaign.journal import UNSETTLED, Journal, State, Task

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from qexp.deploy.campaign.journal import Journal, State, Task
@@ -70,46 +71,56 @@ def judge(journal: Journal, records: Iterable[Record]) -> Verdict:
     """
     tasks = journal.tasks()
     jobs: dict[int, list[Record]] = {task.id: [] for task in tasks}
-    verdict = Verdict()
+    wrong = Verdict()
     for record in records:
-        found = re.fullmatch(rf"{re.escape(journal.meta['campaign'])}-(\d+)-\d+", record.tag)
-        if found is None or int(found[1]) not in jobs:
-            verdict.unseen.append(f"job {record.id} has the tag {record.tag}, which belongs to no task")
+        match = re.fullmatch(rf"{re.escape(journal.meta['campaign'])}-(\d+)-\d+", record.tag)
+        if match is None or int(match[1]) not in jobs:
+            wrong.unseen.append(f"job {record.id} has the tag {record.tag}, which belongs to no task")
         else:
-            jobs[int(found[1])].append(record)
+            jobs[int(match[1])].append(record)
     named = {word for event in journal.events() for word in re.findall(r"[\w-]+", event[4] or "")}
     for task in tasks:
-        _judge_task(task, jobs[task.id], verdict)
-        verdict.unseen += [
+        _judge_task(task, jobs[task.id], wrong)
+        wrong.unseen += [
             f"task {task.id}: the journal never heard of job {job.id}"
             for job in jobs[task.id]
             if job.id != task.job and job.id not in named
         ]
-    return verdict
+    return wrong
 
 
-def _judge_task(task: Task, jobs: Sequence[Record], verdict: Verdict) -> None:
+def _judge_task(task: Task, jobs: Sequence[Record], wrong: Verdict) -> None:
     for before, after in pairwise(jobs):
         if before.done or before.over is None or before.over > after.accepted:
-            verdict.twice.append(
+            wrong.twice.append(
                 f"task {task.id}: {after.id} ({after.tag}) was accepted at {after.accepted:.3f}, when "
                 f"{before.id} ({before.tag}) "
                 + ("was not over" if before.over is None or before.over > after.accepted else "had a result")
             )
     last = {job.id: job for job in jobs}.get(task.job or "")
     if not task.state.final:
-        verdict.lost.append(f"task {task.id}: {task.state} in the end")
+        wrong.lost.append(f"task {task.id}: {task.state} in the end")
     elif task.state is State.DONE and (last is None or not last.done):
-        verdict.lost.append(f"task {task.id}: done in the journal, and its job {task.job} is not")
+        wrong.lost.append(f"task {task.id}: done in the journal, and its job {task.job} is not")
     elif task.state is not State.DONE and any(job.done for job in jobs) and UNREAD not in (task.error or ""):
-        verdict.lost.append(f"task {task.id}: {task.state} in the journal ({task.error}), and a job is done")
-    verdict.lost += [f"task {task.id}: {job.id} is not over" for job in jobs if job.over is None]
+        wrong.lost.append(f"task {task.id}: {task.state} in the journal ({task.error}), and a job is done")
+    wrong.lost += [f"task {task.id}: {job.id} is not over" for job in jobs if job.over is None]
     charged = sum(job.charged for job in jobs)
     booked = task.spent + (task.quantum_seconds or 0.0)
     if abs(charged - booked) > 1e-6 * max(charged, 1.0):
-        verdict.charges.append(f"task {task.id}: charged {charged:.3f} s, and the journal has {booked:.3f} s")
+        wrong.charges.append(f"task {task.id}: charged {charged:.3f} s, and the journal has {booked:.3f} s")
 
 
-def records(jobs: Iterable[Mapping[str, Any]]) -> list[Record]:
-    """Return the records of IBM Quantum's stand-in, as its audit lists them."""
-    return [Record(**job) for job in jobs]
+def verdict(journal: Path, books: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Judge a campaign for whoever asks from another process.
+
+    Args:
+        journal: Its file.
+        books: `StandIn.books` of the campaign.
+
+    Returns:
+        How many ``jobs`` there were, and the lines of each kind of `Verdict`.
+    """
+    jobs = [Record(**job) for job in books]
+    with Journal(journal) as opened:
+        return {"jobs": len(jobs), **asdict(judge(opened, jobs))}

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -80,42 +73,3 @@ class Cluster:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-@pytest.fixture(scope="session")
-def _nodes() -> Iterator[Cluster]:
-    # A short path: Ray puts Unix sockets deep below it.
-    folder = Path(tempfile.mkdtemp(prefix="qexp-test-", dir="/tmp"))
-    cluster = Cluster(folder)
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def cluster(_nodes: Cluster) -> Cluster:
-    """The cluster, with both nodes up."""
-    _nodes.with_worker()
-    return _nodes
-
-
-@pytest.fixture
-def script() -> Callable[..., dict]:
-    """Run a file of this folder in a fresh process; it prints one line of JSON last."""
-
-    def call(name: str, *arguments: object, cwd: Path) -> dict:
-        done = subprocess.run(
-            [sys.executable, Path(__file__).with_name(name), *map(str, arguments)],
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
-
-    return call
