@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -17,6 +18,10 @@ from qexp.fleet.fleet import Calibration, Fleet, QNode, load_fleet
 from qexp.placement.episode import Episode
 from qexp.placement.placement import Placement
 from qexp.placement.state import NodeState, TaskState
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 ROOT = Path(__file__).parents[1]
 BLOCKER = """
