@@ -27,8 +27,7 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
 
     from qexp.gap.measure.ideal import fidelities
     from qexp.gap.report import write_calibration
-    from qexp.gap.show.sheet import render
-    from qexp.gap.show.sheets import calibration, hold_out, sheets
+    from qexp.gap.show.tables import calibration, hold_out, render, tables
 
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -48,15 +47,15 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
     with open_campaign(folder) as campaign:
         if only_fit:
             found = calibrate(campaign.journal, campaign.scenario, fidelities)
-            tables, notes = [calibration(found.calibration), hold_out(found.hold_out)], found.notes
+            made, notes = [calibration(found.calibration), hold_out(found.hold_out)], found.notes
             written = write_calibration(found.calibration, folder)
         else:
             gap = gap_report(campaign.journal, campaign.scenario, campaign.schedulers, folder)
-            tables, notes, written = sheets(gap), gap.notes, folder / PAGE_FILE
+            made, notes, written = tables(gap), gap.notes, folder / PAGE_FILE
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
-    console.print(render((table for table in tables if table.rows), notes))
+    console.print(render(made, notes))
     console.print(f"written: {written}", soft_wrap=True, highlight=False)
     return 0
 

@@ -71,7 +71,7 @@ def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
         What was written.
     """
     from qexp.gap.show.page import page
-    from qexp.gap.show.sheets import sheets
+    from qexp.gap.show.tables import tables
 
     for name, (rows, kind) in TABLES.items():
         _table(getattr(gap, rows), kind, folder / name)
@@ -81,7 +81,7 @@ def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
         from qexp.gap.show.plots import draw
 
         drawn = draw(gap, folder / PLOTS)
-    (folder / PAGE_FILE).write_text(page(gap, sheets(gap), drawn), encoding="utf-8")
+    (folder / PAGE_FILE).write_text(page(gap, tables(gap), drawn), encoding="utf-8")
     report = RunFolder(folder).write_json(GAP_FILE, gap.to_json())
     return [*(folder / name for name in TABLES), calibration, *drawn, folder / PAGE_FILE, report]
 

@@ -55,13 +55,12 @@ class Deploy(Stage):
     def _report(self, scenario: Scenario) -> dict[str, float]:
         """Write the campaign's gap report, print the heart of it, and return its figures."""
         from qexp.gap.report import PAGE_FILE, gap_report
-        from qexp.gap.show.sheet import render
-        from qexp.gap.show.sheets import decomposition, hold_out, schedulers
+        from qexp.gap.show.tables import decomposition, hold_out, render, schedulers
 
         work, folder = self.work, self.work.folder.path
         with Journal(folder / FILE) as journal:
             gap = gap_report(journal, scenario, work.roster.placing, folder, plots=work.resolved["plots"])
-        tables = (decomposition(gap), schedulers(gap), hold_out(gap.hold_out))
-        work.console.print(render((table for table in tables if table.rows), gap.notes))
+        made = (decomposition(gap), schedulers(gap), hold_out(gap.hold_out))
+        work.console.print(render(made, gap.notes))
         work.say(f"gap report: {relative(folder / PAGE_FILE)}")
         return {key: value for key, value in gap.metrics().items() if value is not None}
