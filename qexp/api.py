@@ -32,8 +32,7 @@ from qexp.deploy.deployment import Deployment
 from qexp.errors import InputError
 from qexp.experiment import run as run_config
 from qexp.fleet.account import refuse_secrets
-from qexp.fleet.fleet import Fleet, FleetSource, load_fleet
-from qexp.fleet.kept import FLEET_FILE, write_fleet
+from qexp.fleet.fleet import FLEET_FILE, Fleet, FleetSource, load_fleet, write_fleet
 from qexp.problem.problem import DecisionProblem
 from qexp.problem.roster import POLICY, label
 from qexp.problem.scheduler import Scheduler

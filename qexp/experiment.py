@@ -13,10 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from qexp.config.build import make
 from qexp.config.schema import validate
-from qexp.deploy.campaign.conduct import clear_journal, go_on
+from qexp.deploy.campaign.run import clear_journal, resume_hint
 from qexp.errors import InputError, interrupt_behind
-from qexp.fleet.fleet import FleetSource
-from qexp.fleet.kept import fleet_of, keep
+from qexp.fleet.fleet import FleetSource, fleet_of_run, record_fleet
 from qexp.problem.problem import DecisionProblem
 from qexp.problem.roster import Roster
 from qexp.report.progress import report_console
@@ -48,7 +47,7 @@ def run(
     """
     resolved = validate(config)
     source = make(resolved["backend"], FleetSource)
-    fleet = fleet_of(source, folder.path, begun=resume)
+    fleet = fleet_of_run(source, folder.path, begun=resume)
     problem = make(resolved["env"], DecisionProblem, fleet=fleet, held_out=resolved["eval"]["episodes"])
     identity = Identity.of(resolved, problem.machines_hash)
     work = Work(resolved, problem, Roster.of(resolved), identity, folder, report_console(), resume, shared)
@@ -67,7 +66,7 @@ def run(
     ) as work.tracker:
         try:
             _begin(work)
-            keep(source, fleet, folder.path)
+            record_fleet(source, fleet, folder.path)
             for stage in stages:
                 stage.run()
         except BaseException as error:
@@ -103,4 +102,4 @@ def _fail(error: BaseException, work: Work, stages: list[Stage]) -> None:
         write_failure(error, work.identity, work.folder, work.tracker)
     # A sweep is resumed as a whole.
     if work.shared is None and any(stage.resumable for stage in stages) and interrupt_behind(error):
-        work.say(go_on(work.folder.path))
+        work.say(resume_hint(work.folder.path))

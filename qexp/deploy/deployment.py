@@ -11,10 +11,9 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
-from qexp.config.option import NAME, REGISTRY, Chosen, Follows, ListOf, entries
+from qexp.config.option import NAME, REGISTRY, Chosen, Configurable, Follows, ListOf, entries, group
 from qexp.deploy.campaign.spend_guard import Guard
 from qexp.deploy.executors.executor import Executor
-from qexp.deploy.none import DeployOption
 from qexp.errors import InputError
 from qexp.placement.scenario import Scenario
 from qexp.problem.arrays import Floats
@@ -22,6 +21,11 @@ from qexp.problem.scheduler import schedulers_of
 
 FORESEES = "it knows the future, which no real cloud tells"
 CLOCKS = ("real", "compressed", "immediate")
+
+
+@group("deploy")
+class DeployOption(Configurable):
+    """Where circuits run when they are let loose, if they are."""
 
 
 @dataclass

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from qexp.config.build import make
 from qexp.config.identity import is_former, option_of
-from qexp.deploy.campaign.conduct import Prepared, check_account, check_journal, conduct, prepare
 from qexp.deploy.campaign.journal import FILE, Journal
-from qexp.deploy.campaign.lock import refuse_conducted
+from qexp.deploy.campaign.lock import refuse_locked
+from qexp.deploy.campaign.run import Prepared, check_account, check_journal, prepare, run_campaign
 from qexp.deploy.deployment import Deployment
 from qexp.placement.scenario import Scenario
 from qexp.runfolder import relative
@@ -32,7 +32,7 @@ class Deploy(Stage):
         shadows = dict.fromkeys((*roster.campaign, roster.chosen, *roster.placing))
         self._campaign = prepare(deployment, work.problem, work.console, name, list(shadows))
         work.say(f"run folder: {relative(work.folder.path)}")
-        refuse_conducted(work.folder.path)
+        refuse_locked(work.folder.path)
         if work.resumes:
             check_journal(work.folder, confirmed=deployment.confirmed)
         check_account(self._campaign)
@@ -43,7 +43,7 @@ class Deploy(Stage):
         if self._campaign is None:
             return
         work, deciders = self.work, self.work.roster.placing
-        found = conduct(self._campaign, deciders, work.folder.path, work.console)
+        found = run_campaign(self._campaign, deciders, work.folder.path, work.console)
         work.planned = found is None
         if found is None:
             return
