@@ -43,7 +43,7 @@ from qexp.stages.evaluation import evaluate as play
 from qexp.stages.record import Result
 from qexp.stages.resume import composable, own_config
 from qexp.tracking import Tracking
-from qexp.tracking.environment import heed_environment
+from qexp.tracking.options import apply_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
         path = Path(config.resume) if resumes else _folder(folder or dir_typed)
         with RunFolder(path, kept=resumes) as run_folder:
             try:
-                heed_environment(config, list(overrides))
+                apply_environment(config, list(overrides))
                 if resumes:
                     config = own_config(run_folder, config, overrides)
                 else:
@@ -211,7 +211,7 @@ class Experiment:
                 write_fleet(self._fleet, path)
                 config["backend"] = {NAME: "file", "path": str(path / FLEET_FILE)}
             checked = OmegaConf.create(validate(config))
-            heed_environment(checked, self._tracking_keys())
+            apply_environment(checked, self._tracking_keys())
             return _found(run_config(checked, run_folder))
 
     def _tracking_keys(self) -> list[str]:

@@ -43,7 +43,7 @@ from qexp.stages.resume import composable, hydra_folder, own_config, run_dir
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
-from qexp.tracking.environment import heed_environment
+from qexp.tracking.options import apply_environment
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class _Jobs:
             with interrupts_pass(), RunFolder.of_job(hydra_config) as folder:
                 self.folder = folder.path
                 _check_single(config)
-                heed_environment(config, hydra_config.overrides.task)
+                apply_environment(config, hydra_config.overrides.task)
                 if config.resume is not None:
                     folder.kept = (folder.path / RUN_FILE).exists()
                     typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]

@@ -147,3 +147,11 @@ def _without_places(node: Any, *, named: bool = False) -> Any:
         return {name: _without_places(rest)} if rest else name
     drop = NAME in node
     return {k: _without_places(v) for k, v in node.items() if not (drop and k == TARGET)}
+
+
+def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested mappings by dotted key."""
+    values: dict[str, Any] = {}
+    for key, value in node.items():
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return values

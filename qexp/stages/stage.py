@@ -53,7 +53,7 @@ class Work:
     console: Console
     resumes: bool = False
     shared: Path | None = None
-    tracker: Tracker = field(default_factory=Tracker)
+    tracker: Tracker = field(init=False)
     begun: dict[str, Any] = field(default_factory=dict)
     training: TrainingResult | None = None
     evaluation: Evaluation | None = None

@@ -22,7 +22,7 @@ from qexp.sweep.folders import place
 from qexp.sweep.globs import as_typed
 from qexp.sweep.plan import SHARED, SWEEP_DIR, folder_of, varied
 from qexp.tracking import StoppedEarly
-from qexp.tracking.environment import heed_environment
+from qexp.tracking.options import apply_environment
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
             print(f"{name}: writes to {relative(folder.path)}", flush=True)
     try:
         with interrupts_pass():
-            heed_environment(config, overrides)
+            apply_environment(config, overrides)
             if found is None:
                 _run(config, folder, name, sweep)
             else:

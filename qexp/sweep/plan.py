@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from qexp.config.identity import NO_RESULT, names_with_values
+from qexp.config.identity import NO_RESULT, flat, names_with_values
 from qexp.errors import InputError
 from qexp.report.sweeps import FIGURE_FILE, JOBS, LEADERBOARD_FILE, SWEEP_FILE, TABLE_FILE
 from qexp.runfolder import RunFolder, relative
@@ -127,7 +127,7 @@ class Plan:
         base = {str(key): value for key, value in plain.items() if key not in {*NO_RESULT, "hydra"}}
         return cls(
             folder=folder,
-            base=_flat(base),
+            base=flat(base),
             swept=swept,
             jobs=jobs,
         )
@@ -199,13 +199,3 @@ def _refuse_own_names(typed: Any) -> None:
         raise InputError(
             f"hydra.sweep.subdir={typed['subdir']}: {first[0]} is the sweep's own; give jobs another folder"
         )
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -25,8 +25,8 @@ from qexp.runfolder import COMPLETED, PLANNED, relative
 from qexp.sweep.globs import as_typed
 from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan
 from qexp.tracking import Tracker, Tracking
-from qexp.tracking.environment import heed_environment
-from qexp.tracking.mlflow_tracking import PARENT_RUN
+from qexp.tracking.journal import Journal
+from qexp.tracking.options import PARENT_RUN, apply_environment
 
 
 class SweepSession(Callback):
@@ -44,7 +44,7 @@ class SweepSession(Callback):
         self._plan: Plan | None = None
         self._is_new = False
         self._draws = True
-        self._tracker = Tracker()
+        self._tracker = Tracker(Journal())
         self._tracked = ExitStack()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -81,7 +81,7 @@ class SweepSession(Callback):
         plan, run_id = plan.join()
         self._plan = plan
         os.environ[SWEEP_DIR] = str(plan.folder)
-        heed_environment(config, as_typed(config.hydra, "task"))
+        apply_environment(config, as_typed(config.hydra, "task"))
         tracking: Any = OmegaConf.to_container(config.tracking, resolve=True)
         self._tracker = self._tracked.enter_context(
             make(tracking, Tracking).start(f"sweep {plan.folder.name}", run_id, plan.folder)
