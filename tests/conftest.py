@@ -13,6 +13,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from cases import choose_profile
 
 from qexp.fleet.fleet import Calibration, Fleet, QNode, load_fleet
 from qexp.placement.episode import Episode
@@ -34,6 +35,16 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 """
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before tests are collected: which loop this is, and one thread for PyTorch and for processes.
+
+    Tests run side by side and compute little: threads of numerical libraries would wait for each other.
+    """
+    choose_profile(config.option.markexpr)
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import examples
 from cloud_in_memory import Crash, InMemory, Service, Watched
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from ibm_stand_in.oracle import Record, judge
 
@@ -74,7 +75,7 @@ def once(where: str, error: Callable[[], BaseException], skip: int = 3) -> Calla
     return trouble
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_deaths_and_faults_at_random_moments(qce25: Placement, tmp_path_factory, seed: int):
     rng = np.random.default_rng(seed)

@@ -13,8 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cases import examples
 from executor_contract import ExecutorContract, finish
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.deploy.campaign.campaign import Campaign
@@ -288,7 +289,7 @@ def test_waiting_ends_when_a_job_changes(made_up):
     assert executor.now() < 1000
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.integers(0, 100), st.integers(0, 100))
 def test_jitter_depends_on_seed_and_place_in_the_campaign(seed, number):
     model = MachineTime(2.0, 0.2, seed)
