@@ -14,6 +14,7 @@ import yaml
 
 from qexp.config.identity import with_names
 from qexp.config.option import NAME
+from qexp.config.plots import FORMATS, plot_format
 from qexp.errors import InputError
 from qexp.problem.metric import Metric
 from qexp.report.contenders import Contender, Floats, Sample, contenders
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 SWEEP_FILE = "sweep.json"
 JOBS = ".jobs"
 """Folder in a sweep's: a file for each job that ever began, which says where it writes."""
-TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE = "sweep.csv", "sweep_leaderboard.csv", "sweep.png"
+TABLE_FILE, LEADERBOARD_FILE = "sweep.csv", "sweep_leaderboard.csv"
+FIGURES = tuple(f"sweep.{name}" for name in FORMATS)
+"""Names of the figure, by its format."""
 
 FAILED, KILLED, PRUNED = "FAILED", "KILLED", "PRUNED"
 """`PRUNED`: a search stopped it early, because others were doing better."""
@@ -113,12 +116,14 @@ class Sweep:
         swept: Keys that the sweep varies.
         jobs: All planned jobs, in order; then those that a sweeper made up as it went.
         contenders: Every scheduler over the completed jobs.
+        figure: Where its figure is, or would be.
     """
 
     folder: Path
     swept: list[str]
     jobs: list[Job]
     contenders: list[Contender]
+    figure: Path
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -137,7 +142,8 @@ class Sweep:
         overrides |= {name: parts for name, (_, parts) in begun.items() if name not in overrides}
         places = {name: folder / (begun[name][0] if name in begun else name) for name in overrides}
         jobs = [Job.read(places[name], _values(parts, swept)) for name, parts in overrides.items()]
-        return cls(folder, swept, jobs, contenders(_samples(jobs)))
+        figure = folder / f"sweep.{plot_format(plan['base'].get('plots')) or FORMATS[0]}"
+        return cls(folder, swept, jobs, contenders(_samples(jobs)), figure)
 
     @property
     def metrics_used(self) -> list[Metric]:
@@ -161,7 +167,7 @@ class Sweep:
         return pd.DataFrame(rows)
 
     def write(self, *, figure: bool = True) -> None:
-        """Write `sweep.csv`, and of completed jobs `sweep_leaderboard.csv` and, if wanted, `sweep.png`."""
+        """Write `sweep.csv`, and of completed jobs `sweep_leaderboard.csv` and, if wanted, the figure."""
         import pandas as pd
 
         self.table().to_csv(self.folder / TABLE_FILE, index=False)
@@ -173,12 +179,12 @@ class Sweep:
             return
         from qexp.report.plots import comparison
 
-        comparison.plot(self.contenders, self.folder / FIGURE_FILE)
+        comparison.plot(self.contenders, self.figure)
 
     def files(self) -> list[Path]:
         """Return the paths of what `write` wrote."""
-        names = (TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE)
-        return [self.folder / name for name in names if (self.folder / name).is_file()]
+        paths = (self.folder / TABLE_FILE, self.folder / LEADERBOARD_FILE, self.figure)
+        return [path for path in paths if path.is_file()]
 
     def metrics(self) -> dict[str, float | None]:
         """Return figures for a tracker: how many jobs ended how, and the contenders' main figures."""

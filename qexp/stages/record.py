@@ -196,7 +196,12 @@ def write_files(
 
 
 def write_plots(
-    result: Result, evaluation: Evaluation, scenario: DecisionProblem, seed: int, learned: str | None
+    result: Result,
+    evaluation: Evaluation,
+    scenario: DecisionProblem,
+    seed: int,
+    learned: str | None,
+    kind: str,
 ) -> None:
     """Draw the run's plots.
 
@@ -206,6 +211,7 @@ def write_plots(
         scenario: The decision problem.
         seed: Of the evaluation episodes.
         learned: Name of the learned scheduler, if there is one.
+        kind: Format of the pictures.
     """
     import pandas as pd
 
@@ -219,6 +225,7 @@ def write_plots(
         seed=seed,
         training=None if result.training is None else pd.DataFrame(result.training.history),
         learned=learned,
+        format=kind,
     )
 
 
