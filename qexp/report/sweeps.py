@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import yaml
 
-from qexp.config.identity import with_names
-from qexp.config.option import NAME
 from qexp.config.plots import FORMATS, plot_format
 from qexp.errors import InputError
 from qexp.problem.metric import Metric
 from qexp.report.contenders import Contender, Floats, Sample, contenders
+from qexp.report.run import config_of, decider_of, metric_of_run, result_of
 from qexp.report.wording import metric_part
 from qexp.runfolder import COMPLETED, PLANNED, RESULT_FILE
 
@@ -77,29 +76,23 @@ class Job:
     @classmethod
     def read(cls, folder: Path, settings: dict[str, str]) -> Self:
         """Read a job's folder, whatever state it is in."""
-        result_file = folder / RESULT_FILE
-        if not result_file.is_file():
+        result = result_of(folder)
+        if result is None:
             return cls(folder, settings, CUT_OFF if folder.is_dir() and any(folder.iterdir()) else MISSING)
-        result = json.loads(result_file.read_text(encoding="utf-8"))
         status = result["status"]
         if not result["leaderboard"]:  # else the evaluation is done, whatever came of a campaign
             return cls(folder, settings, status, result.get("error"))
-        options = result["options"]
-        # Version 0.1 called every decider by its option.
-        decider = result.get("decider") or options["scheduler" if options["algo"] == "none" else "algo"]
+        decider, config = decider_of(result), config_of(folder)
         row = next(row for row in result["leaderboard"] if row["scheduler"] == decider)
         if row.get("error"):
             return cls(folder, settings, status, f"{decider} failed: {row['error']}")
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        from qexp.problem.problem import metric_of  # with its room comes Gymnasium
-
-        metric = metric_of({NAME: options["env"]} | with_names(config.get("env", {})))
+        metric = metric_of_run(result, config)
         return cls(
             folder,
             settings,
             status,
             decider=decider,
-            trained=options["algo"] != "none",
+            trained=result["options"]["algo"] != "none",
             figures={key: row[key] for key in _figures(metric)},
             seed=result["seed"],
             eval_seed=config["eval"]["seed"],
@@ -134,7 +127,10 @@ class Sweep:
         """
         file = folder / SWEEP_FILE
         if not file.is_file():
-            raise InputError(f"{folder} is not the folder of a sweep: it has no {SWEEP_FILE}")
+            raise InputError(
+                f"{folder} is not the folder of a sweep, nor of a run that ended: "
+                f"it has no {SWEEP_FILE} and no {RESULT_FILE}"
+            )
         plan = json.loads(file.read_text(encoding="utf-8"))
         swept = plan["swept"]
         begun = _begun(folder)
