@@ -167,7 +167,7 @@ class Experiment:
         seed: Of everything random.
         episodes: Of the evaluation.
         eval_seed: Of the evaluation episodes; by default ``seed``.
-        plots: Whether to draw.
+        plots: Whether to draw, or the format to draw in: ``"png"``, ``"pdf"`` or ``"svg"``.
 
     Example:
         >>> import qexp
@@ -186,7 +186,7 @@ class Experiment:
     seed: int = 0
     episodes: int = 100
     eval_seed: int | None = None
-    plots: bool = True
+    plots: bool | str = True
     _fleet: Fleet | None = field(default=None, init=False, repr=False)
 
     @property

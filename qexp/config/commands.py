@@ -41,7 +41,9 @@ class Command:
 
 COMMANDS = {
     "report": Command(
-        "qexp.report.__main__:command", "SWEEP_DIR", "a sweep's tables and figure, from its files alone"
+        "qexp.report.__main__:command",
+        "RUN_OR_SWEEP [--format latex]",
+        "a run's or a sweep's tables, from its files alone",
     ),
     "gap": Command(
         "qexp.gap.__main__:command", "[fit] RUN_DIR", "how far simulation was from what was measured"

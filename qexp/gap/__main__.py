@@ -50,7 +50,9 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
             made, notes = [calibration(found.calibration), hold_out(found.hold_out)], found.notes
             written = write_calibration(found.calibration, folder)
         else:
-            gap = gap_report(campaign.journal, campaign.scenario, campaign.schedulers, folder)
+            gap = gap_report(
+                campaign.journal, campaign.scenario, campaign.schedulers, folder, plots=campaign.plots
+            )
             made, notes, written = tables(gap), gap.notes, folder / PAGE_FILE
     console = Console()
     if not console.is_terminal:

@@ -30,11 +30,13 @@ class Recorded:
         journal: The campaign's.
         scenario: The placement problem.
         schedulers: Those of the campaign, and the run's baselines but the clairvoyant, by name.
+        plots: Format of the run's plots; true, for PNG, if it draws none.
     """
 
     journal: Journal
     scenario: Scenario
     schedulers: dict[str, Placer]
+    plots: bool | str
 
 
 @contextmanager
@@ -66,7 +68,8 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
             roster.rename()
         placing = roster.placing
         known = dict.fromkeys([*names, *placing])
-        yield Recorded(journal, scenario, {name: placing[name] for name in known if name in placing})
+        schedulers = {name: placing[name] for name in known if name in placing}
+        yield Recorded(journal, scenario, schedulers, resolved["plots"] or True)
 
 
 def _config(path: Path) -> Mapping[str, Any]:

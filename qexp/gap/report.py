@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from qexp.config.plots import plot_format
 from qexp.deploy.campaign.journal import Journal
 from qexp.gap.calibrate.calibration import Calibration
 from qexp.gap.gap import Gap, measure
@@ -37,7 +39,7 @@ def gap_report(
     folder: Path,
     *,
     fidelity: Fidelity | None = None,
-    plots: bool = True,
+    plots: bool | str = True,
 ) -> Gap:
     """Work out a campaign's gap and write it down: tables, calibration, plots and a page.
 
@@ -47,7 +49,7 @@ def gap_report(
         schedulers: See `measure`.
         folder: The run folder.
         fidelity: Of measured counts; by default from the catalogue's circuits.
-        plots: Whether to draw.
+        plots: Whether to draw, or the format to draw in.
 
     Raises:
         InputError: See `measure`.
@@ -59,13 +61,13 @@ def gap_report(
     return gap
 
 
-def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
+def write(gap: Gap, folder: Path, *, plots: bool | str = True) -> list[Path]:
     """Write tables, calibration, plots, the page and, last, gap.json.
 
     Args:
         gap: The report.
         folder: The run folder.
-        plots: Whether to draw.
+        plots: Whether to draw, or the format to draw in.
 
     Returns:
         What was written.
@@ -77,11 +79,15 @@ def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
         _table(getattr(gap, rows), kind, folder / name)
     calibration = write_calibration(gap.calibration, folder)
     drawn: list[Path] = []
-    if plots:
+    wanted = plot_format(plots)
+    if wanted is not None:
         from qexp.gap.show.plots import draw
 
-        drawn = draw(gap, folder / PLOTS)
-    (folder / PAGE_FILE).write_text(page(gap, tables(gap), drawn), encoding="utf-8")
+        drawn = draw(gap, folder / PLOTS, wanted)
+    with TemporaryDirectory() as beside:
+        # A page shows PNG, whatever the files are.
+        shown = drawn if wanted in {None, "png"} else draw(gap, Path(beside), "png")
+        (folder / PAGE_FILE).write_text(page(gap, tables(gap), shown), encoding="utf-8")
     report = RunFolder(folder).write_json(GAP_FILE, gap.to_json())
     return [*(folder / name for name in TABLES), calibration, *drawn, folder / PAGE_FILE, report]
 

@@ -33,7 +33,13 @@ def show(sweep: Sweep) -> None:
     if planned:
         one = f"python -m qexp {resume_with(planned[0])} deploy.confirm=true"
         say(f"{len(planned)} planned; to let one loose: {one}", soft_wrap=True)
-    console.print(*boards(sweep.contenders), sep="\n")
+    for table in boards(sweep.contenders):
+        console.print(table)
+
+
+def tables(sweep: Sweep) -> list[Table]:
+    """Return all tables of a sweep."""
+    return [jobs_table(sweep), *boards(sweep.contenders)]
 
 
 def jobs_table(sweep: Sweep) -> Table:

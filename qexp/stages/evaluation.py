@@ -15,6 +15,8 @@ from qexp.problem.metric import Metric
 from qexp.problem.problem import DecisionProblem
 from qexp.problem.roster import option_in
 from qexp.problem.scheduler import Scheduler
+from qexp.report.leaderboard import leaderboard, render
+from qexp.report.table import Table
 from qexp.stages.evaluations import Evaluations, Rows
 
 if TYPE_CHECKING:
@@ -40,6 +42,15 @@ class Evaluation:
     episodes: pd.DataFrame
     tasks: pd.DataFrame
     failed: Mapping[str, str] = field(default_factory=dict)
+
+    def table(self, *, seed: int = 0) -> Table:
+        """Return the leaderboard as a table, for a console, a page or a paper: ``.table().latex()``.
+
+        Args:
+            seed: Of the bootstrap.
+        """
+        rows = leaderboard(self.episodes, self.metric, seed=seed, failed=self.failed)
+        return render(rows, self.metric)
 
 
 def evaluate(

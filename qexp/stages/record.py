@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from qexp.algo.train import TrainingResult
     from qexp.problem.policy import Policy
+    from qexp.report.table import Table
 
 DISTRIBUTIONS = ("gymnasium", "hydra-core", "mlflow", "numpy", "ray", "simpy", "torch")
 # What a run's name says anyway, and what would only make it long.
@@ -70,6 +71,13 @@ class Result:
         import pandas as pd
 
         return pd.read_csv(self.folder / "leaderboard.csv")
+
+    @property
+    def table(self) -> Table:
+        """The leaderboard as a table, for a console, a page or a paper: ``print(result.table.latex())``."""
+        from qexp.report.run import leaderboard_of
+
+        return leaderboard_of(self.folder)
 
     @property
     def policy(self) -> Policy | None:
@@ -196,7 +204,12 @@ def write_files(
 
 
 def write_plots(
-    result: Result, evaluation: Evaluation, scenario: DecisionProblem, seed: int, learned: str | None
+    result: Result,
+    evaluation: Evaluation,
+    scenario: DecisionProblem,
+    seed: int,
+    learned: str | None,
+    kind: str,
 ) -> None:
     """Draw the run's plots.
 
@@ -206,6 +219,7 @@ def write_plots(
         scenario: The decision problem.
         seed: Of the evaluation episodes.
         learned: Name of the learned scheduler, if there is one.
+        kind: Format of the pictures.
     """
     import pandas as pd
 
@@ -219,6 +233,7 @@ def write_plots(
         seed=seed,
         training=None if result.training is None else pd.DataFrame(result.training.history),
         learned=learned,
+        format=kind,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qexp.algo.checkpoint import drop_memories
+from qexp.config.plots import plot_format
 from qexp.runfolder import CHECKPOINTS, COMPLETED, FAILED, PLANNED
 from qexp.stages.record import Result, log_result, write_files, write_plots
 from qexp.stages.stage import Stage
@@ -22,10 +23,11 @@ class Report(Stage):
         work.result = Result(
             work.folder.path, work.rows, work.training, work.tracker.run_id, work.deployment, status, error
         )
-        if work.resolved["plots"] and not work.evaluation.episodes.empty:
+        kind = plot_format(work.resolved["plots"])
+        if kind is not None and not work.evaluation.episodes.empty:
             seed = work.resolved["eval"]["seed"]
             learned = None if roster.learned in work.evaluation.failed else roster.learned
-            write_plots(work.result, work.evaluation, work.problem, seed, learned)
+            write_plots(work.result, work.evaluation, work.problem, seed, learned, kind)
         write_files(work.result, work.evaluation, work.identity, work.folder, roster.chosen)
         drop_memories(work.folder.path / CHECKPOINTS)
 
@@ -34,7 +36,11 @@ class Report(Stage):
         work = self.work
         assert work.result is not None
         log_result(
-            work.result, work.tracker, work.problem, decider=work.roster.chosen, drawn=work.resolved["plots"]
+            work.result,
+            work.tracker,
+            work.problem,
+            decider=work.roster.chosen,
+            drawn=bool(work.resolved["plots"]),
         )
 
     def _outcome(self) -> tuple[str, str | None]:

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from qexp.config.build import make
 from qexp.config.messages import explain
+from qexp.config.plots import resolved_plots
 from qexp.errors import InputError
 from qexp.report.sweeps import PRUNED, Sweep
 from qexp.report.tables import show
@@ -73,10 +74,14 @@ class SweepSession(Callback):
     def _begin(self, config: DictConfig) -> None:
         if config.resume is not None:
             raise InputError(f"resume={config.resume} goes on with one run: leave out -m")
+        try:
+            config.plots = resolved_plots(config.plots)
+        except ValueError as error:
+            raise InputError(f"plots={config.plots}: {error}") from error
         plan = Plan.of(config)
         # A preset's plots=false is of the jobs: one figure for the sweep is enough.
         typed = any(override.lstrip("+").startswith("plots=") for override in as_typed(config.hydra, "task"))
-        self._draws = bool(config.plots) or not typed
+        self._draws = config.plots or not typed
         self._is_new = not plan.folder.exists()
         plan, run_id = plan.join()
         self._plan = plan
