@@ -15,8 +15,7 @@ from typing_extensions import Doc
 from qexp.circuits.compiled import known
 from qexp.config.option import option
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executors.local.executor import LocalExecutor
-from qexp.deploy.executors.local.queue import MachineTime
+from qexp.deploy.executors.local.executor import LocalExecutor, MachineTime
 from qexp.errors import InputError
 from qexp.fleet.ibm import missing_extra
 from qexp.fleet.machines import MACHINES
