@@ -166,7 +166,7 @@ class Campaign:
         if left is None:
             return []
         charged = sum(task.spent + (task.quantum_seconds or 0.0) for task in self.tasks)
-        most = self.deployment.max_execution_seconds
+        most = self.deployment.guard.most
         return [Guard(None, charged + left, most, "the quantum time that the account had left for this")]
 
     def _when(self, task: Task) -> float:
@@ -246,7 +246,7 @@ class Campaign:
     def _send(self, task: Task) -> None:
         assert task.tag is not None
         assert task.node is not None
-        limit = self.deployment.max_execution_seconds
+        limit = self.deployment.guard.most
         self._follower.begin(task)
         self._blocked.pop(task.id, None)
         order = Order(task.tag, self.id, task.node, task.circuit, task.shots, limit)
