@@ -19,8 +19,8 @@ from test_training_run import result_of, start, wait_until
 from qexp.config.identity import config_hash
 from qexp.errors import InputError
 from qexp.runfolder import RunFolder
-from qexp.stages.record import Identity
 from qexp.stages.resume import unfinished
+from qexp.stages.run import Identity
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 A2C = (
@@ -157,7 +157,7 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
     (newest,) = sorted(folder.glob("checkpoints/iteration_*"))[-1:]
 
     out = command("resume=run", cwd=parts)
-    assert f"training goes on from {newest.name}" in out
+    assert f"training continues from {newest.name}" in out
     for name in ("leaderboard.csv", "episodes.csv", "policy/policy.safetensors"):
         assert (folder / name).read_bytes() == (whole / "run" / name).read_bytes()
     history, unbroken = (pd.read_csv(path / "training.csv") for path in (folder, whole / "run"))
