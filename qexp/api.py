@@ -40,8 +40,8 @@ from qexp.report.leaderboard import leaderboard as rows_of
 from qexp.runfolder import RunFolder
 from qexp.stages.evaluation import Evaluation
 from qexp.stages.evaluation import evaluate as play
-from qexp.stages.record import Result
 from qexp.stages.resume import composable, own_config
+from qexp.stages.run import Result
 from qexp.tracking import Tracking
 from qexp.tracking.options import apply_environment
 

@@ -117,7 +117,7 @@ def test_an_interrupt_says_where_and_how_to_go_on(qexp, monkeypatch):
     assert ended.out.endswith("continue with: python -m qexp resume=run\n")
     assert folder_of(qexp("resume=run")) == Path("run")
     with monkeypatch.context() as patch:
-        patch.setattr("qexp.stages.evaluate.evaluate", interrupt)
+        patch.setattr("qexp.stages.evaluation.evaluate", interrupt)
         assert "continue with" not in qexp(*QUICK, "hydra.run.dir=other").out  # it would begin again
 
 
@@ -178,7 +178,7 @@ def test_a_new_campaign_does_not_bury_another(qexp, tmp_path):
     for name in stale:
         (tmp_path / "one" / name).touch()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qexp.stages.evaluate.evaluate", interrupt)
+        patch.setattr("qexp.stages.evaluation.evaluate", interrupt)
         assert qexp(*QUICK, "deploy=simulator", where).status == 130
     assert not [name for name in stale if (tmp_path / "one" / name).exists()]
     # The first one is over: the folder is used again like that of any run.
