@@ -234,10 +234,11 @@ def _piped(cells: Iterable[str]) -> str:
 
 
 def _markdown(text: str, style: str = "") -> str:
-    """Escape what would be syntax, underscores only where they could stress: names stay readable."""
+    """Escape what would be syntax; stars and underscores only where they could stress, so that names stay."""
     if style == CODE:
         return "`" + text.replace("|", r"\|") + "`"
-    escaped = re.sub(r"[\\`*\[\]<|~$]|&(?=#?\w+;)|(?<!\w)_|_(?!\w)", r"\\\g<0>", text).replace("\n", " ")
+    stressing = r"(?<=\S)\*|\*(?=\S)|(?<!\w)_|_(?!\w)"
+    escaped = re.sub(rf"[\\`\[<|~$]|&(?=#?\w+;)|{stressing}", r"\\\g<0>", text).replace("\n", " ")
     return f"**{escaped}**" if style == STRONG else escaped
 
 
