@@ -151,7 +151,7 @@ def fork(scenario: Placement, folder: Path, seed: int) -> int:
 
         from qexp.deploy.campaign.conduct import conduct, prepare
         from qexp.errors import InputError
-        from qexp.placement.schedulers.mct import MCT
+        from qexp.placement.schedulers.heuristics import MCT
 
         with (folder / "output.txt").open("a", encoding="utf-8") as out:
             console = Console(file=out)

@@ -16,7 +16,7 @@ import pandas as pd
 from transfer import FLEETS, HERE, TRAINED, folder, problem, result
 
 from qexp.placement.features import SHARED_BY
-from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.heuristics import MCT
 from qexp.placement.state import NodeState, TaskState
 from qexp.problem.policy_scheduler import PolicyScheduler
 from qexp.report.leaderboard import leaderboard

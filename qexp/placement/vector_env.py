@@ -14,7 +14,7 @@ from qexp.errors import InputError
 from qexp.placement.batched import NEVER, BatchedCloud, Tables
 from qexp.placement.features import PRIOR_FEATURE
 from qexp.placement.observation import LockstepObserver, Observation, observation_space
-from qexp.placement.reward.reward import Outcome
+from qexp.placement.reward import Outcome
 from qexp.placement.scenario import Scenario
 from qexp.problem.actions import checked_actions
 from qexp.problem.arrays import Bools, Floats, Ints

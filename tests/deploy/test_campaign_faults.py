@@ -32,8 +32,7 @@ from qexp.deploy.executors.executor import (
 )
 from qexp.deploy.simulator import Simulator
 from qexp.placement.placement import Placement
-from qexp.placement.schedulers.least_busy import LeastBusy
-from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.heuristics import MCT, LeastBusy
 
 SCHEDULERS = {"mct": MCT(), "least_busy": LeastBusy()}
 

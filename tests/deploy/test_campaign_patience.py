@@ -18,9 +18,7 @@ from qexp.deploy.deployment import Deployment
 from qexp.deploy.executors.executor import Job, JobState, LaterError, UnreachableError, UnsureError
 from qexp.deploy.simulator import Simulator
 from qexp.placement.placement import Placement
-from qexp.placement.schedulers.mct import MCT
-from qexp.placement.schedulers.random import Random
-from qexp.placement.schedulers.round_robin import RoundRobin
+from qexp.placement.schedulers.heuristics import MCT, Random, RoundRobin
 
 
 @dataclass

@@ -15,7 +15,7 @@ from qexp.deploy.campaign.conduct import _offer_to_cancel
 from qexp.deploy.campaign.journal import Journal, State
 from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
-from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.heuristics import MCT
 
 
 @pytest.fixture

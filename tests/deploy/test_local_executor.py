@@ -32,7 +32,7 @@ from qexp.deploy.executors.local import noise
 from qexp.deploy.executors.local.executor import LocalExecutor
 from qexp.deploy.executors.local.queue import LocalJob, LocalQueue, MachineTime
 from qexp.deploy.local import Local
-from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.heuristics import MCT
 from qexp.placement.workload.catalogue import QCE
 
 NODES = {"perth": "perth", "lagos": "lagos"}

@@ -19,7 +19,7 @@ from qexp.gap.calibrate.service_fit import AFFINE, FACTOR, FAMILIES, line
 from qexp.gap.calibrate.shrinkage import Jobs, choose, fit
 from qexp.gap.gap import calibrate
 from qexp.gap.measure.notes import of_calibration
-from qexp.placement.service_time.repetition_delay import RepetitionDelay
+from qexp.placement.service_time import RepetitionDelay
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,7 @@ from qexp.gap.measure.records import records
 from qexp.gap.measure.schedulers import CALIBRATED, WAYS, SchedulerGap, _differences, ranks, reference
 from qexp.gap.show.sheets import sheets
 from qexp.placement.schedulers.clairvoyant import Clairvoyant
-from qexp.placement.schedulers.met import MET
-from qexp.placement.schedulers.random import Random
-from qexp.placement.schedulers.round_robin import RoundRobin
+from qexp.placement.schedulers.heuristics import MET, Random, RoundRobin
 from qexp.problem.scheduler import Scheduler
 
 load_options()

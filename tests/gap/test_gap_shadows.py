@@ -9,8 +9,7 @@ from qexp.gap.gap import measure
 from qexp.gap.measure.records import records
 from qexp.gap.measure.shadows import Shadow, gap_shadows
 from qexp.gap.show.sheets import shadows
-from qexp.placement.schedulers.greedy import Greedy
-from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.heuristics import MCT, Greedy
 
 
 @pytest.fixture

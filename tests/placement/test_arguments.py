@@ -13,10 +13,10 @@ import qexp.env
 from qexp.env.gate_scheduling import GateSchedulingEnv
 from qexp.errors import InputError
 from qexp.fleet.fleet import load_fleet
-from qexp.placement.arrivals.poisson import Poisson
+from qexp.placement.arrivals import Poisson
 from qexp.placement.env import PlacementEnv
 from qexp.placement.placement import Placement
-from qexp.placement.reward.weighted import Weighted
+from qexp.placement.reward import Weighted
 from qexp.placement.workload.catalogue import QCE
 
 NAMES = [field.name for field in fields(Placement) if field.init]
@@ -105,7 +105,7 @@ REFUSED = [
     ({"workload": Weighted()}, r"workload=Weighted\(.*\): must be an instance of Workload"),
     ({"fleet": "ibm14"}, r"fleet: cannot read fleet file ibm14: .*; fleets that .*: heron, ibm13, qce5$"),
     ({"fleet": 5}, r"fleet=5: must be an instance of Fleet"),
-    ({"scenario": 5}, r"scenario=5: must be a Placement"),
+    ({"scenario": 5}, r"scenario=5: must be a Scenario"),
     ({"taks": 5}, rf"unknown argument taks: choose among scenario, {', '.join(NAMES)}"),
     ({"tasks": 0, "max_refusals": 0}, r"tasks=0: must be .*; max_refusals=0: must be"),
 ]

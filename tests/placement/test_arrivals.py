@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.placement.arrivals.poisson import Poisson
-from qexp.placement.arrivals.qsimpy import QSimPy
-from qexp.placement.arrivals.uniform import Uniform
+from qexp.placement.arrivals import Poisson, QSimPy, Uniform
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -14,7 +14,7 @@ import qexp.env
 from qexp.env.gate_scheduling import BasicRewarder, GateSchedulingEnv, Scheduling
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.env import PlacementEnv
-from qexp.placement.reward.inverse import Inverse
+from qexp.placement.reward import Inverse
 
 WAYS = {"deepcopy": copy.deepcopy, "pickle": lambda env: pickle.loads(pickle.dumps(env))}  # noqa: S301
 

@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qexp.placement.schedulers.fidelity import Fidelity
-from qexp.placement.schedulers.greedy import Greedy
-from qexp.placement.schedulers.greedy_error import GreedyError
-from qexp.placement.schedulers.least_busy import LeastBusy
-from qexp.placement.schedulers.mct import MCT
-from qexp.placement.schedulers.met import MET
-from qexp.placement.schedulers.random import Random
-from qexp.placement.schedulers.round_robin import RoundRobin
-from qexp.placement.schedulers.weighted import Weighted
+from qexp.placement.schedulers.heuristics import (
+    MCT,
+    MET,
+    Fidelity,
+    Greedy,
+    GreedyError,
+    LeastBusy,
+    Random,
+    RoundRobin,
+    Weighted,
+)
 from qexp.stages.evaluation import evaluate
 
 INF = np.inf

@@ -16,16 +16,18 @@ from qexp.errors import InputError
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.policy import PlacementPolicy
 from qexp.placement.schedulers.clairvoyant import Clairvoyant
-from qexp.placement.schedulers.fidelity import Fidelity
-from qexp.placement.schedulers.greedy import Greedy
-from qexp.placement.schedulers.greedy_error import GreedyError
-from qexp.placement.schedulers.least_busy import LeastBusy
-from qexp.placement.schedulers.mct import MCT
-from qexp.placement.schedulers.met import MET
+from qexp.placement.schedulers.heuristics import (
+    MCT,
+    MET,
+    Fidelity,
+    Greedy,
+    GreedyError,
+    LeastBusy,
+    Random,
+    RoundRobin,
+    Weighted,
+)
 from qexp.placement.schedulers.placer import RankingScheduler
-from qexp.placement.schedulers.random import Random
-from qexp.placement.schedulers.round_robin import RoundRobin
-from qexp.placement.schedulers.weighted import Weighted
 from qexp.problem.bundle import save_policy
 from qexp.problem.policy_scheduler import A2CPolicyScheduler, DQNPolicyScheduler, PolicyScheduler
 from qexp.problem.scheduler import schedulers_of

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
 from qexp.placement.policy import PlacementPolicy
-from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.heuristics import MCT
 from qexp.problem.forward import forward
 from qexp.problem.network import ScorerNetwork
 

@@ -12,8 +12,7 @@ from qexp.config.option import REGISTRY
 from qexp.config.schema import register
 from qexp.errors import InputError
 from qexp.placement.placement import PLACEMENT, Placement
-from qexp.placement.schedulers.mct import MCT
-from qexp.placement.schedulers.random import Random
+from qexp.placement.schedulers.heuristics import MCT, Random
 from qexp.placement.workload.csv_file import CSV
 from qexp.problem.scheduler import Scheduler, schedulers_of
 from qexp.report.leaderboard import leaderboard

@@ -1,1 +1,0 @@
-"""When tasks arrive: one option per file."""

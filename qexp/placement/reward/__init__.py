@@ -1,1 +1,0 @@
-"""What the learner is paid for: one option per file."""

@@ -1,1 +1,0 @@
-"""How long a machine is busy with a task: one option per file."""
