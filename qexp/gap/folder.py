@@ -1,4 +1,4 @@
-"""A campaign as its run folder tells it: its journal, and the problem and schedulers of its configuration."""
+"""A campaign in its run folder: its journal, and the problem and schedulers of its configuration."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from qexp.deploy.campaign.journal import FILE, Journal
 from qexp.errors import InputError
 from qexp.fleet.fleet import FleetSource
 from qexp.fleet.kept import fleet_of
+from qexp.placement.placement import Placement
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer
 from qexp.problem.policy_scheduler import PolicyScheduler
@@ -24,17 +25,11 @@ from qexp.problem.roster import Roster
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a gap report is made of.
-
-    Attributes:
-        journal: The campaign's.
-        scenario: The placement problem.
-        schedulers: Those of the campaign, and the run's baselines but the clairvoyant, by name.
-    """
+    """The campaign of a run."""
 
     journal: Journal
     scenario: Scenario
-    schedulers: dict[str, Placer]
+    schedulers: dict[str, Placer]  # those of the campaign, and the run's baselines but the clairvoyant
 
 
 @contextmanager
@@ -55,7 +50,7 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
         raise InputError(f"{folder} cannot be written to: the report is made in the run folder")
     resolved = _config(folder / "config.yaml")
     fleet = fleet_of(make(resolved["backend"], FleetSource), folder, begun=True)
-    scenario = make(resolved["env"], Scenario, fleet=fleet)
+    scenario = make(resolved["env"], Placement, fleet=fleet)
     with Journal(folder / FILE) as journal:
         roster = Roster.of(resolved, lenient=True)
         if option_of(resolved, "algo") != "none":
