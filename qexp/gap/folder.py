@@ -1,4 +1,4 @@
-"""A campaign as its run folder tells it: its journal, and the problem and schedulers of its configuration."""
+"""A campaign in its run folder: its journal, and the problem and schedulers of its configuration."""
 
 from __future__ import annotations
 
