@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
-from cases import quick_first
 import yaml
+from cases import quick_first
 
 EPISODE_COLUMNS = [
     "scheduler",
@@ -210,18 +210,21 @@ def test_two_settings_of_one_scheduler_are_two_rows(qexp, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    quick_first([
-        ("eval.baselines=[]", "scheduler=met"),
-        ("eval.episodes=1",),
-        ("env.tasks=1",),
-        ("env.mask=false",),
-        ("backend=ibm13",),
-        ("backend=heron",),
-        ("backend=synthetic", "backend.machines=40"),
-        ("env/workload=mqt50", "env/arrivals=poisson", "env/service_time=repetition_delay"),
-        ("env.arrivals.window=0", "env.initial_backlog=30"),
-        ("env.observation=flat", "env/reward=inverse"),
-    ], 2),
+    quick_first(
+        [
+            ("eval.baselines=[]", "scheduler=met"),
+            ("eval.episodes=1",),
+            ("env.tasks=1",),
+            ("env.mask=false",),
+            ("backend=ibm13",),
+            ("backend=heron",),
+            ("backend=synthetic", "backend.machines=40"),
+            ("env/workload=mqt50", "env/arrivals=poisson", "env/service_time=repetition_delay"),
+            ("env.arrivals.window=0", "env.initial_backlog=30"),
+            ("env.observation=flat", "env/reward=inverse"),
+        ],
+        2,
+    ),
     ids=" ".join,
 )
 def test_unusual_runs_work(arguments, qexp, tmp_path):
