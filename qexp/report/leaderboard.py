@@ -138,7 +138,7 @@ def leaderboard(
             iqm=iqm(table[:, k]),
             ci_low=ends[k][0],
             ci_high=ends[k][1],
-            change_pct=changes[k].pct if changes else None,
+            change_pct=changes[k].value if changes else None,
             change_ci_low_pct=changes[k].low if changes else None,
             change_ci_high_pct=changes[k].high if changes else None,
             win_rate=None if base is None else win_rate(table[:, k], base),
@@ -319,9 +319,9 @@ def verdict(
     figures = paired(episodes, metric)
     change = percent_changes(figures[[learned]].to_numpy(), figures[best].to_numpy(), seed=seed)[0]
     if change.low is None or change.high is None:
-        return f"One episode cannot tell {learned} from {best}: {change.pct:+z.1f} % {metric.title}."
+        return f"One episode cannot tell {learned} from {best}: {change.value:+z.1f} % {metric.title}."
     evidence = (
-        f"{change.pct:+z.1f} % {metric.title} "
+        f"{change.value:+z.1f} % {metric.title} "
         f"(95 % interval {change.low:+z.1f} to {change.high:+z.1f}, {len(figures)} paired episodes)"
     )
     if change.high < 0:
