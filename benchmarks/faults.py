@@ -31,7 +31,7 @@ from typing import Any
 from benchmarks.tally import Tally, page
 from qexp.deploy.campaign.journal import FILE, UNSETTLED, Journal
 from qexp.deploy.ibm import IBM
-from qexp.fleet.fleet import Fleet, parse_fleet
+from qexp.fleet.fleet import Fleet, fleet_text, parse_fleet
 from qexp.placement.placement import Placement
 from qexp.placement.workload.catalogue import QCE
 
@@ -116,7 +116,6 @@ def ask(url: str, what: str, body: object = None) -> Any:
 
 def fleet() -> Fleet:
     """Return the stand-in's machines as a fleet."""
-    from qexp.fleet.build import fleet_text
     from qexp.fleet.ibm import live_nodes
 
     return parse_fleet(fleet_text("Made for a benchmark.", {"name": "stand-in"}, live_nodes([])), Path("x"))
@@ -150,14 +149,15 @@ def fork(scenario: Placement, folder: Path, seed: int) -> int:
     try:
         from rich.console import Console
 
-        from qexp.deploy.campaign.conduct import conduct, prepare
+        from qexp.deploy.campaign.run import prepare, run_campaign
         from qexp.errors import InputError
         from qexp.placement.schedulers.mct import MCT
 
         with (folder / "output.txt").open("a", encoding="utf-8") as out:
             console = Console(file=out)
             try:
-                conduct(prepare(deployment(seed), scenario, console, "ibm"), {"mct": MCT()}, folder, console)
+                plan = prepare(deployment(seed), scenario, console, "ibm")
+                run_campaign(plan, {"mct": MCT()}, folder, console)
                 status = 0
             except InputError as error:
                 out.write(f"{error}\n")

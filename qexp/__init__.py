@@ -21,7 +21,7 @@ _HOMES = {
     "evaluate": "qexp.api",
     "leaderboard": "qexp.api",
     "show_versions": "qexp.api",
-    "Result": "qexp.stages.record",
+    "Result": "qexp.stages.run",
     "InputError": "qexp.errors",
     # what was made
     "load_policy": "qexp.problem.bundle",

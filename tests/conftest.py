@@ -10,13 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+from cases import choose_profile
 
 from qexp.fleet.fleet import Calibration, Fleet, QNode, load_fleet
 from qexp.placement.episode import Episode
 from qexp.placement.placement import Placement
 from qexp.placement.state import NodeState, TaskState
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 ROOT = Path(__file__).parents[1]
 BLOCKER = """
@@ -29,6 +35,16 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 """
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before tests are collected: which loop this is, and one thread for PyTorch and for processes.
+
+    Tests run side by side and compute little: threads of numerical libraries would wait for each other.
+    """
+    choose_profile(config.option.markexpr)
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ from qexp.placement.vector_env import PlacementVectorEnv
 from qexp.problem.scheduler import Scheduler
 from qexp.report.leaderboard import leaderboard
 from qexp.stages.evaluation import evaluate
-from qexp.stages.record import Identity
+from qexp.stages.run import Identity
 
 
 class FlatNetwork(nn.Module):

@@ -49,7 +49,7 @@ COMMANDS = {
         "qexp.gap.__main__:command", "[fit] RUN_DIR", "how far simulation was from what was measured"
     ),
     "sync": Command(
-        "qexp.tracking.__main__:command", "RUN_DIR ...", "deliver runs to MLflow after the fact", ("sync",)
+        "qexp.tracking.sync:command", "RUN_DIR ...", "deliver runs to MLflow after the fact", ("sync",)
     ),
     "extract": Command(
         "qexp.problem.extract:command", "CHECKPOINT OUT", "make a policy bundle of a checkpoint"

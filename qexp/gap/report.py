@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from qexp.config.plots import plot_format
 from qexp.deploy.campaign.journal import Journal
 from qexp.gap.calibrate.calibration import Calibration
 from qexp.gap.gap import Gap, measure
 from qexp.gap.measure.decomposition import Decomposition
+from qexp.gap.measure.fidelity import fidelities
 from qexp.gap.measure.machines import MachineGap
 from qexp.gap.measure.records import Fidelity, Record
 from qexp.gap.measure.schedulers import SchedulerGap
@@ -38,10 +38,10 @@ def gap_report(
     schedulers: Mapping[str, Placer],
     folder: Path,
     *,
-    fidelity: Fidelity | None = None,
+    fidelity: Fidelity = fidelities,
     plots: bool | str = True,
 ) -> Gap:
-    """Work out a campaign's gap and write it down: tables, calibration, plots and a page.
+    """Work out a campaign's gap and write it, see `write`.
 
     Args:
         journal: See `measure`.
@@ -54,29 +54,28 @@ def gap_report(
     Raises:
         InputError: See `measure`.
     """
-    from qexp.gap.measure.ideal import fidelities
-
-    gap = measure(journal, scenario, schedulers, fidelity or fidelities)
+    gap = measure(journal, scenario, schedulers, fidelity)
     write(gap, folder, plots=plots)
     return gap
 
 
 def write(gap: Gap, folder: Path, *, plots: bool | str = True) -> list[Path]:
-    """Write tables, calibration, plots, the page and, last, gap.json.
+    """Write tables, calibration, plots, the page and, last, gap.json; return the paths.
 
     Args:
         gap: The report.
         folder: The run folder.
         plots: Whether to draw, or the format to draw in.
-
-    Returns:
-        What was written.
     """
+    import pandas as pd
+
     from qexp.gap.show.page import page
     from qexp.gap.show.tables import tables
 
     for name, (rows, kind) in TABLES.items():
-        _table(getattr(gap, rows), kind, folder / name)
+        # Named, the columns are there even where there are no rows.
+        columns = [field.name for field in fields(kind)]
+        pd.DataFrame(getattr(gap, rows), columns=columns).to_csv(folder / name, index=False)
     calibration = write_calibration(gap.calibration, folder)
     drawn: list[Path] = []
     wanted = plot_format(plots)
@@ -95,11 +94,3 @@ def write(gap: Gap, folder: Path, *, plots: bool | str = True) -> list[Path]:
 def write_calibration(calibration: Calibration, folder: Path) -> Path:
     """Write calibration.json."""
     return RunFolder(folder).write_json(CALIBRATION_FILE, calibration.to_json())
-
-
-def _table(rows: Sequence[Any], kind: type, path: Path) -> None:
-    import pandas as pd
-
-    # Named, the columns are there even where there are no rows.
-    columns = [field.name for field in fields(kind)]
-    pd.DataFrame([asdict(row) for row in rows], columns=columns).to_csv(path, index=False)

@@ -10,9 +10,9 @@ import numpy as np
 
 from qexp.gates.gate_scheduling import GateScheduling
 from qexp.gates.vector_env import GateVectorEnv, Observation
-from qexp.problem.actions import checked_action
 from qexp.problem.arguments import scenario_of
 from qexp.problem.arrays import Bools
+from qexp.problem.checks import checked_action
 
 REFUSED = 1.0
 """What an action costs that the mask does not allow, in mean durations of the circuit's gates."""

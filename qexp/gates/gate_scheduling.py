@@ -31,7 +31,7 @@ from qexp.gates.rulebook import named_rulebook
 from qexp.gates.schedule import forward_starts, makespan, violations
 from qexp.gates.schedulers.gate_scheduler import GateScheduler
 from qexp.gates.tables import MachineTables
-from qexp.problem.answer import shown, whole_number
+from qexp.problem.checks import shown, whole_number
 from qexp.problem.metric import Metric
 from qexp.problem.problem import EVALUATION_STREAM, KEYS, DecisionProblem, Pictured, Played
 from qexp.problem.scheduler import Scheduler

@@ -19,9 +19,9 @@ from qexp.placement.observation import Observation, observation_space, observe
 from qexp.placement.reward.reward import Outcome
 from qexp.placement.scenario import Scenario
 from qexp.placement.vector_env import PlacementVectorEnv
-from qexp.problem.actions import checked_action
 from qexp.problem.arguments import checked, scenario_of
 from qexp.problem.arrays import Bools
+from qexp.problem.checks import checked_action
 
 DEFAULT_FLEET = "qce5"
 SHIPPED = sorted(

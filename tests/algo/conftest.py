@@ -17,6 +17,14 @@ from ray_cluster import Cluster
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the Ray or the cluster of the fixtures below."""
+    for item in items:
+        if {"ray", "cluster"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.ray)
+
+
 @pytest.fixture(scope="session")
 def ray():
     """One quiet Ray for all tests that need one: starting it takes seconds."""

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ray
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "eval.baselines=[mct]", "env.tasks=5")
 

@@ -185,7 +185,7 @@ class Plain(OnPolicy):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.parametrize("runners", [0, 2])
 def test_an_algorithm_from_another_package_trains(runners, tmp_path):
     package = tmp_path / "mypkg"

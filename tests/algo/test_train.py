@@ -152,6 +152,7 @@ def test_an_interrupt_ends_the_run_and_is_passed_on(tmp_path):
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.ray
 @pytest.mark.parametrize(
     ("end", "status"),
     [("raise SystemExit(3)", 3), ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", 143)],
@@ -180,7 +181,7 @@ with ray_session():
     assert done.returncode == status
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.parametrize("kind", ["a2c", "dqn"])
 def test_remote_runners_feed_the_same_learner(kind, tmp_path):
     """Two remote runners instead of one local one; a Ray of its own, as it needs more processors."""

@@ -20,7 +20,7 @@ from qexp.fleet.ibm import fake_backend
 from qexp.fleet.machines import MACHINES
 from qexp.placement.workload.catalogue import QCE
 
-DATA = resources.files("qexp.workload") / "data"
+DATA = resources.files("qexp.circuits") / "data"
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.
 MODULES = {
     "report": "qexp.report.__main__",
     "gap": "qexp.gap.__main__",
-    "sync": "qexp.tracking.__main__",
+    "sync": "qexp.tracking.sync",
     "extract": "qexp.problem.extract",
     "fleet snapshot": "qexp.fleet.snapshot",
     "fleet build": "qexp.fleet.build",

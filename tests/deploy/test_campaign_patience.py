@@ -31,10 +31,6 @@ class Limited(Simulator):
     def guard(self) -> Guard:
         return self.limits
 
-    @property
-    def max_execution_seconds(self) -> float | None:
-        return self.limits.most
-
 
 class Billing(InMemory):
     """Bills so many seconds for a job, so long after its end."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cases import examples
 from gate_problems import problems
-from hypothesis import given, settings
+from hypothesis import given
 
 from qexp.config.option import REGISTRY, load_options
 from qexp.errors import InputError
@@ -35,7 +36,7 @@ measure q -> c;
 
 
 @given(problems())
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @pytest.mark.parametrize("name", ["asap", "alap", "critical_path"])
 def test_what_is_played_is_what_was_planned(name, problem):
     scheduler, episode = REGISTRY["scheduler"][name](), GateEpisode("by hand", problem)

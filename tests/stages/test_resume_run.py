@@ -18,8 +18,8 @@ from rich.console import Console
 from qexp.config.identity import config_hash
 from qexp.errors import InputError
 from qexp.runfolder import RunFolder
-from qexp.stages.record import Identity
 from qexp.stages.resume import unfinished
+from qexp.stages.run import Identity
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 A2C = (
@@ -156,7 +156,7 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
     (newest,) = sorted(folder.glob("checkpoints/iteration_*"))[-1:]
 
     out = complete("resume=run", cwd=parts)
-    assert f"training goes on from {newest.name}" in out
+    assert f"training continues from {newest.name}" in out
     for name in ("leaderboard.csv", "episodes.csv", "policy/policy.safetensors"):
         assert (folder / name).read_bytes() == (whole / "run" / name).read_bytes()
     history, unbroken = (pd.read_csv(path / "training.csv") for path in (folder, whole / "run"))

@@ -5,45 +5,40 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
+from gymnasium.spaces import Box, Dict, MultiBinary
 from qexp.ordering.policy import features
 
 from qexp.problem.arrays import LIMIT
-from qexp.problem.seeds import SeededVectorEnv
+from qexp.problem.vector_env import LockstepVectorEnv
 
 
-class OrderingVectorEnv(SeededVectorEnv):
+class OrderingVectorEnv(LockstepVectorEnv):
     """``num_envs`` episodes, stepped by one call."""
 
-    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "prior_feature": 0}  # noqa: RUF012 - Gymnasium's
+    metadata = {**LockstepVectorEnv.metadata, "prior_feature": 0}  # noqa: RUF012 - Gymnasium's
+    state_of = ("lengths", "waiting")
 
     def __init__(self, problem: Any, num_envs: int) -> None:
-        self.problem, self.num_envs = problem, num_envs
-        jobs = problem.jobs
-        self.single_observation_space = Dict(
+        self.problem, jobs = problem, problem.jobs
+        observation = Dict(
             task=Box(-LIMIT, LIMIT, (1,)), nodes=Box(-LIMIT, LIMIT, (jobs, 1)), action_mask=MultiBinary(jobs)
         )
-        self.single_action_space = Discrete(jobs)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-
-    def reset(self, *, seed=None, options=None):
-        self._seed(seed, options)
-        self.lengths = self.problem.draw(self.np_random, self.num_envs)
-        self.waiting = np.ones_like(self.lengths, dtype=bool)
-        return self._observe(), {}
+        super().__init__(observation, jobs, num_envs)
+        self.lengths = np.zeros((num_envs, jobs))
+        self.waiting = np.ones((num_envs, jobs), dtype=bool)
 
     def step(self, actions):
-        over = ~self.waiting.any(axis=1)
-        each = np.arange(self.num_envs)
-        paid = np.where(over, 0.0, self.lengths[each, actions] * self.waiting.sum(axis=1))
-        self.waiting[each[~over], actions[~over]] = False
-        self.lengths[over] = self.problem.draw(self.np_random, int(over.sum()))
-        self.waiting[over] = True
-        ended = ~self.waiting.any(axis=1)
-        return self._observe(), -paid, ended, np.zeros_like(ended), {}
+        actions, active = self._checked(actions), np.flatnonzero(~self.over)
+        paid = np.zeros(self.num_envs)
+        paid[active] = self.lengths[active, actions[active]] * self.waiting[active].sum(axis=1)
+        self.waiting[active, actions[active]] = False
+        self._begin(np.flatnonzero(self.over))
+        self.over = ~self.waiting.any(axis=1)
+        return self._observe(), -paid, self.over, np.zeros_like(self.over), {}
+
+    def _draw_episodes(self, rng, which):
+        self.lengths[which] = self.problem.draw(rng, len(which))
+        self.waiting[which] = True
 
     def _observe(self):
         task, nodes = features(self.lengths, self.waiting)

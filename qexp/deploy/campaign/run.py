@@ -21,7 +21,7 @@ from qexp.deploy.campaign.campaign import Campaign
 from qexp.deploy.campaign.display import campaign_display, show_plan
 from qexp.deploy.campaign.job_monitor import StoppedError
 from qexp.deploy.campaign.journal import FILE, Journal, State
-from qexp.deploy.campaign.lock import conducting, refuse_conducted
+from qexp.deploy.campaign.lock import locked, refuse_locked
 from qexp.deploy.campaign.plan import Estimate, Segment, planned_tasks, segments
 from qexp.deploy.campaign.spend_guard import spent
 from qexp.deploy.deployment import Deployment
@@ -110,7 +110,7 @@ def check_account(prepared: Prepared) -> None:
         prepared.deployment.executor(prepared.scenario).close()
 
 
-def conduct(
+def run_campaign(
     prepared: Prepared, schedulers: Mapping[str, Placer], folder: Path, console: Console
 ) -> dict[str, Any] | None:
     """Run a campaign to its end; where the folder has one, go on with it.
@@ -131,9 +131,9 @@ def conduct(
     deployment, scenario = prepared.deployment, prepared.scenario
     if not deployment.confirmed:
         console.print("nothing was submitted: deploy.confirm=true submits", style="bold", highlight=False)
-        console.print(f"{go_on(folder)} deploy.confirm=true", soft_wrap=True, highlight=False)
+        console.print(f"{resume_hint(folder)} deploy.confirm=true", soft_wrap=True, highlight=False)
         return None
-    with conducting(folder):
+    with locked(folder):
         goes_on = (folder / FILE).exists()
         with _journal(prepared, folder) as journal, deployment.executor(scenario) as executor:
             _check_quota(executor, prepared, journal, console)
@@ -150,16 +150,16 @@ def conduct(
                 _offer_to_cancel(campaign, console, ask=not isinstance(interrupt, Terminated))
                 raise
             except (StoppedError, ExecutorError) as error:
-                raise InputError(_how_to_go_on(error, campaign, folder)) from error
+                raise InputError(_stopped(error, campaign, folder)) from error
             return summary(journal, campaign)
 
 
-def _how_to_go_on(error: StoppedError | ExecutorError, campaign: Campaign, folder: Path) -> str:
+def _stopped(error: StoppedError | ExecutorError, campaign: Campaign, folder: Path) -> str:
     """Say why a campaign stopped, how to go on with it, and how to see what was done."""
     raised = f" {error.limit}=N" if isinstance(error, StoppedError) and error.limit else ""
     seen = f"see what was done with python -m qexp.gap {shlex.quote(str(relative(folder)))}, "
     done = any(task.state is State.DONE for task in campaign.tasks)
-    return f"deploy: {error}; {seen if done else ''}go on with {resume_with(folder)}{raised}"
+    return f"deploy: {error}; {seen if done else ''}continue with {resume_with(folder)}{raised}"
 
 
 def check_journal(folder: RunFolder, *, confirmed: bool) -> None:
@@ -178,7 +178,7 @@ def check_journal(folder: RunFolder, *, confirmed: bool) -> None:
             pass
         if not confirmed:
             raise InputError(
-                f"{relative(folder.path)} holds a campaign that was confirmed before: go on with "
+                f"{relative(folder.path)} holds a campaign that was confirmed before: continue with "
                 f"{resume_with(folder.path)} deploy.confirm=true"
             )
     elif campaign is not None:
@@ -212,9 +212,9 @@ def _journal(prepared: Prepared, folder: Path) -> Journal:
     return journal
 
 
-def go_on(folder: Path) -> str:
-    """Say how to go on with the run in a folder."""
-    return f"go on with: python -m qexp {resume_with(folder)}"
+def resume_hint(folder: Path) -> str:
+    """Say how to continue the run in a folder."""
+    return f"continue with: python -m qexp {resume_with(folder)}"
 
 
 def _check_quota(executor: Executor, prepared: Prepared, journal: Journal, console: Console) -> None:
@@ -244,12 +244,12 @@ def clear_journal(folder: Path) -> None:
     path = folder / FILE
     if not path.exists():
         return
-    refuse_conducted(folder)
+    refuse_locked(folder)
     with Journal(path) as journal:
         tasks, option = journal.tasks(), REGISTRY["deploy"].get(str(journal.meta["executor"]))
     if any(not task.state.final for task in tasks):
         raise InputError(
-            f"{relative(folder)} holds a campaign that is not over: go on with {resume_with(folder)}, or "
+            f"{relative(folder)} holds a campaign that is not over: continue with {resume_with(folder)}, or "
             "choose another folder"
         )
     jobs, _ = spent(tasks)

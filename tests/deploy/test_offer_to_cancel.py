@@ -11,9 +11,9 @@ from cloud_in_memory import InMemory, Service
 from rich.console import Console
 
 from qexp.deploy.campaign.campaign import Campaign
-from qexp.deploy.campaign.conduct import _offer_to_cancel
 from qexp.deploy.campaign.journal import Journal, State
 from qexp.deploy.campaign.plan import planned_tasks, segments
+from qexp.deploy.campaign.run import _offer_to_cancel
 from qexp.deploy.simulator import Simulator
 from qexp.placement.schedulers.mct import MCT
 
