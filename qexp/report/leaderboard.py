@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,10 +49,10 @@ class LeaderboardRow:
 
     scheduler: str
     episodes: int
-    mean: float
-    iqm: float
-    ci_low: float | None
-    ci_high: float | None
+    mean: float = np.nan
+    iqm: float = np.nan
+    ci_low: float | None = None
+    ci_high: float | None = None
     change_pct: float | None = None
     change_ci_low_pct: float | None = None
     change_ci_high_pct: float | None = None
@@ -65,11 +65,6 @@ class LeaderboardRow:
     optimal: float | None = None
     proved: float | None = None
     error: str | None = None
-
-    @classmethod
-    def of_failure(cls, scheduler: str, error: str) -> Self:
-        """Return the row of a scheduler that failed."""
-        return cls(scheduler, 0, float("nan"), float("nan"), None, None, error=error)
 
     def record(self, metric: Metric) -> dict[str, Any]:
         """Return the row as columns of leaderboard.csv, named after what is measured and the reference."""
@@ -118,7 +113,7 @@ def leaderboard(
     Raises:
         ValueError: If the schedulers were not evaluated on the same episodes, or a figure is missing.
     """
-    failures = [LeaderboardRow.of_failure(name, error) for name, error in (failed or {}).items()]
+    failures = [LeaderboardRow(name, 0, error=error) for name, error in (failed or {}).items()]
     if failures and episodes.empty:
         return failures
     figures = paired(episodes, metric)
@@ -138,7 +133,7 @@ def leaderboard(
             iqm=iqm(table[:, k]),
             ci_low=ends[k][0],
             ci_high=ends[k][1],
-            change_pct=changes[k].pct if changes else None,
+            change_pct=changes[k].value if changes else None,
             change_ci_low_pct=changes[k].low if changes else None,
             change_ci_high_pct=changes[k].high if changes else None,
             win_rate=None if base is None else win_rate(table[:, k], base),
@@ -147,28 +142,23 @@ def leaderboard(
         )
         for k, name in enumerate(figures.columns)
     ]
-    if metric.ratio is not None and metric.ratio in episodes:
-        rows = _with_ratios(rows, episodes, metric.ratio, seed)
+    rows = _with_ratios(rows, episodes, metric, seed)
     return [*sorted(rows, key=lambda row: (row.mean, row.scheduler)), *failures]
 
 
 def _with_ratios(
-    rows: list[LeaderboardRow], episodes: pd.DataFrame, column: str, seed: int
+    rows: list[LeaderboardRow], episodes: pd.DataFrame, metric: Metric, seed: int
 ) -> list[LeaderboardRow]:
-    """Add each scheduler's ratio to the optimum, in the rows' order."""
-    ratios = episodes.pivot(index="episode", columns="scheduler", values=column)  # noqa: PD010 - see `paired`
+    """Add each scheduler's ratio to the optimum, in the rows' order, where there is one."""
+    if metric.ratio is None or metric.ratio not in episodes:
+        return rows
+    ratios = paired(episodes, replace(metric, column=metric.ratio))
     table = ratios[[row.scheduler for row in rows]].to_numpy(dtype=np.float64)
+    means, optimal = ([float(column.mean()) for column in columns] for columns in (table.T, (table <= 1).T))
     proved = float(episodes["optimum_proved"].mean())
     return [
-        replace(
-            row,
-            ratio=float(table[:, k].mean()),
-            ratio_ci_low=low,
-            ratio_ci_high=high,
-            optimal=float((table[:, k] <= 1).mean()),
-            proved=proved,
-        )
-        for k, (row, (low, high)) in enumerate(zip(rows, _ends(table, seed), strict=True))
+        replace(row, ratio=mean, ratio_ci_low=low, ratio_ci_high=high, optimal=share_of, proved=proved)
+        for row, mean, share_of, (low, high) in zip(rows, means, optimal, _ends(table, seed), strict=True)
     ]
 
 
@@ -207,12 +197,12 @@ def metrics(rows: Sequence[LeaderboardRow], metric: Metric) -> dict[str, float]:
 
 
 def render(rows: Sequence[LeaderboardRow], metric: Metric, learned: str | None = None) -> Table:
-    """Return a leaderboard as a table, see `board`.
+    """Return a leaderboard as a table.
 
     Args:
-        rows: At least one, from `leaderboard`.
-        metric: What they are compared by.
-        learned: Whose row to highlight.
+        rows: See `board`, as `leaderboard` has them.
+        metric: See `board`.
+        learned: See `board`.
     """
     return board([row.record(metric) for row in rows], metric, learned)
 
@@ -319,9 +309,9 @@ def verdict(
     figures = paired(episodes, metric)
     change = percent_changes(figures[[learned]].to_numpy(), figures[best].to_numpy(), seed=seed)[0]
     if change.low is None or change.high is None:
-        return f"One episode cannot tell {learned} from {best}: {change.pct:+z.1f} % {metric.title}."
+        return f"One episode cannot tell {learned} from {best}: {change.value:+z.1f} % {metric.title}."
     evidence = (
-        f"{change.pct:+z.1f} % {metric.title} "
+        f"{change.value:+z.1f} % {metric.title} "
         f"(95 % interval {change.low:+z.1f} to {change.high:+z.1f}, {len(figures)} paired episodes)"
     )
     if change.high < 0:

@@ -15,8 +15,9 @@ import yaml
 from qexp.config.plots import FORMATS, plot_format
 from qexp.errors import InputError
 from qexp.problem.metric import Metric
-from qexp.report.contenders import Contender, Floats, Sample, contenders
+from qexp.report.contenders import Contender, Sample, contenders
 from qexp.report.run import config_of, decider_of, metric_of_run, result_of
+from qexp.report.statistics import Floats
 from qexp.report.wording import metric_part
 from qexp.runfolder import COMPLETED, PLANNED, RESULT_FILE
 
@@ -189,11 +190,8 @@ class Sweep:
             figures[f"sweep/{status.lower()}"] = sum(job.status == status for job in self.jobs)
         for row in self.contenders:
             name = "/".join(metric_part(part) for part in ("sweep", row.section, row.name) if part)
-            figures[f"{name}/iqm"] = row.iqm
-            figures[f"{name}/vs_{row.metric.reference}_pct"] = row.change_pct
-            if row.metric.ratio is not None:
-                figures[f"{name}/{row.metric.ratio}"] = row.ratio
-                figures[f"{name}/optimum_proved_share"] = row.proved
+            shown = ("iqm", f"vs_{row.metric.reference}_pct", str(row.metric.ratio), "optimum_proved_share")
+            figures |= {f"{name}/{key}": value for key, value in row.record().items() if key in shown}
         return figures
 
 
