@@ -15,7 +15,7 @@ from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
 from qexp.fleet.synthetic import Synthetic
 from qexp.placement.placement import Placement
-from qexp.placement.schedulers.heuristics import MCT
+from qexp.placement.schedulers.mct import MCT
 from qexp.problem.policy_scheduler import PolicyScheduler
 
 MACHINES = 20

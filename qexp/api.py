@@ -32,8 +32,7 @@ from qexp.deploy.deployment import Deployment
 from qexp.errors import InputError
 from qexp.experiment import run as run_config
 from qexp.fleet.account import refuse_secrets
-from qexp.fleet.fleet import Fleet, FleetSource, load_fleet
-from qexp.fleet.kept import FLEET_FILE, write_fleet
+from qexp.fleet.fleet import FLEET_FILE, Fleet, FleetSource, load_fleet, write_fleet
 from qexp.problem.problem import DecisionProblem
 from qexp.problem.roster import POLICY, label
 from qexp.problem.scheduler import Scheduler
@@ -41,10 +40,10 @@ from qexp.report.leaderboard import leaderboard as rows_of
 from qexp.runfolder import RunFolder
 from qexp.stages.evaluation import Evaluation
 from qexp.stages.evaluation import evaluate as play
-from qexp.stages.record import Result
 from qexp.stages.resume import composable, own_config
+from qexp.stages.run import Result
 from qexp.tracking import Tracking
-from qexp.tracking.environment import heed_environment
+from qexp.tracking.options import apply_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +82,7 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
         path = Path(config.resume) if resumes else _folder(folder or dir_typed)
         with RunFolder(path, kept=resumes) as run_folder:
             try:
-                heed_environment(config, list(overrides))
+                apply_environment(config, list(overrides))
                 if resumes:
                     config = own_config(run_folder, config, overrides)
                 else:
@@ -168,7 +167,7 @@ class Experiment:
         seed: Of everything random.
         episodes: Of the evaluation.
         eval_seed: Of the evaluation episodes; by default ``seed``.
-        plots: Whether to draw.
+        plots: Whether to draw, or the format to draw in: ``"png"``, ``"pdf"`` or ``"svg"``.
 
     Example:
         >>> import qexp
@@ -187,7 +186,7 @@ class Experiment:
     seed: int = 0
     episodes: int = 100
     eval_seed: int | None = None
-    plots: bool = True
+    plots: bool | str = True
     _fleet: Fleet | None = field(default=None, init=False, repr=False)
 
     @property
@@ -212,7 +211,7 @@ class Experiment:
                 write_fleet(self._fleet, path)
                 config["backend"] = {NAME: "file", "path": str(path / FLEET_FILE)}
             checked = OmegaConf.create(validate(config))
-            heed_environment(checked, self._tracking_keys())
+            apply_environment(checked, self._tracking_keys())
             return _found(run_config(checked, run_folder))
 
     def _tracking_keys(self) -> list[str]:

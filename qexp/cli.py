@@ -39,11 +39,11 @@ from qexp.deploy.campaign.journal import FILE as JOURNAL
 from qexp.errors import FULL_ERROR, DivergenceError, InputError, answered, interrupts_pass
 from qexp.fleet.account import refuse_secrets
 from qexp.runfolder import RUN_FILE, RunFolder, relative, resume_with
-from qexp.stages.resume import composable, hydra_folder, own_config, run_dir
+from qexp.stages.resume import composable, own_config, run_dir
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
-from qexp.tracking.environment import heed_environment
+from qexp.tracking.options import apply_environment
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,10 @@ DATABASE = {
 OmegaConf.register_new_resolver("qexp_sweep_dir", sweep_dir, replace=True)
 OmegaConf.register_new_resolver("qexp_job_folder", job_folder, replace=True)
 OmegaConf.register_new_resolver("qexp_run_dir", run_dir, replace=True)
-OmegaConf.register_new_resolver("qexp_hydra_folder", hydra_folder, replace=True)
+# Beside an earlier command's files, Hydra writes none.
+OmegaConf.register_new_resolver(
+    "qexp_hydra_folder", lambda resume: None if resume else ".hydra", replace=True
+)
 
 
 class _Jobs:
@@ -93,10 +96,10 @@ class _Jobs:
         from qexp.experiment import run  # everything that --help and --cfg can do without
 
         try:
-            with interrupts_pass(), RunFolder.of_job(hydra_config) as folder:
+            with interrupts_pass(), RunFolder(Path(hydra_config.runtime.output_dir)) as folder:
                 self.folder = folder.path
                 _check_single(config)
-                heed_environment(config, hydra_config.overrides.task)
+                apply_environment(config, hydra_config.overrides.task)
                 if config.resume is not None:
                     folder.kept = (folder.path / RUN_FILE).exists()
                     typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]

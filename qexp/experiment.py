@@ -1,6 +1,6 @@
 """One run, from a configuration to its result: train, evaluate, deploy, report.
 
-The command line, `qexp.experiment` and `qexp.Experiment` all come here.
+The command line, `qexp.run` and `qexp.Experiment` all come here.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from qexp.config.build import make
 from qexp.config.schema import validate
-from qexp.deploy.campaign.conduct import clear_journal, go_on
+from qexp.deploy.campaign.run import clear_journal, resume_hint
 from qexp.errors import InputError, interrupt_behind
-from qexp.fleet.fleet import FleetSource
-from qexp.fleet.kept import fleet_of, keep
+from qexp.fleet.fleet import FleetSource, fleet_of_run, record_fleet
 from qexp.problem.problem import DecisionProblem
 from qexp.problem.roster import Roster
 from qexp.report.progress import report_console
 from qexp.runfolder import RunFolder, relative
-from qexp.stages import Deploy, Evaluate, Report, Stage, Train, Work
-from qexp.stages.record import Identity, Result, run_name, write_failure
-from qexp.stages.resume import keep_limits, unfinished
+from qexp.stages.deploy import deploy, prepare_campaign
+from qexp.stages.evaluation import compare
+from qexp.stages.report import log_result, write_failure, write_result
+from qexp.stages.resume import unfinished, write_limits
+from qexp.stages.run import Identity, Result, Run
+from qexp.stages.train import prepare_training, train_policy
 from qexp.tracking import Tracking
 
 
@@ -48,59 +50,57 @@ def run(
     """
     resolved = validate(config)
     source = make(resolved["backend"], FleetSource)
-    fleet = fleet_of(source, folder.path, begun=resume)
+    fleet = fleet_of_run(source, folder.path, begun=resume)
     problem = make(resolved["env"], DecisionProblem, fleet=fleet, held_out=resolved["eval"]["episodes"])
     identity = Identity.of(resolved, problem.machines_hash)
-    work = Work(resolved, problem, Roster.of(resolved), identity, folder, report_console(), resume, shared)
-    report = Report(work)
-    stages: list[Stage] = [Train(work), Evaluate(work), Deploy(work), report]
+    run = Run(resolved, problem, Roster.of(resolved), identity, folder, report_console(), resume, shared)
     for note in problem.notes:
-        work.say(f"note: {note}", markup=False)
-    for stage in stages:
-        stage.prepare()
-    work.begun = unfinished(folder, resolved, identity, work.console) if resume else {}
-    if not work.begun:
+        run.say(f"note: {note}", markup=False)
+    training = prepare_training(run)
+    problem.check_evaluation(resolved["eval"]["episodes"])
+    campaign = prepare_campaign(run)
+    run.begun = unfinished(folder, resolved, identity, run.console) if resume else {}
+    if not run.begun:
         clear_journal(folder.path)
-    name = run_name(resolved, work.roster.chosen, problem.label, folder.path)
-    with make(resolved["tracking"], Tracking).start(
-        name, run_id=work.begun.get("mlflow_run_id"), folder=folder.path
-    ) as work.tracker:
+    recorded = make(resolved["tracking"], Tracking).start(
+        run.name, run_id=run.begun.get("mlflow_run_id"), folder=folder.path
+    )
+    with recorded as run.tracker:
         try:
-            _begin(work)
-            keep(source, fleet, folder.path)
-            for stage in stages:
-                stage.run()
+            _begin(run)
+            record_fleet(source, fleet, folder.path)
+            if training is not None:
+                train_policy(run, training)
+            evaluation, rows = compare(run)
+            deployment = None if campaign is None else deploy(run, campaign)
+            planned = campaign is not None and deployment is None
+            result = write_result(run, evaluation, rows, deployment, planned=planned)
         except BaseException as error:
-            _fail(error, work, stages)
+            # Refused input leaves nothing behind, but what was trained is kept.
+            if run.training is not None or not isinstance(error, InputError):
+                write_failure(error, run)
+            # A sweep is resumed as a whole.
+            if shared is None and (training or campaign) and interrupt_behind(error):
+                run.say(resume_hint(folder.path))
             raise
-        report.log()
-    work.say(f"run folder: {relative(folder.path)}")
-    assert work.result is not None
-    return work.result
+        log_result(result, run)
+    run.say(f"run folder: {relative(folder.path)}")
+    return result
 
 
-def _begin(work: Work) -> None:
+def _begin(run: Run) -> None:
     """Write down what this run is, unless it continues one that has begun."""
-    folder, identity, begun = work.folder, work.identity, work.begun
+    folder, identity, begun = run.folder, run.identity, run.begun
     if begun:
         folder.forget_result()
-        keep_limits(folder, work.resolved)
+        write_limits(folder, run.resolved)
     else:
         folder.forget_run()
-        OmegaConf.save(OmegaConf.create(dict(work.resolved)), folder.path / "config.yaml")
+        OmegaConf.save(OmegaConf.create(dict(run.resolved)), folder.path / "config.yaml")
     logged = begun.get("mlflow_run_id")
-    if logged is None or work.tracker.run_id != logged:
-        work.tracker.log_params(work.resolved)
-        work.tracker.log_params(identity.choices)
-        work.tracker.set_tags({**identity.tags, "run_folder": str(folder.path)})
-    folder.begin(identity.of_run | begun | {"mlflow_run_id": work.tracker.run_id or logged})
-
-
-def _fail(error: BaseException, work: Work, stages: list[Stage]) -> None:
-    """Record that a run failed or was interrupted, and say how to resume it."""
-    # Refused input leaves nothing behind, but what was trained is kept.
-    if work.training is not None or not isinstance(error, InputError):
-        write_failure(error, work.identity, work.folder, work.tracker)
-    # A sweep is resumed as a whole.
-    if work.shared is None and any(stage.resumable for stage in stages) and interrupt_behind(error):
-        work.say(go_on(work.folder.path))
+    if logged is None or run.tracker.run_id != logged:
+        run.tracker.log_params(run.resolved)
+        run.tracker.log_params(identity.choices)
+        tags = {key: getattr(identity, key) for key in ("seed", "config_hash", "fleet_hash", "git_commit")}
+        run.tracker.set_tags({**tags, **identity.choices, "run_folder": str(folder.path)})
+    folder.begin(identity.of_run | begun | {"mlflow_run_id": run.tracker.run_id or logged})

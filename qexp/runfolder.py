@@ -64,11 +64,6 @@ class RunFolder:
     path: Path
     kept: bool = False
 
-    @classmethod
-    def of_job(cls, hydra_config: Any) -> Self:
-        """Return the folder Hydra made for the running job."""
-        return cls(Path(hydra_config.runtime.output_dir))
-
     def __enter__(self) -> Self:
         return self
 
@@ -94,25 +89,29 @@ class RunFolder:
     def begun(self) -> dict[str, Any] | None:
         """What `begin` wrote; None in a folder where no run has begun."""
         content = self._read(RUN_FILE)
-        return content if content and content.keys() >= RUN_KEYS else None
+        return content if content.keys() >= RUN_KEYS else None
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """How the run ended; empty if it has not, or was killed."""
+        return self._read(RESULT_FILE)
 
     @property
     def status(self) -> str | None:
-        """How the run ended; None if it has not, or was killed."""
-        return (self._read(RESULT_FILE) or {}).get("status")
+        """See `result`."""
+        return self.result.get("status")
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing to go on with: the run is complete, or its campaign came to nothing."""
-        result = self._read(RESULT_FILE) or {}
-        return result.get("status") == COMPLETED or bool(result.get("deployment"))
+        """Whether there is nothing to resume: the run is complete, or no task of its campaign was done."""
+        return self.status == COMPLETED or bool(self.result.get("deployment"))
 
-    def _read(self, name: str) -> dict[str, Any] | None:
+    def _read(self, name: str) -> dict[str, Any]:
         try:
             content = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return None
-        return content if isinstance(content, dict) else None
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def forget_run(self) -> None:
         """Remove what an earlier run could be continued from, or what would pass for this one's result."""

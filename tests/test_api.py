@@ -20,7 +20,7 @@ import qexp
 import qexp.api
 from qexp.config.option import REGISTRY
 from qexp.placement.placement import Placement
-from qexp.tracking.local import Local as LocalTracking
+from qexp.tracking import Local as LocalTracking
 
 POLICY = Path(__file__).parent / "old_runs" / "policy"
 SMALL = ("eval.episodes=2", "tracking=off", "plots=false")

@@ -16,6 +16,7 @@ import qexp
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "qexp").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 OPTIONS = sorted((ROOT / "conf").rglob("*.y*ml"))
 
 # From the ground up; a room imports only rooms of earlier rows, and itself.
@@ -131,12 +132,31 @@ def test_folders_are_small():
     assert sizes["qexp"] <= 10
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_heavy_packages_stay_in_their_rooms(path: Path):
-    inside = path.relative_to(ROOT / "qexp").as_posix()
-    for line, dotted in imports(path):
-        homes = HOMES.get(dotted.split(".")[0])
-        assert homes is None or inside.startswith(homes), f"{name(path)}:{line}: {dotted} belongs in {homes}"
+def test_heavy_packages_stay_in_their_rooms():
+    wrong = []
+    for path in MODULES:
+        inside = path.relative_to(ROOT / "qexp").as_posix()
+        for line, dotted in imports(path):
+            homes = HOMES.get(dotted.split(".")[0])
+            if homes is not None and not inside.startswith(homes):
+                wrong.append(f"{name(path)}:{line}: {dotted} belongs in {homes}")
+    assert wrong == []
+
+
+def test_tests_stand_alone_and_mirror_the_packages():
+    wrong = []
+    for path in TESTS:
+        here = name(path)
+        if path.name.startswith("test_") and path.parent != ROOT / "tests":
+            folder = path.parent.relative_to(ROOT / "tests")
+            if not (ROOT / "qexp" / folder).is_dir():
+                wrong.append(f"{here}: qexp has no folder {folder}")
+        for line, dotted in imports(path):
+            package = dotted.partition(".")[0]
+            measured = package == "benchmarks" and here != "tests/test_benchmarks.py"
+            if measured or package.startswith("test_") or package in {"conftest", "tests"}:
+                wrong.append(f"{here}:{line}: {dotted} is no module that tests share")
+    assert wrong == []
 
 
 def test_a_policy_needs_only_torch_and_numpy():

@@ -40,7 +40,7 @@ from qexp.placement.vector_env import PlacementVectorEnv
 from qexp.problem.scheduler import Scheduler
 from qexp.report.leaderboard import leaderboard
 from qexp.stages.evaluation import evaluate
-from qexp.stages.record import Identity
+from qexp.stages.run import Identity
 
 
 class FlatNetwork(nn.Module):
@@ -139,7 +139,7 @@ def main() -> None:
     evaluation = evaluate(
         scenario, schedulers, episodes=resolved["eval"]["episodes"], seed=resolved["eval"]["seed"]
     )
-    rows = leaderboard(evaluation.episodes, seed=resolved["eval"]["seed"])
+    rows = leaderboard(evaluation.episodes, evaluation.metric, seed=resolved["eval"]["seed"])
     record = {"status": "COMPLETED", **asdict(Identity.of(resolved, fleet.hash)), "training": training}
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "result.json").write_text(

@@ -41,13 +41,15 @@ class Command:
 
 COMMANDS = {
     "report": Command(
-        "qexp.report.__main__:command", "SWEEP_DIR", "a sweep's tables and figure, from its files alone"
+        "qexp.report.__main__:command",
+        "RUN_OR_SWEEP [--format latex]",
+        "a run's or a sweep's tables, from its files alone",
     ),
     "gap": Command(
         "qexp.gap.__main__:command", "[fit] RUN_DIR", "how far simulation was from what was measured"
     ),
     "sync": Command(
-        "qexp.tracking.__main__:command", "RUN_DIR ...", "deliver runs to MLflow after the fact", ("sync",)
+        "qexp.tracking.sync:command", "RUN_DIR ...", "deliver runs to MLflow after the fact", ("sync",)
     ),
     "extract": Command(
         "qexp.problem.extract:command", "CHECKPOINT OUT", "make a policy bundle of a checkpoint"

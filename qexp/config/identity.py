@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from qexp.config.option import NAME, REGISTRY, TARGET, Chosen
+from qexp.config.option import NAME, REGISTRY, TARGET, Chosen, option_name
 
 NO_RESULT = ("tracking", "ray", "sweep", "resume")
 """Root keys that say where and under what name a run happens, and change nothing of what it finds."""
@@ -18,71 +18,47 @@ NO_RESULT = ("tracking", "ray", "sweep", "resume")
 LIMITS = ("confirm", "max_jobs", "max_quantum_seconds", "patience")
 """Keys of a campaign that say how far it may go, and may be changed when it is resumed."""
 
-FORMER_TARGETS = {
-    "qexp.backend.fleet.FleetFile": "file",  # or the fleet that its path names
-    "qexp.backend.fleet.NoFleet": "none",
-    "qexp.backend.synthetic.Synthetic": "synthetic",
-    "qexp.backend.live_fleet.LiveFleet": "ibm",
-    "qexp.workload.catalogue.QCE": "qce",
-    "qexp.workload.catalogue.MQT50": "mqt50",
-    "qexp.workload.csv_file.CSV": "csv",
-    "qexp.workload.arrivals.uniform.Uniform": "uniform",
-    "qexp.workload.arrivals.poisson.Poisson": "poisson",
-    "qexp.workload.arrivals.qsimpy.QSimPy": "qsimpy",
-    "qexp.workload.service_time.clops_depth.ClopsDepth": "clops_depth",
-    "qexp.workload.service_time.repetition_delay.RepetitionDelay": "repetition_delay",
-    "qexp.env.reward.completion.Completion": "completion",
-    "qexp.env.reward.inverse.Inverse": "inverse",
-    "qexp.env.reward.weighted.Weighted": "weighted",
-    "qexp.env.scenario.Scenario": "placement",
-    "qexp.env.gate_scenario.GateScheduling": "gate_scheduling",
-    "qexp.gates.circuits.basic.Basic": "basic",
-    "qexp.gates.circuits.workshop.Workshop": "workshop",
-    "qexp.gates.circuits.mqt.MQT": "mqt",
-    "qexp.gates.circuits.qasm.QASM": "qasm",
-    "qexp.scheduler.policy.PolicyScheduler": "policy",
-    "qexp.scheduler.random.Random": "random",
-    "qexp.scheduler.round_robin.RoundRobin": "round_robin",
-    "qexp.scheduler.greedy.Greedy": "greedy",
-    "qexp.scheduler.greedy_error.GreedyError": "greedy_error",
-    "qexp.scheduler.least_busy.LeastBusy": "least_busy",
-    "qexp.scheduler.mct.MCT": "mct",
-    "qexp.scheduler.met.MET": "met",
-    "qexp.scheduler.fidelity.Fidelity": "fidelity",
-    "qexp.scheduler.weighted.Weighted": "weighted",
-    "qexp.scheduler.clairvoyant.Clairvoyant": "clairvoyant",
-    "qexp.scheduler.asap.ASAP": "asap",
-    "qexp.scheduler.alap.ALAP": "alap",
-    "qexp.scheduler.critical_path.CriticalPath": "critical_path",
-    "qexp.scheduler.randomised_critical_path.RandomisedCriticalPath": "randomised_critical_path",
-    "qexp.scheduler.cp_sat.CPSAT": "cp_sat",
-    "qexp.algo.config.NoTraining": "none",
-    "qexp.algo.config.A2C": "a2c",
-    "qexp.algo.config.DQN": "dqn",
-    "qexp.deploy.none.NoDeployment": "none",
-    "qexp.deploy.simulator.Simulator": "simulator",
-    "qexp.deploy.ibm.IBM": "ibm",
-    "qexp.deploy.local.Local": "local",
-    "qexp.tracking.local.Local": "local",
-    "qexp.tracking.off.Off": "off",
-    "qexp.tracking.server.Server": "server",
+FORMER_NAMES = {
+    "FleetFile": "file",  # or the fleet that its path names
+    "NoFleet": "none",
+    "LiveFleet": "ibm",
+    "QSimPy": "qsimpy",
+    "Scenario": "placement",
+    "PolicyScheduler": "policy",
+    "CPSAT": "cp_sat",
+    "NoTraining": "none",
+    "A2C": "a2c",
+    "NoDeployment": "none",
 }
-"""Names of the options that configurations of version 0.1 called by the paths of their classes."""
+"""Options that are not called as their classes; version 0.1 called options by the paths of their classes."""
 
 
 def with_names(config: Any) -> Any:
-    """Return a plain configuration in which options go by their names, whatever version wrote it."""
+    """Return a plain configuration in which options of qexp go by their names, whatever version wrote it."""
     if isinstance(config, list):
         return [with_names(value) for value in config]
     if not isinstance(config, Mapping):
         return config
     node = {str(key): with_names(value) for key, value in config.items()}
-    former = None if NAME in node else FORMER_TARGETS.get(str(node.get(TARGET)))
-    if former is None:
+    package, _, cls = str(node.get(TARGET)).rpartition(".")
+    if NAME in node or not package.startswith("qexp."):
         return node
-    if former == "file" and node.get("path") in REGISTRY["backend"]:
-        former = node["path"]
-    return {NAME: former} | {key: value for key, value in node.items() if key != TARGET}
+    name = FORMER_NAMES.get(cls, option_name(cls))
+    if name == "file" and node.get("path") in REGISTRY["backend"]:
+        name = node["path"]
+    return {NAME: name} | {key: value for key, value in node.items() if key != TARGET}
+
+
+def names_with_values(base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a flat configuration, by dotted key, in which options go by their names, see `with_names`."""
+    named = dict(base)
+    for key in base:
+        prefix = key.removesuffix(TARGET)
+        node = with_names({TARGET: base[key], "path": base.get(f"{prefix}path")}) if prefix != key else {}
+        if NAME in node:
+            del named[key]
+            named[f"{prefix}{NAME}"] = node[NAME]
+    return named
 
 
 def is_former(config_file: Path) -> bool:
@@ -92,19 +68,6 @@ def is_former(config_file: Path) -> bool:
     except (OSError, yaml.YAMLError):
         return False
     return isinstance(written, dict) and NAME not in (written.get("env") or {})
-
-
-def names_with_values(base: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a flat configuration, by dotted key, in which options go by their names, see `with_names`."""
-    named = {}
-    for key, value in base.items():
-        parent, _, last = key.rpartition(".")
-        if last == TARGET and str(value) in FORMER_TARGETS:
-            name = FORMER_TARGETS[str(value)]
-            path = base.get(f"{parent}.path")
-            key, value = f"{parent}.{NAME}", path if name == "file" and path in REGISTRY["backend"] else name  # noqa: PLW2901
-        named[key] = value
-    return named
 
 
 def option_of(resolved: Mapping[str, Any], group: str) -> str:
@@ -124,16 +87,21 @@ def options_chosen(resolved: Mapping[str, Any]) -> dict[str, str]:
 def config_hash(resolved: Mapping[str, Any]) -> str:
     """Return the hash that identifies a resolved configuration.
 
-    It is of names and values: `NO_RESULT` and `LIMITS` are left out, and where classes are.
+    It is of names and values: `NO_RESULT` and `LIMITS` are left out, where classes are, and how plots are
+    written.
     """
     relevant = {key: value for key, value in resolved.items() if key not in NO_RESULT}
-    relevant["deploy"] = {key: value for key, value in resolved["deploy"].items() if key not in LIMITS}
+    if "plots" in relevant:
+        relevant["plots"] = bool(relevant["plots"])
+    relevant["deploy"] = {
+        key: value for key, value in resolved.get("deploy", {}).items() if key not in LIMITS
+    }
     text = json.dumps(_without_places(relevant), sort_keys=True)
     return "sha256:" + sha256(text.encode()).hexdigest()
 
 
 def _without_places(node: Any, *, named: bool = False) -> Any:
-    """Leave out the paths of classes that have names."""
+    """Leave out the paths of classes that have names: of nodes with `NAME`, and of entries of lists."""
     if isinstance(node, list):
         # An entry of a list of options has its name as its only key.
         return [_without_places(item, named=isinstance(item, Mapping) and len(item) == 1) for item in node]
@@ -147,3 +115,11 @@ def _without_places(node: Any, *, named: bool = False) -> Any:
         return {name: _without_places(rest)} if rest else name
     drop = NAME in node
     return {k: _without_places(v) for k, v in node.items() if not (drop and k == TARGET)}
+
+
+def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested mappings by dotted key."""
+    values: dict[str, Any] = {}
+    for key, value in node.items():
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return values

@@ -40,6 +40,7 @@ Hydra's own flags: qexp --hydra-help."""
 ROOT_KEYS = (
     "seed",
     "plots",
+    "plots.format",
     "sweep",
     "resume",
     "eval.episodes",

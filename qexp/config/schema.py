@@ -42,6 +42,7 @@ from qexp.config.option import (
 )
 from qexp.config.option_files import forget, read_own_files, values_of_files
 from qexp.config.outside import class_at, note_once, register_named_in
+from qexp.config.plots import Plots
 from qexp.errors import InputError
 
 
@@ -105,13 +106,12 @@ class Config:
     ] = 0
     eval: EvalConfig = field(default_factory=EvalConfig)
     ray: RayConfig = field(default_factory=RayConfig)
-    plots: Annotated[bool, Doc("Whether to draw plots into the run folder.")] = True
+    plots: Plots = True
     sweep: Annotated[
         str | None,
         Doc(
-            "Name of a multirun, and of its folder below outputs/sweeps; null for one made from the "
-            "command. The "
-            "same sweep started again runs only what is missing or failed."
+            "Name of a multirun, and of its folder below outputs/sweeps; null for one made from the command. "
+            "The same sweep started again runs only what is missing or failed."
         ),
     ] = None
     resume: Annotated[
@@ -390,7 +390,7 @@ def _is_plain(value: Any) -> bool:
 def _violations(error: ValidationError, prefix: str) -> Iterator[str]:
     for item in error.errors():
         key = prefix + ".".join(str(part) for part in item["loc"])
-        reason = item["msg"].replace("Input should be", "must be")
+        reason = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         if item["type"] == "extra_forbidden":
             yield f"unknown key {key!r}"
         elif item["type"] == "missing":

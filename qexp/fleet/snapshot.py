@@ -18,10 +18,10 @@ from rich.table import Table
 
 from qexp.errors import InputError, answered
 from qexp.fleet.account import refuse_secrets
-from qexp.fleet.build import fleet_text, write_atomically
+from qexp.fleet.build import write_atomically
 from qexp.fleet.calibration import native_gate, node_of, processor
 from qexp.fleet.difference import report
-from qexp.fleet.fleet import load_fleet, parse_fleet
+from qexp.fleet.fleet import fleet_text, load_fleet, parse_fleet
 from qexp.fleet.ibm import Nodes, ask, fake_backend, fake_names, live_nodes
 from qexp.fleet.machines import lattice_of
 

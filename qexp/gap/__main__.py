@@ -31,8 +31,7 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
     """
     from rich.console import Console
 
-    from qexp.gap.show.sheet import render
-    from qexp.gap.show.sheets import calibration, hold_out, sheets
+    from qexp.gap.show.tables import calibration, hold_out, render, tables
 
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -52,15 +51,17 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
     with open_campaign(folder) as campaign:
         if only_fit:
             fitted = calibrate(campaign.journal, campaign.scenario, fidelities)
-            tables, notes = [calibration(fitted.calibration), hold_out(fitted.hold_out)], fitted.notes
+            made, notes = [calibration(fitted.calibration), hold_out(fitted.hold_out)], fitted.notes
             written = write_calibration(fitted.calibration, folder)
         else:
-            gap = gap_report(campaign.journal, campaign.scenario, campaign.schedulers, folder)
-            tables, notes, written = sheets(gap), gap.notes, folder / PAGE_FILE
+            gap = gap_report(
+                campaign.journal, campaign.scenario, campaign.schedulers, folder, plots=campaign.plots
+            )
+            made, notes, written = tables(gap), gap.notes, folder / PAGE_FILE
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
-    console.print(render((table for table in tables if table.rows), notes))
+    console.print(render(made, notes))
     console.print(f"written: {written}", soft_wrap=True, highlight=False)
     return 0
 

@@ -14,8 +14,7 @@ from qexp.config.identity import is_former, option_of
 from qexp.config.schema import validate
 from qexp.deploy.campaign.journal import FILE, Journal
 from qexp.errors import InputError
-from qexp.fleet.fleet import FleetSource
-from qexp.fleet.kept import fleet_of
+from qexp.fleet.fleet import FleetSource, fleet_of_run
 from qexp.placement.placement import Placement
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer
@@ -25,11 +24,19 @@ from qexp.problem.roster import Roster
 
 @dataclass(frozen=True)
 class Recorded:
-    """The campaign of a run."""
+    """What a gap report is made of.
+
+    Attributes:
+        journal: The campaign's.
+        scenario: The placement problem.
+        schedulers: Those of the campaign, and the run's baselines but the clairvoyant, by name.
+        plots: Format of the run's plots; true, for PNG, if it draws none.
+    """
 
     journal: Journal
     scenario: Scenario
-    schedulers: dict[str, Placer]  # those of the campaign, and the run's baselines but the clairvoyant
+    schedulers: dict[str, Placer]
+    plots: bool | str
 
 
 @contextmanager
@@ -49,7 +56,7 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
     if not os.access(folder, os.W_OK):  # reading the journal writes its write-ahead files
         raise InputError(f"{folder} cannot be written to: the report is made in the run folder")
     resolved = _config(folder / "config.yaml")
-    fleet = fleet_of(make(resolved["backend"], FleetSource), folder, begun=True)
+    fleet = fleet_of_run(make(resolved["backend"], FleetSource), folder, begun=True)
     scenario = make(resolved["env"], Placement, fleet=fleet)
     with Journal(folder / FILE) as journal:
         roster = Roster.of(resolved, lenient=True)
@@ -61,7 +68,8 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
             roster.rename()
         placing = roster.placing
         known = dict.fromkeys([*names, *placing])
-        yield Recorded(journal, scenario, {name: placing[name] for name in known if name in placing})
+        schedulers = {name: placing[name] for name in known if name in placing}
+        yield Recorded(journal, scenario, schedulers, resolved["plots"] or True)
 
 
 def _config(path: Path) -> Mapping[str, Any]:

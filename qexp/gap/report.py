@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from qexp.config.plots import plot_format
 from qexp.deploy.campaign.journal import Journal
 from qexp.gap.calibrate.calibration import Calibration
 from qexp.gap.gap import Gap, measure
@@ -37,7 +39,7 @@ def gap_report(
     folder: Path,
     *,
     fidelity: Fidelity = fidelities,
-    plots: bool = True,
+    plots: bool | str = True,
 ) -> Gap:
     """Work out a campaign's gap and write it, see `write`.
 
@@ -47,7 +49,7 @@ def gap_report(
         schedulers: See `measure`.
         folder: The run folder.
         fidelity: Of measured counts; by default from the catalogue's circuits.
-        plots: Whether to draw.
+        plots: Whether to draw, or the format to draw in.
 
     Raises:
         InputError: See `measure`.
@@ -57,18 +59,18 @@ def gap_report(
     return gap
 
 
-def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
+def write(gap: Gap, folder: Path, *, plots: bool | str = True) -> list[Path]:
     """Write tables, calibration, plots, the page and, last, gap.json; return the paths.
 
     Args:
         gap: The report.
         folder: The run folder.
-        plots: Whether to draw.
+        plots: Whether to draw, or the format to draw in.
     """
     import pandas as pd
 
     from qexp.gap.show.page import page
-    from qexp.gap.show.sheets import sheets
+    from qexp.gap.show.tables import tables
 
     for name, (rows, kind) in TABLES.items():
         # Named, the columns are there even where there are no rows.
@@ -76,11 +78,15 @@ def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
         pd.DataFrame(getattr(gap, rows), columns=columns).to_csv(folder / name, index=False)
     calibration = write_calibration(gap.calibration, folder)
     drawn: list[Path] = []
-    if plots:
+    wanted = plot_format(plots)
+    if wanted is not None:
         from qexp.gap.show.plots import draw
 
-        drawn = draw(gap, folder / PLOTS)
-    (folder / PAGE_FILE).write_text(page(gap, sheets(gap), drawn), encoding="utf-8")
+        drawn = draw(gap, folder / PLOTS, wanted)
+    with TemporaryDirectory() as beside:
+        # A page shows PNG, whatever the files are.
+        shown = drawn if wanted in {None, "png"} else draw(gap, Path(beside), "png")
+        (folder / PAGE_FILE).write_text(page(gap, tables(gap), shown), encoding="utf-8")
     report = RunFolder(folder).write_json(GAP_FILE, gap.to_json())
     return [*(folder / name for name in TABLES), calibration, *drawn, folder / PAGE_FILE, report]
 

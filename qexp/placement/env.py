@@ -16,12 +16,12 @@ from qexp.fleet.fleet import Fleet, load_fleet
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.episode import Episode
 from qexp.placement.observation import Observation, observation_space, observe
-from qexp.placement.reward import Outcome
+from qexp.placement.reward.reward import Outcome
 from qexp.placement.scenario import Scenario
 from qexp.placement.vector_env import PlacementVectorEnv
-from qexp.problem.actions import checked_action
 from qexp.problem.arguments import checked, scenario_of
 from qexp.problem.arrays import Bools
+from qexp.problem.checks import checked_action
 
 DEFAULT_FLEET = "qce5"
 SHIPPED = sorted(
@@ -43,7 +43,7 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
             tasks per episode; seconds; refusals; seconds; whether nodes that a circuit does not fit on are
             masked; ``dict`` or ``flat``. Defaults and bounds are those of ``env=placement``
         ``workload``, ``arrivals``, ``service_time``, ``reward``
-            objects, for example ``qexp.placement.reward.Weighted()``
+            objects, for example ``qexp.placement.reward.weighted.Weighted()``
         ``scenario``
             a whole `Scenario`, of which the others are changes
 

@@ -16,10 +16,13 @@ from typing_extensions import Doc
 from qexp.config.option import RUNTIME
 from qexp.errors import InputError
 from qexp.fleet.fleet import Fleet
-from qexp.placement.arrivals import Arrivals, Uniform
+from qexp.placement.arrivals.arrivals import Arrivals
+from qexp.placement.arrivals.uniform import Uniform
 from qexp.placement.episode import Episode
-from qexp.placement.reward import Completion, Reward
-from qexp.placement.service_time import ClopsDepth, ServiceTime
+from qexp.placement.reward.completion import Completion
+from qexp.placement.reward.reward import Reward
+from qexp.placement.service_time.clops_depth import ClopsDepth
+from qexp.placement.service_time.service_time import ServiceTime
 from qexp.placement.workload.catalogue import QCE
 from qexp.placement.workload.workload import Workload
 from qexp.problem.arrays import Floats, Ints

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ConfigDict, InstanceOf, TypeAdapter, ValidationError
 
 from qexp.errors import InputError
-from qexp.problem.answer import refuse_unknown, shown
+from qexp.problem.checks import refuse_unknown, shown
 
 T = TypeVar("T")
 CHECKS = ConfigDict(strict=True, allow_inf_nan=False)

@@ -27,7 +27,7 @@ class Roster:
         schedulers: All that are made; what is still to be trained comes with `trained`.
         campaign: Those that place tasks in a campaign.
         compared: Those that are evaluated.
-        shared: Those whose evaluation depends on name and settings alone, see `qexp.stages.evaluations`.
+        shared: Those whose evaluation depends on name and settings alone, see `qexp.stages.evaluation`.
     """
 
     chosen: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,11 +12,11 @@ import numpy.typing as npt
 
 from qexp.problem.metric import Metric
 from qexp.report.statistics import bootstrap_means, interval, iqm, percent_changes, win_rate
-from qexp.report.wording import metric_part, number_of, share
+from qexp.report.table import BAD, STRONG, Column, Row, Table
+from qexp.report.wording import metric_part, number_of, rounded, share
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -206,80 +207,79 @@ def metrics(rows: Sequence[LeaderboardRow], metric: Metric) -> dict[str, float]:
 
 
 def render(rows: Sequence[LeaderboardRow], metric: Metric, learned: str | None = None) -> Table:
-    """A table of under 100 columns for the console, the learned scheduler's row highlighted.
+    """Return a leaderboard as a table, see `board`.
 
     Args:
         rows: At least one, from `leaderboard`.
-        learned: Whose row to highlight.
         metric: What they are compared by.
+        learned: Whose row to highlight.
     """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    return board([row.record(metric) for row in rows], metric, learned)
 
-    table = Table(
-        title=f"{metric.title.capitalize()} of an episode",
-        caption=_caption(rows[0], metric, [row for row in rows if row.error is not None]),
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-        show_edge=False,
-        header_style="bold",
+
+def board(records: Sequence[Row], metric: Metric, learned: str | None = None) -> Table:
+    """Return a leaderboard as a table, of under 100 columns on a console.
+
+    Args:
+        records: At least one, see `LeaderboardRow.record`.
+        metric: What they are compared by.
+        learned: Whose row to highlight.
+    """
+    first, base = records[0], metric.reference
+    notes = [f"{row['scheduler']} failed: {row['error']}" for row in records if row.get("error")]
+    if unproved(first):
+        several = round((1 - first["optimum_proved_share"]) * first["episodes"])
+        notes.append(f"* not proved: in {several} episodes the best schedule found takes the optimum's place")
+    return Table(
+        f"{metric.title.capitalize()} of an episode",
+        [
+            Column("scheduler", words=True),
+            *_columns(metric, relative=first.get(str(metric.ratio)) is not None),
+        ],
+        records,
+        f"{number_of(first['episodes'], 'paired episode')}, 95 % intervals; vs {base}: negative is faster",
+        notes,
+        lambda row: BAD if row.get("error") else STRONG if row["scheduler"] == learned else "",
     )
-    table.add_column("scheduler", no_wrap=True)
-    columns = _columns(metric, relative=rows[0].ratio is not None)
-    for title, _ in columns:
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        style = "bold green" if row.scheduler == learned else ""
-        if row.error is not None:
-            table.add_row(Text(row.scheduler), Text("failed"), style="red")
-            continue
-        table.add_row(Text(row.scheduler), *(Text(cell(row)) for _, cell in columns), style=style)
-    return table
 
 
-Cell = Callable[[LeaderboardRow], str]
-
-
-def _columns(metric: Metric, *, relative: bool) -> list[tuple[str, Cell]]:
-    """Return what stands beside a scheduler's name: headings, and what fills the cells below."""
-    base = metric.reference
-    mean = (f"mean\n{metric.unit}", lambda row: _number(row.mean))
-    interval_of_change = ("interval\n%", _change_range)
+def _columns(metric: Metric, *, relative: bool) -> list[Column]:
+    """Return what stands beside a scheduler's name."""
+    vs, signed = f"vs_{metric.reference}", partial(rounded, sign="+")
+    mean = Column(f"{metric.column}_mean", "mean", metric.unit, rounded, mark=_failed)
+    change = [
+        Column(f"{vs}_pct", f"vs {metric.reference}".replace("_", "_\n", 1), "%", signed),
+        Column((f"{vs}_ci_low_pct", f"{vs}_ci_high_pct"), "interval", "%", signed),
+    ]
     if relative:
+        ratio = str(metric.ratio)
         return [
             mean,
-            ("over\noptimum", _ratio),
-            ("interval", lambda row: _range(row.ratio_ci_low, row.ratio_ci_high, digits=3)),
-            ("opti-\nmal", lambda row: share(row.optimal) + _mark(row)),
-            (f"vs\n{base} %".replace("_", "\n", 1), lambda row: _number(row.change_pct, "+")),
-            interval_of_change,
+            Column(ratio, "over\noptimum", format="{:z.3f}".format, mark=unproved),
+            Column((f"{ratio}_ci_low", f"{ratio}_ci_high"), "interval", format="{:z.3f}".format),
+            Column("optimal_share", "opti-\nmal", format=share, mark=unproved),
+            *change,
         ]
+    counted = Column(f"{metric.counted}_mean", metric.counted_title, format=rounded)
     return [
         mean,
-        (f"interval\n{metric.unit}", lambda row: _range(row.ci_low, row.ci_high)),
-        (f"IQM\n{metric.unit}", lambda row: _number(row.iqm)),
-        (f"vs {base}\n%".replace("_", "\n", 1), lambda row: _number(row.change_pct, "+")),
-        interval_of_change,
-        ("wins", lambda row: share(row.win_rate)),
-        *([] if metric.counted is None else [(metric.counted_title, lambda row: _number(row.counted))]),
-        ("gap\nclosed", lambda row: share(row.gap_closed)),
+        Column(("ci_low", "ci_high"), "interval", metric.unit, rounded),
+        Column(f"{metric.column}_iqm", "IQM", metric.unit, rounded),
+        *change,
+        Column(f"win_rate_{vs}", "wins", format=share),
+        *([] if metric.counted is None else [counted]),
+        Column("gap_closed", "gap\nclosed", format=share),
     ]
 
 
-def _change_range(row: LeaderboardRow) -> str:
-    return _range(row.change_ci_low_pct, row.change_ci_high_pct, "+")
+def _failed(row: Row) -> str:
+    return "failed" if row.get("error") else ""
 
 
-def _caption(row: LeaderboardRow, metric: Metric, failures: Sequence[LeaderboardRow]) -> str:
-    text = f"{number_of(row.episodes, 'paired episode')}, 95 % intervals"
-    text += f"; vs {metric.reference}: negative is faster"
-    text = "\n".join([text, *(f"{failure.scheduler} failed: {failure.error}" for failure in failures)])
-    if row.proved is None or row.proved == 1:
-        return text
-    unproved = round((1 - row.proved) * row.episodes)
-    return f"{text}\n* not proved: in {unproved} episodes the best schedule found takes the optimum's place"
+def unproved(row: Row) -> str:
+    """Return what stands behind figures of which an optimum that is not proved is part."""
+    proved = row.get("optimum_proved_share")
+    return "*" if proved is not None and proved < 1 else ""
 
 
 def verdict(
@@ -329,27 +329,3 @@ def verdict(
     if change.low > 0:
         return f"{learned} is NOT better than the best heuristic, {best}: {evidence}."
     return f"{learned} cannot be told from the best heuristic, {best}: {evidence}."
-
-
-def _number(value: float | None, sign: str = "", digits: int | None = None) -> str:
-    """Format with one decimal up to 100 and none above: the intervals are wider than that."""
-    if value is None:
-        return "-"
-    if digits is None:
-        digits = 1 if abs(value) < 99.95 else 0
-    return f"{value:{sign}z.{digits}f}"
-
-
-def _range(low: float | None, high: float | None, sign: str = "", digits: int | None = None) -> str:
-    if low is None or high is None:
-        return "-"
-    return f"{_number(low, sign, digits)}..{_number(high, sign, digits)}"
-
-
-def _ratio(row: LeaderboardRow) -> str:
-    return _number(row.ratio, digits=3) + _mark(row)
-
-
-def _mark(row: LeaderboardRow) -> str:
-    """Return what stands behind figures of which an optimum that is not proved is part."""
-    return "*" if row.proved is not None and row.proved < 1 else ""

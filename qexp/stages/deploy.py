@@ -1,67 +1,64 @@
-"""Letting deciders loose on real or simulated machines."""
+"""Running circuits on real or simulated machines."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from qexp.config.build import make
 from qexp.config.identity import is_former, option_of
-from qexp.deploy.campaign.conduct import Prepared, check_account, check_journal, conduct, prepare
 from qexp.deploy.campaign.journal import FILE, Journal
-from qexp.deploy.campaign.lock import refuse_conducted
+from qexp.deploy.campaign.lock import refuse_locked
+from qexp.deploy.campaign.run import Prepared, check_account, check_journal, prepare, run_campaign
 from qexp.deploy.deployment import Deployment
 from qexp.placement.scenario import Scenario
 from qexp.runfolder import relative
-from qexp.stages.stage import Stage, Work
+from qexp.stages.run import Run
 
 
-class Deploy(Stage):
-    """Runs a campaign, unless ``deploy=none``."""
+def prepare_campaign(run: Run) -> Prepared | None:
+    """Plan the campaign and say what it will do; return None for ``deploy=none``.
 
-    def __init__(self, work: Work) -> None:
-        super().__init__(work)
-        self._campaign: Prepared | None = None
+    Raises:
+        InputError: It cannot keep its limits, or cannot be begun or resumed.
+    """
+    name, roster = option_of(run.resolved, "deploy"), run.roster
+    if name == "none" or not isinstance(run.problem, Scenario):
+        return None
+    if run.resumes and is_former(run.folder.path / "config.yaml"):
+        roster.rename()
+    deployment = make({**run.resolved["deploy"], "schedulers": roster.campaign}, Deployment)
+    shadows = dict.fromkeys((*roster.campaign, roster.chosen, *roster.placing))
+    campaign = prepare(deployment, run.problem, run.console, name, list(shadows))
+    run.say(f"run folder: {relative(run.folder.path)}")
+    refuse_locked(run.folder.path)
+    if run.resumes:
+        check_journal(run.folder, confirmed=deployment.confirmed)
+    check_account(campaign)
+    return campaign
 
-    def prepare(self) -> None:
-        """Plan the campaign and say what it will do; refuse one that cannot keep its limits."""
-        work, name = self.work, option_of(self.work.resolved, "deploy")
-        if name == "none" or not isinstance(work.problem, Scenario):
-            return
-        roster = work.roster
-        if work.resumes and is_former(work.folder.path / "config.yaml"):
-            roster.rename()
-        deployment = make({**work.resolved["deploy"], "schedulers": roster.campaign}, Deployment)
-        shadows = dict.fromkeys((*roster.campaign, roster.chosen, *roster.placing))
-        self._campaign = prepare(deployment, work.problem, work.console, name, list(shadows))
-        work.say(f"run folder: {relative(work.folder.path)}")
-        refuse_conducted(work.folder.path)
-        if work.resumes:
-            check_journal(work.folder, confirmed=deployment.confirmed)
-        check_account(self._campaign)
-        self.resumable = True
 
-    def run(self) -> None:
-        """Conduct the campaign and write its gap report."""
-        if self._campaign is None:
-            return
-        work, deciders = self.work, self.work.roster.placing
-        found = conduct(self._campaign, deciders, work.folder.path, work.console)
-        work.planned = found is None
-        if found is None:
-            return
-        gap = self._report(self._campaign.scenario)
-        for error, count in found["errors"].items():
-            work.say(f"{count} not done: {error}", markup=False)
-        work.deployment = found | {"gap": gap}
+def deploy(run: Run, campaign: Prepared) -> dict[str, Any] | None:
+    """Run the campaign and write its gap report.
 
-    def _report(self, scenario: Scenario) -> dict[str, float]:
-        """Write the campaign's gap report, print the heart of it, and return its figures."""
-        from qexp.gap.report import PAGE_FILE, gap_report
-        from qexp.gap.show.sheet import render
-        from qexp.gap.show.sheets import decomposition, hold_out, schedulers
+    Args:
+        run: The run.
+        campaign: From `prepare_campaign`.
 
-        work, folder = self.work, self.work.folder.path
-        with Journal(folder / FILE) as journal:
-            gap = gap_report(journal, scenario, work.roster.placing, folder, plots=work.resolved["plots"])
-        tables = (decomposition(gap), schedulers(gap), hold_out(gap.hold_out))
-        work.console.print(render((table for table in tables if table.rows), gap.notes))
-        work.say(f"gap report: {relative(folder / PAGE_FILE)}")
-        return {key: value for key, value in gap.metrics().items() if value is not None}
+    Returns:
+        Its figures, with those of the gap; None if it waits to be confirmed.
+    """
+    from qexp.gap.report import PAGE_FILE, gap_report
+    from qexp.gap.show.tables import decomposition, hold_out, render, schedulers
+
+    deciders, folder = run.roster.placing, run.folder.path
+    figures = run_campaign(campaign, deciders, folder, run.console)
+    if figures is None:
+        return None
+    with Journal(folder / FILE) as journal:
+        gap = gap_report(journal, campaign.scenario, deciders, folder, plots=run.resolved["plots"])
+    tables = (decomposition(gap), schedulers(gap), hold_out(gap.hold_out))
+    run.console.print(render(tables, gap.notes))
+    run.say(f"gap report: {relative(folder / PAGE_FILE)}")
+    for error, count in figures["errors"].items():
+        run.say(f"{count} not done: {error}", markup=False)
+    return figures | {"gap": {key: value for key, value in gap.metrics().items() if value is not None}}

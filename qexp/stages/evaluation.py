@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,17 +20,22 @@ from qexp.problem.metric import Metric
 from qexp.problem.problem import DecisionProblem
 from qexp.problem.roster import option_in
 from qexp.problem.scheduler import Scheduler
-from qexp.stages.evaluations import Evaluations, Rows
+from qexp.report.leaderboard import LeaderboardRow, leaderboard, render, verdict
+from qexp.report.progress import evaluation_progress
+from qexp.report.table import Table
+from qexp.stages.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
 
+Rows = list[tuple[object, ...]]
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """The measurements of an evaluation.
 
     Attributes:
         metric: What schedulers are compared by.
@@ -40,6 +50,79 @@ class Evaluation:
     episodes: pd.DataFrame
     tasks: pd.DataFrame
     failed: Mapping[str, str] = field(default_factory=dict)
+
+    def table(self, *, seed: int = 0) -> Table:
+        """Return the leaderboard as a table, for a console, a page or a paper: ``.table().latex()``.
+
+        Args:
+            seed: Of the bootstrap.
+        """
+        rows = leaderboard(self.episodes, self.metric, seed=seed, failed=self.failed)
+        return render(rows, self.metric)
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Rows of schedulers on the same episodes, which the jobs of a sweep measure once and share in a folder.
+
+    Jobs that run side by side may both make an evaluation that neither has yet: it is the same one.
+
+    Attributes:
+        folder: Where the files are; made if missing.
+        identity: All that the measurements depend on besides the scheduler; plain containers.
+        names: The schedulers that may be looked up: those that depend on nothing else.
+    """
+
+    folder: Path
+    identity: Mapping[str, Any]
+    names: Collection[str]
+
+    def read(self, scheduler: str) -> tuple[Rows, Rows] | None:
+        """Return a scheduler's rows per episode and per task, or None."""
+        if scheduler not in self.names or not (file := self._file(scheduler)).is_file():
+            return None
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return [tuple(row) for row in rows["episodes"]], [tuple(row) for row in rows["tasks"]]
+
+    def write(self, scheduler: str, rows: tuple[Rows, Rows]) -> None:
+        """Write a scheduler's rows, see `read`, whole or not at all."""
+        if scheduler not in self.names:
+            return
+        self.folder.mkdir(exist_ok=True)
+        file = self._file(scheduler)
+        scratch = file.with_suffix(f".{os.getpid()}.tmp")
+        scratch.write_text(json.dumps(dict(zip(("episodes", "tasks"), rows, strict=True))), encoding="utf-8")
+        scratch.replace(file)
+
+    def _file(self, scheduler: str) -> Path:
+        known = json.dumps([scheduler, self.identity], sort_keys=True)
+        readable = re.sub(r"[^\w.=]+", ",", scheduler)
+        return self.folder / f"{readable[:80]}-{sha256(known.encode()).hexdigest()[:16]}.json"
+
+
+def compare(run: Run) -> tuple[Evaluation, list[LeaderboardRow]]:
+    """Evaluate a run's schedulers and print the leaderboard; return the measurements and its rows."""
+    settings, metric, roster = run.resolved["eval"], run.problem.metric, run.roster
+    shared = None
+    if run.shared is not None:
+        # The chosen scheduler's evaluation is not shared, as its keys may differ.
+        depends_on = {key: getattr(run.identity, key) for key in ("fleet_hash", "versions", "git_commit")}
+        depends_on |= {"env": run.resolved["env"], "eval": [settings["episodes"], settings["seed"]]}
+        shared = Evaluations(run.shared, depends_on, roster.shared)
+    with evaluation_progress(len(roster.evaluated), run.console) as done:
+        evaluation = evaluate(
+            run.problem,
+            roster.evaluated,
+            episodes=settings["episodes"],
+            seed=settings["seed"],
+            on_scheduler=done,
+            shared=shared,
+        )
+    rows = leaderboard(evaluation.episodes, metric, seed=settings["seed"], failed=evaluation.failed)
+    run.console.print(render(rows, metric, roster.learned))
+    if roster.learned is not None:
+        run.say(verdict(rows, evaluation.episodes, roster.learned, metric), style="bold")
+    return evaluation, rows
 
 
 def evaluate(
@@ -59,7 +142,7 @@ def evaluate(
         episodes: Episodes 0 to ``episodes - 1`` of ``seed`` are played, or as many as there are.
         seed: Evaluation seed.
         on_scheduler: Called with each scheduler's name when it is done.
-        shared: Where evaluations are looked up and kept, or None.
+        shared: Where evaluations are looked up and stored, or None.
 
     Raises:
         InputError: There are not enough episodes.
@@ -67,26 +150,25 @@ def evaluate(
     import pandas as pd
 
     scenario.check_evaluation(episodes)
-    there_are = scenario.fixed_episodes
-    played = [scenario.episode(seed, k) for k in range(min(episodes, there_are or episodes))]
+    count = min(episodes, scenario.fixed_episodes or episodes)
+    drawn = [scenario.episode(seed, k) for k in range(count)]
     episode_rows: Rows = []
     task_rows: Rows = []
     failed: dict[str, str] = {}
     for name, scheduler in schedulers.items():
-        found = shared.find(name) if shared else None
+        rows = shared.read(name) if shared else None
         try:
-            of_episodes, of_tasks = found or _measure(scenario, name, scheduler, played, seed)
+            rows, measured = rows or _measure(scenario, name, scheduler, drawn, seed), rows is None
         except Exception as error:
             if interrupt_behind(error):
                 raise
             log.info("%s failed", name, exc_info=True)
             failed[name] = in_a_line(error)
-            on_scheduler(name)
-            continue
-        if shared and not found:
-            shared.keep(name, of_episodes, of_tasks)
-        episode_rows += of_episodes
-        task_rows += of_tasks
+        else:
+            if shared and measured:
+                shared.write(name, rows)
+            episode_rows += rows[0]
+            task_rows += rows[1]
         on_scheduler(name)
     return Evaluation(
         scenario.metric,
@@ -99,8 +181,8 @@ def evaluate(
 def with_ratio(episodes: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Add the metric over the optimum of the same episode, and whether that optimum is proved.
 
-    Where the ideal scheduler did not come to a proof, the best of all schedulers takes the optimum's place,
-    and `optimum_proved` is false. Without the ideal nothing is added.
+    Where the ideal scheduler has no proof, the best of all schedulers takes the optimum's place, and
+    `optimum_proved` is false. Without the ideal nothing is added.
     """
     if metric.ratio is None or metric.ideal not in set(episodes["scheduler"]):
         return episodes

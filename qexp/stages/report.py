@@ -1,50 +1,167 @@
-"""Writing down what a run found: files, pictures, and the tracker's entry."""
+"""Writing down the result of a run: files, pictures, and the tracker's entry."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
 from qexp.algo.checkpoint import drop_memories
-from qexp.runfolder import CHECKPOINTS, COMPLETED, FAILED, PLANNED
-from qexp.stages.record import Result, log_result, write_files, write_plots
-from qexp.stages.stage import Stage
+from qexp.config.plots import plot_format
+from qexp.errors import DivergenceError, interrupt_behind
+from qexp.report.leaderboard import LeaderboardRow, metrics
+from qexp.report.wording import metric_part
+from qexp.runfolder import CHECKPOINTS, COMPLETED, FAILED, PLANNED, RESULT_FILE
+from qexp.stages.evaluation import Evaluation
+from qexp.stages.run import Result, Run
+
+CAMPAIGN_FILES = (
+    *("journal.db", "gap.json", "gap_tasks.csv", "gap_segments.csv", "gap_machines.csv"),
+    *("gap_schedulers.csv", "gap_shadows.csv", "calibration.json", "report.html"),
+)
+FILES = ("config.yaml", RESULT_FILE, "leaderboard.csv", "episodes.csv")
 
 
-class Report(Stage):
-    """Writes the run folder; `log` gives it to the tracker."""
+def write_result(
+    run: Run,
+    evaluation: Evaluation,
+    rows: list[LeaderboardRow],
+    deployment: dict[str, Any] | None,
+    *,
+    planned: bool,
+) -> Result:
+    """Write the run folder's files.
 
-    def prepare(self) -> None:
-        """Nothing can be refused here."""
+    Args:
+        run: The run.
+        evaluation: The measurements.
+        rows: The leaderboard.
+        deployment: The campaign's figures, or None.
+        planned: Whether the campaign waits to be confirmed.
+    """
+    folder, roster, settings = run.folder, run.roster, run.resolved
+    status, error = COMPLETED, None
+    if (reason := evaluation.failed.get(roster.chosen)) is not None:
+        status, error = FAILED, f"{roster.chosen} failed: {reason}"
+    elif planned:
+        status = PLANNED
+    elif deployment is not None and not deployment["tasks"].get("done"):
+        status, error = FAILED, "no task of the campaign was done"
+    result = Result(folder.path, rows, run.training, run.tracker.run_id, deployment, status, error)
+    kind = plot_format(settings["plots"])
+    if kind is not None and not evaluation.episodes.empty:
+        learned = None if roster.learned in evaluation.failed else roster.learned
+        write_plots(result, evaluation, run, learned, kind)
+    write_files(result, evaluation, run)
+    drop_memories(folder.path / CHECKPOINTS)
+    return result
 
-    def run(self) -> None:
-        """Write all files; result.json comes last."""
-        work, roster = self.work, self.work.roster
-        assert work.evaluation is not None
-        status, error = self._outcome()
-        work.result = Result(
-            work.folder.path, work.rows, work.training, work.tracker.run_id, work.deployment, status, error
-        )
-        if work.resolved["plots"] and not work.evaluation.episodes.empty:
-            seed = work.resolved["eval"]["seed"]
-            learned = None if roster.learned in work.evaluation.failed else roster.learned
-            write_plots(work.result, work.evaluation, work.problem, seed, learned)
-        write_files(work.result, work.evaluation, work.identity, work.folder, roster.chosen)
-        drop_memories(work.folder.path / CHECKPOINTS)
 
-    def log(self) -> None:
-        """Give the tracker what the files say: the run is complete and on disk, whatever becomes of that."""
-        work = self.work
-        assert work.result is not None
-        log_result(
-            work.result, work.tracker, work.problem, decider=work.roster.chosen, drawn=work.resolved["plots"]
-        )
+def write_files(result: Result, evaluation: Evaluation, run: Run) -> None:
+    """Write the run folder's files; result.json comes last, so that who sees it can read all others.
 
-    def _outcome(self) -> tuple[str, str | None]:
-        """Return what the run has come to, see `Result`, and why it failed if it did."""
-        work, chosen = self.work, self.work.roster.chosen
-        assert work.evaluation is not None
-        if (reason := work.evaluation.failed.get(chosen)) is not None:
-            return FAILED, f"{chosen} failed: {reason}"
-        if work.planned:
-            return PLANNED, None
-        if work.deployment is not None and not work.deployment["tasks"].get("done"):
-            return FAILED, "no task of the campaign was done"
-        return COMPLETED, None
+    Args:
+        result: Of the run.
+        evaluation: The measurements behind it.
+        run: The run.
+    """
+    import pandas as pd
+
+    folder, metric, training = result.folder, evaluation.metric, result.training
+    rows = [row.record(metric) for row in result.rows]
+    pd.DataFrame(rows).to_csv(folder / "leaderboard.csv", index=False)
+    evaluation.episodes.to_csv(folder / "episodes.csv", index=False)
+    evaluation.tasks.to_csv(folder / metric.details, index=False)
+    record: dict[str, Any] = {"training": None, "deployment": result.deployment}
+    if training is not None:
+        pd.DataFrame(training.history).to_csv(folder / "training.csv", index=False)
+        keys = ("env_steps", "seconds", "env_steps_per_second")
+        record["training"] = {key: getattr(training, key) for key in keys}
+    record |= {"decider": run.roster.chosen, "leaderboard": rows}
+    error = {} if result.error is None else {"error": result.error}
+    run.folder.write_json(RESULT_FILE, _head(run, result.status) | error | record)
+
+
+def write_failure(error: BaseException, run: Run) -> None:
+    """Record that a run failed or was interrupted, and by what."""
+    message = repr(error)
+    if isinstance(error, DivergenceError):
+        import pandas as pd
+
+        message = str(error)
+        pd.DataFrame(error.history).to_csv(run.folder.path / "training.csv", index=False)
+    status = "KILLED" if interrupt_behind(error) else FAILED  # MLflow's words
+    rest: dict[str, Any] = {"error": message, "training": None, "deployment": None, "leaderboard": []}
+    run.folder.write_json(RESULT_FILE, _head(run, status) | rest)
+
+
+def _head(run: Run, status: str) -> dict[str, Any]:
+    return {"status": status, **asdict(run.identity), "mlflow_run_id": run.tracker.run_id}
+
+
+def write_plots(result: Result, evaluation: Evaluation, run: Run, learned: str | None, kind: str) -> None:
+    """Draw the run's plots.
+
+    Args:
+        result: Of the run.
+        evaluation: The measurements behind it.
+        run: The run.
+        learned: Name of the learned scheduler, if there is one.
+        kind: Format of the pictures.
+    """
+    import pandas as pd
+
+    from qexp.report import plots
+
+    plots.write(
+        result.folder / "plots",
+        run.problem,
+        episodes=evaluation.episodes,
+        tasks=evaluation.tasks,
+        seed=run.resolved["eval"]["seed"],
+        training=None if result.training is None else pd.DataFrame(result.training.history),
+        learned=learned,
+        format=kind,
+    )
+
+
+def log_result(result: Result, run: Run) -> None:
+    """Give the tracker the run's figures, files and policy; all of it is on disk, whatever becomes of that.
+
+    The figures of the scheduler that the run is about are also logged as `eval/chosen/...`, under which those
+    of runs with different schedulers stand side by side.
+
+    Args:
+        result: Of the run.
+        run: The run.
+    """
+    tracker, problem = run.tracker, run.problem
+    if result.status == FAILED:
+        tracker.outcome = "FAILED"
+    chosen = [replace(row, scheduler="chosen") for row in result.rows if row.scheduler == run.roster.chosen]
+    tracker.log_metrics(metrics([*chosen, *result.rows], problem.metric))
+    for name in (*FILES, problem.metric.details):
+        tracker.log_artifacts(result.folder / name)
+    # An earlier run in the same folder may have left what this one did not make.
+    if run.resolved["plots"]:
+        tracker.log_artifacts(result.folder / "plots", "plots")
+    if result.deployment is not None:
+        tracker.log_metrics(campaign_metrics(result.deployment))
+        for name in CAMPAIGN_FILES:
+            tracker.log_artifacts(result.folder / name, "campaign")
+    if result.training is not None:
+        tracker.log_artifacts(result.folder / "training.csv")
+        tracker.log_artifacts(result.folder / "policy", "policy")
+        observation, _ = problem.make_vector_env(4).reset(seed=0)
+        if isinstance(observation, dict):  # training with the flat layout is refused
+            tracker.log_policy(result.folder / "policy", observation)
+
+
+def campaign_metrics(deployment: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return a campaign's figures as flat metrics named `deploy/...`, and the gap's as they are."""
+    figures: dict[str, float | None] = dict(deployment["gap"])
+    figures |= {f"deploy/{key}": deployment[key] for key in ("jobs", "quantum_seconds")}
+    figures |= {f"deploy/tasks/{state}": count for state, count in deployment["tasks"].items()}
+    for name, row in deployment["schedulers"].items():
+        figures |= {f"deploy/{metric_part(name)}/{key}": value for key, value in row.items()}
+    return figures

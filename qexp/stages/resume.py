@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError, safe_load
 
-from qexp.algo.checkpoint import newest_checkpoint
-from qexp.config.identity import LIMITS, config_hash, option_of
-from qexp.config.option import NAME
+from qexp.config.identity import LIMITS, config_hash, is_former, option_of
 from qexp.config.schema import validate
 from qexp.errors import InputError
-from qexp.runfolder import CHECKPOINTS, COMPLETED, RUN_FILE, RunFolder, relative
+from qexp.runfolder import COMPLETED, RUN_FILE, RunFolder, relative
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from qexp.stages.record import Identity
+    from qexp.stages.run import Identity
 
 CHANGEABLE = ("tracking", "ray")
-"""Root keys that may be given beside ``resume``: where a run happens, not what it finds."""
+"""Root keys that may be given beside ``resume``: where a run happens, which changes no result."""
+LIMIT_KEYS = {f"deploy.{limit}" for limit in LIMITS}
 
 
 def run_dir(resume: str | None, fresh: str) -> str:
@@ -36,11 +35,6 @@ def run_dir(resume: str | None, fresh: str) -> str:
     return resume if resume and (Path(resume) / RUN_FILE).is_file() else fresh
 
 
-def hydra_folder(resume: str | None) -> str | None:
-    """Return where below the run folder Hydra keeps its files: nowhere if an earlier command's are there."""
-    return None if resume else ".hydra"
-
-
 def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str]) -> DictConfig:
     """Return the configuration that a run was started with.
 
@@ -50,34 +44,36 @@ def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str])
         overrides: What was typed in that command, Hydra's own keys included.
 
     Returns:
-        The run's configuration, with `CHANGEABLE` keys as typed now.
+        The run's configuration, with `CHANGEABLE` keys and limits as typed now.
 
     Raises:
         InputError: The folder cannot be resumed, or not with these overrides.
     """
     path, begun = folder.path, folder.begun
+
+    def refuse(reason: str, cause: Exception | None = None) -> NoReturn:
+        raise InputError(f"resume={command.resume}: {reason}") from cause
+
     changed = list(_changed(command.resume, overrides))
     if begun is None:
-        raise InputError(f"resume={command.resume}: not the folder of a run: it has no {RUN_FILE}")
+        refuse(f"not the folder of a run: it has no {RUN_FILE}")
     report = path / "report.html"
     if folder.status == COMPLETED:
-        found = report if report.exists() else path / "leaderboard.csv"
-        raise InputError(f"resume={path}: this run is complete; its result is in {relative(found)}")
+        result = report if report.exists() else path / "leaderboard.csv"
+        refuse(f"this run is complete; its result is in {relative(result)}")
     if folder.over:
-        raise InputError(
-            f"resume={path}: no task of its campaign was done, see {relative(report)}; start a new run"
-        )
+        refuse(f"no task of its campaign was done, see {relative(report)}; start a new run")
     try:
         config = OmegaConf.load(path / "config.yaml")
     except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"resume={path}: config.yaml cannot be read: {error}") from error
+        refuse(f"config.yaml cannot be read: {error}", error)
     if not isinstance(config, DictConfig):
-        raise InputError(f"resume={path}: config.yaml is not a configuration")
+        refuse("config.yaml is not a configuration")
     resolved = validate(config)
     if not is_of(begun["config_hash"], resolved, path / "config.yaml"):
-        raise InputError(f"resume={path}: config.yaml was changed after the run began; start a new run")
+        refuse("config.yaml was changed after the run began; start a new run")
     if {option_of(resolved, group) for group in ("algo", "deploy")} == {"none"}:
-        raise InputError(f"resume={path}: this run trains nothing and deploys nothing; start it anew")
+        refuse("this run trains nothing and deploys nothing; start it again")
     for key in changed:
         OmegaConf.update(config, key, OmegaConf.select(command, key), merge=False, force_add=True)
     return config
@@ -92,32 +88,24 @@ def is_of(recorded: str, resolved: Mapping[str, Any], config_file: Path) -> bool
         resolved: The configuration.
         config_file: The run's config.yaml, which tells what such a hash is of.
     """
-    if recorded == config_hash(resolved):
-        return True
-    try:
-        written = safe_load(config_file.read_text(encoding="utf-8"))
-        if NAME in written["env"] or config_hash(written) != recorded:
-            return False
-    except (OSError, KeyError, TypeError, AttributeError, YAMLError):
-        return False
-    return config_hash(validate(written)) == config_hash(resolved)
+    own = config_hash(resolved)
+    if recorded == own or not is_former(config_file):
+        return recorded == own
+    written = safe_load(config_file.read_text(encoding="utf-8"))
+    return config_hash(written) == recorded and config_hash(validate(written)) == own
 
 
-def keep_limits(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
-    """Write the limits that a campaign is gone on with to its config.yaml: they hold from now on.
+def write_limits(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
+    """Write the limits that a campaign is resumed with to its config.yaml: they hold from now on.
 
     Args:
         folder: The run folder.
         resolved: The configuration in force.
     """
-    config = OmegaConf.load(folder.path / "config.yaml")
-    changed = {
-        f"deploy.{limit}": value
-        for limit in LIMITS
-        if (value := resolved["deploy"].get(limit)) != OmegaConf.select(config, f"deploy.{limit}")
-    }
-    for key, value in changed.items():
-        OmegaConf.update(config, key, value, merge=False)
+    config: Any = OmegaConf.load(folder.path / "config.yaml")
+    changed = [limit for limit in LIMITS if resolved["deploy"].get(limit) != config.deploy.get(limit)]
+    for limit in changed:
+        config.deploy[limit] = resolved["deploy"].get(limit)
     if changed:
         folder.write_text("config.yaml", OmegaConf.to_yaml(config))
 
@@ -131,12 +119,11 @@ def composable(typed: Sequence[str]) -> list[str]:
     Raises:
         InputError: Something beside ``resume`` that a run is not resumed with.
     """
-    given = [_key(argument)[1] for argument in typed if _key(argument)[0] == "resume"]
-    if not given or given[-1] in {"", "null"} or {"-m", "--multirun"} & set(typed):
+    resume = [value for key, value in map(_key, typed) if key == "resume"]
+    if not resume or resume[-1] in {"", "null"} or {"-m", "--multirun"} & set(typed):
         return list(typed)
-    list(_changed(given[-1], (argument for argument in typed if "=" in argument and argument[0] != "-")))
-    limits = {f"deploy.{limit}" for limit in LIMITS}
-    return [f"++{item.lstrip('+')}" if _key(item)[0] in limits else item for item in typed]
+    list(_changed(resume[-1], (argument for argument in typed if "=" in argument and argument[0] != "-")))
+    return [f"++{item.lstrip('+')}" if _key(item)[0] in LIMIT_KEYS else item for item in typed]
 
 
 def _key(override: str) -> tuple[str, str]:
@@ -151,7 +138,7 @@ def _changed(folder: str, overrides: Iterable[str]) -> Iterator[str]:
         key, _ = _key(override)
         if key in {"resume", "hydra.mode"}:  # Hydra adds the mode itself
             continue
-        if key.partition(".")[0] not in CHANGEABLE and key not in {f"deploy.{limit}" for limit in LIMITS}:
+        if key.partition(".")[0] not in CHANGEABLE and key not in LIMIT_KEYS:
             raise InputError(
                 f"{override} with resume={folder}: a run is resumed with its own configuration; "
                 f"only {', '.join(CHANGEABLE)} and deploy.{{{','.join(LIMITS)}}} may be given"
@@ -162,13 +149,13 @@ def _changed(folder: str, overrides: Iterable[str]) -> Iterator[str]:
 def unfinished(
     folder: RunFolder, resolved: Mapping[str, Any], identity: Identity, console: Console
 ) -> dict[str, Any]:
-    """Return what is on record of the run in a folder if it can be gone on with, else nothing.
+    """Return what is on record of the run in a folder if it can be continued, else nothing.
 
     Args:
         folder: The run folder.
         resolved: What is to be run: only a run of the same configuration can be continued.
         identity: The same run's identity.
-        console: Told when libraries have changed since.
+        console: For a note when libraries have changed since.
 
     Raises:
         InputError: The machines have changed since.
@@ -188,15 +175,3 @@ def unfinished(
     if changed:
         console.print(f"note: the run began with other versions: {'; '.join(changed)}", soft_wrap=True)
     return begun
-
-
-def last_checkpoint(folder: RunFolder, console: Console) -> Path | None:
-    """Return the newest checkpoint that is whole, or None; say what training goes on from."""
-    checkpoint, damaged = newest_checkpoint(folder.path / CHECKPOINTS)
-    for path in damaged:
-        console.print(f"note: {path.name} is damaged and left out")
-    if checkpoint is None:
-        console.print("no checkpoint: training starts from the beginning")
-    else:
-        console.print(f"training goes on from {checkpoint.name}")
-    return checkpoint

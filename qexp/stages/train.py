@@ -6,15 +6,17 @@ import logging
 import threading
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
+from qexp.algo.checkpoint import newest_checkpoint
 from qexp.algo.training import Training
 from qexp.config.build import make
 from qexp.config.identity import option_of
 from qexp.problem.extract import extract
 from qexp.problem.policy_scheduler import PolicyScheduler
 from qexp.report.progress import training_progress
-from qexp.stages.resume import last_checkpoint
-from qexp.stages.stage import Stage, Work
+from qexp.runfolder import CHECKPOINTS
+from qexp.stages.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -22,56 +24,64 @@ _ONE_AT_A_TIME = threading.Lock()
 """Ray, and Torch's number of threads, belong to the whole process."""
 
 
-class Train(Stage):
-    """Trains, unless ``algo=none``."""
+def prepare_training(run: Run) -> Training | None:
+    """Return the settings of the training, None for ``algo=none``.
 
-    def __init__(self, work: Work) -> None:
-        super().__init__(work)
-        self._name = option_of(work.resolved, "algo")
-        self._config: Training | None = None
+    Raises:
+        InputError: They cannot be trained with, or the problem has nothing to train on.
+    """
+    if option_of(run.resolved, "algo") == "none":
+        return None
+    training = make(run.resolved["algo"], Training)
+    run.problem.check_training(_fleet_seed(run, training))
+    return training
 
-    def prepare(self) -> None:
-        """Refuse settings that cannot be trained with, and problems with nothing to train on."""
-        if self._name == "none":
-            return
-        self._config = make(self.work.resolved["algo"], Training)
-        self.work.problem.check_training(self._fleet_seed)
-        self.resumable = True
 
-    def run(self) -> None:
-        """Train, export the policy, and enter it in the roster."""
-        if self._config is None:
-            return
-        work, config = self.work, self._config
-        checkpoint = last_checkpoint(work.folder, work.console) if work.begun else None
-        with (
-            _ONE_AT_A_TIME,
-            training_progress(config.env_steps, config.seconds, work.console, work.problem.metric) as advance,
-        ):
-            from qexp.algo.train import train  # imports Ray and Torch: long enough to show the bar before
+def train_policy(run: Run, training: Training) -> None:
+    """Train, export the policy, and enter it in the roster.
 
-            def on_iteration(row: Mapping[str, float]) -> None:
-                advance(row)
-                figures = {f"train/{key}": value for key, value in row.items() if key != "iteration"}
-                work.tracker.log_metrics(figures, int(row["iteration"]))
+    Args:
+        run: The run; gets the training's figures.
+        training: The settings.
+    """
+    checkpoint = _last_checkpoint(run) if run.begun else None
+    metric, steps, seconds = run.problem.metric, training.env_steps, training.seconds
+    with _ONE_AT_A_TIME, training_progress(steps, seconds, run.console, metric) as advance:
+        from qexp.algo.train import train  # imports Ray and Torch: long enough to show the bar before
 
-            work.training = train(
-                config,
-                name=self._name,
-                make_vector_env=partial(work.problem.make_vector_env, fleet_seed=self._fleet_seed),
-                decisions=work.problem.decisions,
-                seed=work.identity.seed,
-                folder=work.folder.path,
-                on_iteration=on_iteration,
-                bundle_metadata=work.identity.of_policy | work.problem.of_policy,
-                ray_address=work.resolved["ray"]["address"],
-                resume_from=checkpoint,
-            )
-        log.info("trained %d env steps in %.1f s", work.training.env_steps, work.training.seconds)
-        extract(work.training.checkpoint, work.folder.path / "policy")
-        work.roster.trained(PolicyScheduler(path=str(work.folder.path / "policy")))
+        def on_iteration(row: Mapping[str, float]) -> None:
+            advance(row)
+            figures = {f"train/{key}": value for key, value in row.items() if key != "iteration"}
+            run.tracker.log_metrics(figures, int(row["iteration"]))
 
-    @property
-    def _fleet_seed(self) -> int | None:
-        assert self._config is not None
-        return self.work.identity.seed if self._config.fleet_randomisation else None
+        run.training = train(
+            training,
+            name=option_of(run.resolved, "algo"),
+            make_vector_env=partial(run.problem.make_vector_env, fleet_seed=_fleet_seed(run, training)),
+            decisions=run.problem.decisions,
+            seed=run.identity.seed,
+            folder=run.folder.path,
+            on_iteration=on_iteration,
+            bundle_metadata={"seed": run.identity.seed} | run.identity.of_run | run.problem.of_policy,
+            ray_address=run.resolved["ray"]["address"],
+            resume_from=checkpoint,
+        )
+    log.info("trained %d env steps in %.1f s", run.training.env_steps, run.training.seconds)
+    extract(run.training.checkpoint, run.folder.path / "policy")
+    run.roster.trained(PolicyScheduler(path=str(run.folder.path / "policy")))
+
+
+def _fleet_seed(run: Run, training: Training) -> int | None:
+    return run.identity.seed if training.fleet_randomisation else None
+
+
+def _last_checkpoint(run: Run) -> Path | None:
+    """Return the newest checkpoint that is whole, or None; say from where training continues."""
+    checkpoint, damaged = newest_checkpoint(run.folder.path / CHECKPOINTS)
+    for path in damaged:
+        run.console.print(f"note: {path.name} is damaged and left out")
+    if checkpoint is None:
+        run.console.print("no checkpoint: training starts from the beginning")
+    else:
+        run.console.print(f"training continues from {checkpoint.name}")
+    return checkpoint

@@ -1,36 +1,38 @@
-"""What a sweep is: its name, its folder, its jobs and where each of them writes."""
+"""The plan of a sweep: its name, its folder, its jobs and where each of them writes."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ValueType
 from omegaconf import DictConfig, OmegaConf
 
-from qexp.config.identity import NO_RESULT, names_with_values
+from qexp.config.identity import NO_RESULT, flat, names_with_values
+from qexp.config.plots import FORMATS
 from qexp.errors import InputError
-from qexp.report.sweeps import FIGURE_FILE, JOBS, LEADERBOARD_FILE, SWEEP_FILE, TABLE_FILE
+from qexp.report.sweeps import FIGURES, JOBS, LEADERBOARD_FILE, SWEEP_FILE, TABLE_FILE
 from qexp.runfolder import RunFolder, relative
-from qexp.sweep.globs import as_typed, spell_out_globs
 
 SWEEP_DIR, SWEPT = "QEXP_SWEEP_DIR", "QEXP_SWEPT"
 """Environment variables for jobs in whatever process: the folder of the running sweep, what it varies."""
 
 SHARED = ".evaluations"
 OWN_NAMES = {
-    *(SWEEP_FILE, TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE, JOBS, SHARED),
+    *(SWEEP_FILE, TABLE_FILE, LEADERBOARD_FILE, *FIGURES, JOBS, SHARED),
     *("multirun.yaml", "tracking.jsonl"),
 }
-"""What lies in a sweep's folder beside the jobs' folders."""
+"""Names in a sweep's folder beside the jobs' folders."""
 
 NAMED_AT_LENGTH = 48
 SHOWN_DIFFERENCES = 8
@@ -46,8 +48,7 @@ def sweep_dir(name: str | None, experiment: str | None, command: Iterable[str]) 
     """
     if running := os.environ.get(SWEEP_DIR):
         return running
-    if name is None:
-        name = f"{experiment or 'sweep'}-{_digest(_relevant(command))}"
+    name = name or f"{experiment or 'sweep'}-{_digest(command)}"
     return f"outputs/sweeps/{name}"
 
 
@@ -60,7 +61,7 @@ def job_folder(overrides: Iterable[str]) -> str:
     """Return the name of a job's folder: what tells it from the others, and a hash of all its overrides."""
     overrides = list(overrides)
     readable = re.sub(r"[^\w.=,-]+", ".", ",".join(varied(overrides)))
-    return f"{readable[:NAMED_AT_LENGTH].strip('.,') or 'job'}-{_digest(_relevant(overrides))}"
+    return f"{readable[:NAMED_AT_LENGTH].strip('.,') or 'job'}-{_digest(overrides)}"
 
 
 def varied(overrides: Iterable[str]) -> list[str]:
@@ -69,14 +70,23 @@ def varied(overrides: Iterable[str]) -> list[str]:
     return [part for part in overrides if part.lstrip("+").partition("=")[0] in swept]
 
 
-def _relevant(overrides: Iterable[str]) -> list[str]:
-    """Sort overrides, without those that change no result: the same job, however it was asked for."""
+def _digest(overrides: Iterable[str]) -> str:
+    """Hash overrides in any order, without those that change no result: the same job, however asked for."""
     keys = {part: re.split(r"[=.@]", part.lstrip("+~"), maxsplit=1)[0] for part in overrides}
-    return sorted(part for part, key in keys.items() if key not in NO_RESULT)
+    formats = {f"plots={name}" for name in FORMATS}
+    relevant = sorted(part for part, key in keys.items() if key not in NO_RESULT and part not in formats)
+    return sha256("\n".join(relevant).encode()).hexdigest()[:8]
 
 
-def _digest(parts: Sequence[str]) -> str:
-    return sha256("\n".join(parts).encode()).hexdigest()[:8]
+def as_typed(hydra: Any, which: str) -> list[str]:
+    """Return overrides as they were typed: an interpolation in one has another value in every job.
+
+    Args:
+        hydra: Hydra's section of a configuration.
+        which: ``task`` for those of keys of ours, ``hydra`` for those of Hydra's.
+    """
+    typed: Any = OmegaConf.to_container(hydra.overrides[which], resolve=False)
+    return list(typed)
 
 
 @dataclass(frozen=True)
@@ -100,37 +110,39 @@ class Plan:
     def of(cls, config: DictConfig) -> Plan:
         """Return the plan of a multirun's configuration, Hydra's section included.
 
-        Globs in it are replaced by the choices they stand for.
+        Globs in it are replaced by the choices they stand for: all who read them then see the same.
 
         Raises:
             InputError: A glob stands for nothing, an interval is to be swept, not searched, or jobs are to
                 write over the sweep's own files.
         """
-        folder = folder_of(config.hydra.sweep.dir)  # may be named after the overrides as typed
-        _refuse_own_names(OmegaConf.to_container(config.hydra.sweep, resolve=False))
-        spell_out_globs(config)
-        sweeper = config.hydra.sweeper
-        params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*params, *as_typed(config.hydra, "task")])
+        hydra, sweeper = config.hydra, config.hydra.sweeper
+        folder = folder_of(hydra.sweep.dir)  # may be named after the overrides as typed
+        _refuse_own_names(OmegaConf.to_container(hydra.sweep, resolve=False))
+        params = sweeper.get("params") or {}
+        hydra.overrides.task = [_without_glob(override, config) for override in as_typed(hydra, "task")]
+        for key, value in params.items():
+            params[key] = _without_glob(f"{key}={value}", config).partition("=")[2]
+        searched = [f"{key}={value}" for key, value in params.items()]
+        parsed = OverridesParser.create().parse_overrides([*searched, *as_typed(hydra, "task")])
         keys = (part.get_key_element().lstrip("+") for part in parsed if part.is_sweep_override())
         swept = list(dict.fromkeys(keys))
         os.environ[SWEPT] = ",".join(swept)
         jobs: dict[str, list[str]] = {}
         if str(sweeper["_target_"]).endswith(".BasicSweeper"):
-            _refuse_intervals(parsed)
+            for override in parsed:
+                if override.is_interval_sweep():
+                    raise InputError(
+                        f"{override.input_line}: an interval is searched, with hydra/sweeper=optuna; to "
+                        "sweep, give values: range(...), choice(...) or a,b"
+                    )
             if (size := sweeper.get("max_batch_size")) is not None and size < 1:
                 raise InputError(f"hydra.sweeper.max_batch_size={size}: must be at least 1, or null")
             (batch,) = BasicSweeper.split_arguments(parsed, None)
             jobs = {job_folder(overrides): overrides for overrides in batch}
-        plain = OmegaConf.to_container(config, resolve=False)
-        assert isinstance(plain, dict)
-        base = {str(key): value for key, value in plain.items() if key not in {*NO_RESULT, "hydra"}}
-        return cls(
-            folder=folder,
-            base=_flat(base),
-            swept=swept,
-            jobs=jobs,
-        )
+        plain: Any = OmegaConf.to_container(config, resolve=False)
+        base = {key: value for key, value in plain.items() if key not in {*NO_RESULT, "hydra"}}
+        return cls(folder, flat(base), swept, jobs)
 
     def join(self) -> tuple[Plan, str | None]:
         """Write the plan down, together with what the folder's earlier plan says.
@@ -158,7 +170,7 @@ class Plan:
             raise InputError(
                 f"{relative(self.folder)} is not empty and holds no sweep: choose another sweep=NAME"
             )
-        joined = Plan(self.folder, self.base, self.swept, jobs)
+        joined = replace(self, jobs=jobs)
         joined.write(run_id)
         return joined, run_id
 
@@ -174,23 +186,14 @@ class Plan:
         RunFolder(self.folder).write_text(SWEEP_FILE, json.dumps(content, indent=2) + "\n")
 
     def _differences(self, before: Mapping[str, Any]) -> list[str]:
-        then = names_with_values(before["base"])
-        changed = [
-            key for key in sorted(then.keys() | self.base.keys()) if then.get(key) != self.base.get(key)
-        ]
-        listed = [f"{key} was {then.get(key)}, now {self.base.get(key)}" for key in changed]
+        then, now = names_with_values(before["base"]), dict(self.base)
+        for base in (then, now):
+            base["plots"] = bool(base.get("plots"))  # their format changes nothing of the jobs
+        changed = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
+        listed = [f"{key} was {then.get(key)}, now {now.get(key)}" for key in changed]
         if sorted(before["swept"]) != sorted(self.swept):
             listed.insert(0, f"it varies {', '.join(before['swept'])}, this one {', '.join(self.swept)}")
         return listed
-
-
-def _refuse_intervals(overrides: Iterable[Override]) -> None:
-    for override in overrides:
-        if override.is_interval_sweep():
-            raise InputError(
-                f"{override.input_line}: an interval is searched, with hydra/sweeper=optuna; to sweep, give "
-                "values: range(...), choice(...) or a,b"
-            )
 
 
 def _refuse_own_names(typed: Any) -> None:
@@ -201,11 +204,27 @@ def _refuse_own_names(typed: Any) -> None:
         )
 
 
-def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _without_glob(override: str, config: DictConfig) -> str:
+    """Return an override with ``choice(...)`` of the options in place of a ``glob(...)``."""
+    parsed = OverridesParser.create().parse_override(override)
+    if parsed.value_type is not ValueType.GLOB_CHOICE_SWEEP:
+        return override
+    # A search path may be among Hydra's own overrides.
+    options = (
+        GlobalHydra.instance()
+        .config_loader()
+        .get_group_options(
+            parsed.key_or_group,
+            ObjectType.CONFIG,
+            config.hydra.job.config_name,
+            as_typed(config.hydra, "hydra"),
+        )
+    )
+    known = [option for option in options if not option.endswith("_schema")]
+    sweep: Any = parsed.value()
+    if not (chosen := sweep.filter(known)):
+        raise InputError(
+            f"{override}: no option of {parsed.key_or_group} is called so; "
+            + (f"there are {', '.join(known)}" if known else "it is no config group")
+        )
+    return f"{parsed.get_key_element()}=choice({','.join(chosen)})"

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, ClassVar
 
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from qexp.config.build import make
-from qexp.config.messages import explain
+from qexp.config.plots import resolved_plots
 from qexp.errors import InputError
 from qexp.report.sweeps import PRUNED, Sweep
 from qexp.report.tables import show
 from qexp.runfolder import COMPLETED, PLANNED, relative
-from qexp.sweep.globs import as_typed
-from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan
+from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan, as_typed
 from qexp.tracking import Tracker, Tracking
-from qexp.tracking.environment import heed_environment
-from qexp.tracking.mlflow_tracking import PARENT_RUN
+from qexp.tracking.journal import Journal
+from qexp.tracking.options import PARENT_RUN, apply_environment
 
 
 class SweepSession(Callback):
@@ -34,17 +28,19 @@ class SweepSession(Callback):
 
     Attributes:
         current: The session of the multirun that is running or has just run; None in a single run.
-        sweep: What its folder holds, once it is over.
+        sweep: The content of its folder, once it is over.
+        refusal: Why it could not begin, or None.
     """
 
     current: ClassVar[Any] = None
 
     def __init__(self) -> None:
         self.sweep: Sweep | None = None
+        self.refusal: Exception | None = None
         self._plan: Plan | None = None
         self._is_new = False
         self._draws = True
-        self._tracker = Tracker()
+        self._tracker = Tracker(Journal())
         self._tracked = ExitStack()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -55,33 +51,32 @@ class SweepSession(Callback):
         """Begin: see that the folder is this sweep's, and open its run in the tracker.
 
         Raises:
-            SystemExit: It cannot begin; why is printed. Hydra makes warnings of callbacks' other exceptions.
+            SystemExit: It cannot begin; `closed_at_the_end` raises why. Hydra makes warnings of callbacks'
+                other exceptions.
         """
         SweepSession.current = self
         try:
             self._begin(config)
-        except (InputError, HydraException, OmegaConfBaseException) as error:
-            print(f"qexp: {explain(error)}", file=sys.stderr)
-            raise SystemExit(2) from error
-        except OSError as error:
-            print(f"qexp: {relative(Path(error.filename or '.'))}: {error.strerror}", file=sys.stderr)
-            raise SystemExit(2) from error
         except Exception as error:
-            traceback.print_exc()
-            raise SystemExit(1) from error
+            self.refusal = error
+            raise SystemExit(2) from error
 
     def _begin(self, config: DictConfig) -> None:
         if config.resume is not None:
-            raise InputError(f"resume={config.resume} goes on with one run: leave out -m")
+            raise InputError(f"resume={config.resume} resumes one run: leave out -m")
+        try:
+            config.plots = resolved_plots(config.plots)
+        except ValueError as error:
+            raise InputError(f"plots={config.plots}: {error}") from error
         plan = Plan.of(config)
         # A preset's plots=false is of the jobs: one figure for the sweep is enough.
         typed = any(override.lstrip("+").startswith("plots=") for override in as_typed(config.hydra, "task"))
-        self._draws = bool(config.plots) or not typed
+        self._draws = config.plots or not typed
         self._is_new = not plan.folder.exists()
         plan, run_id = plan.join()
         self._plan = plan
         os.environ[SWEEP_DIR] = str(plan.folder)
-        heed_environment(config, as_typed(config.hydra, "task"))
+        apply_environment(config, as_typed(config.hydra, "task"))
         tracking: Any = OmegaConf.to_container(config.tracking, resolve=True)
         self._tracker = self._tracked.enter_context(
             make(tracking, Tracking).start(f"sweep {plan.folder.name}", run_id, plan.folder)
@@ -137,8 +132,11 @@ def closed_at_the_end() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if SweepSession.current is not None:
-            SweepSession.current.close(error)
+        if (session := SweepSession.current) is None:
+            raise
+        session.close(error)
+        if session.refusal is not None:
+            raise session.refusal from session.refusal.__cause__
         raise
     if SweepSession.current is not None:
         SweepSession.current.close()

@@ -12,7 +12,8 @@ from mlflow.entities import Metric, Param, RunTag
 
 from qexp.tracking import model
 from qexp.tracking.interrupts import uninterrupted
-from qexp.tracking.journal import Record, example_of
+from qexp.tracking.journal import Journal, Record
+from qexp.tracking.tracker import example_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,30 +24,26 @@ log = logging.getLogger(__name__)
 _MAX_PARAM, _MAX_TAG, _MAX_METRICS, _MAX_OTHERS = 6000, 8000, 1000, 100
 
 
-def deliver(
-    client: MlflowClient, run_id: str, records: Sequence[Record], folder: Path | None
-) -> Iterator[int]:
-    """Deliver contents in order, and give after each request how many of them have arrived since the last.
+def deliver(client: MlflowClient, run_id: str, journal: Journal) -> None:
+    """Deliver the contents that a run does not have yet, in order, and note after each request what arrived.
 
     Args:
         client: Of the run's store.
         run_id: The run.
-        records: Contents of a journal.
-        folder: What relative paths are relative to.
+        journal: Of the run folder that relative paths are relative to.
 
     Raises:
-        Exception: Whatever the store, or the way to it, raises; what was given before has arrived.
+        Exception: Whatever the store, or the way to it, raises; what was noted before has arrived.
     """
-    position = 0
-    while position < len(records):
-        record, count = records[position], 1
+    while pending := journal.pending(run_id):
         with uninterrupted(client.tracking_uri):
-            if "metrics" in record:
-                count = _deliver_metrics(client, run_id, records[position:])
+            count = 1
+            if "metrics" in pending[0]:
+                count = _deliver_metrics(client, run_id, pending)
             else:
-                _deliver_one(client, run_id, record, folder or Path())
-        position += count
-        yield count
+                _deliver_one(client, run_id, pending[0], journal.folder or Path())
+            arrived = len(journal.contents) - len(pending) + count
+            journal.add({"delivered": arrived, "to": run_id})
 
 
 def _deliver_metrics(client: MlflowClient, run_id: str, records: Sequence[Record]) -> int:
@@ -77,23 +74,17 @@ def _deliver_one(client: MlflowClient, run_id: str, record: Record, folder: Path
         tags = [RunTag(key, value[:_MAX_TAG]) for key, value in record["tags"].items()]
         for batch in _batches(tags, _MAX_OTHERS):
             client.log_batch(run_id, tags=batch)
-    elif "artifacts" in record:
-        if (path := _existing(folder / record["artifacts"])) is not None:
-            put = client.log_artifacts if path.is_dir() else client.log_artifact
-            put(run_id, str(path), record["to"])
-    elif "policy" in record:
-        if (path := _existing(folder / record["policy"])) is not None:
-            model.log(client, run_id, path, example_of(record), register_as=record["register_as"])
     elif "end" in record:
         client.set_terminated(run_id, record["end"], record["time"])
-
-
-def _existing(path: Path) -> Path | None:
-    """Return the path if it exists: one lost file must not keep everything after it from arriving."""
-    if path.exists():
-        return path
-    log.warning("tracking: %s is not there any more, and was not delivered", path)
-    return None
+    else:
+        path = folder / record["policy" if "policy" in record else "artifacts"]
+        if not path.exists():  # one lost file must not keep everything after it from arriving
+            log.warning("tracking: %s is not there any more, and was not delivered", path)
+        elif "policy" in record:
+            model.log(client, run_id, path, example_of(record), register_as=record["register_as"])
+        else:
+            put = client.log_artifacts if path.is_dir() else client.log_artifact
+            put(run_id, str(path), record["to"])
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

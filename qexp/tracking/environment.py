@@ -1,41 +1,33 @@
-"""MLflow's own environment variables: where runs are recorded that are not told otherwise."""
+"""MLflow's environment variables: those that say where runs are recorded, and those that qexp sets."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from omegaconf import DictConfig, OmegaConf
-
 from qexp.errors import InputError
-from qexp.tracking.local import Local
 
 URI, EXPERIMENT = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 
-
-def heed_environment(config: DictConfig, typed: Iterable[str]) -> None:
-    """Fill in what the environment says of store and experiment, unless the configuration says it itself.
-
-    It does where the key was typed, or where a preset gave it another value than the one that ships.
-
-    Args:
-        config: A run's or a multirun's; changed.
-        typed: Its overrides.
-
-    Raises:
-        InputError: The environment names a store that runs cannot be recorded in.
-    """
-    tracking = OmegaConf.select(config, "tracking")
-    keys = {override.lstrip("+").partition("=")[0] for override in typed}
-    if not isinstance(tracking, DictConfig) or "uri" not in [*tracking]:  # nothing is recorded
-        return
-    unsaid = OmegaConf.is_missing(tracking, "uri") or tracking.uri == Local.uri
-    if unsaid and "tracking.uri" not in keys and (uri := store_in_environment()):
-        tracking.uri = uri
-    if tracking.experiment == Local.experiment and "tracking.experiment" not in keys:
-        tracking.experiment = os.environ.get(EXPERIMENT) or tracking.experiment
+_QUIET = {
+    "DO_NOT_TRACK": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+_LEVELS = {
+    # It logs every attempt at a server that is away; we say once what came of them.
+    "urllib3.connectionpool": logging.ERROR,
+    # Where somebody imported MLflow before, it has not read the settings.
+    "mlflow": logging.WARNING,
+}
 
 
 def store_in_environment() -> str | None:
@@ -61,16 +53,47 @@ def store_in_environment() -> str | None:
         )
     if "password" in parse_qs(parts.query):
         raise InputError(f"{URI}: leave the password out, or give it as scheme://USER:PASSWORD@HOST")
-    if parts.scheme in {"http", "https"} and user is not None:
-        _set({USER: user, PASSWORD: password})
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    if password is None:
+    web = parts.scheme in {"http", "https"}
+    if password is None and not (web and user is not None):
         return uri
-    if not parts.scheme.startswith("postgresql"):
+    if not web and not parts.scheme.startswith("postgresql"):
         raise InputError(f"{URI}: leave the password out: configurations are logged")
-    _set({"PGPASSWORD": password})
-    return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl()
+    moved = {USER: user, PASSWORD: password} if web else {"PGPASSWORD": password}
+    os.environ.update({name: unquote(value) for name, value in moved.items() if value is not None})
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host if web else f"{user}@{host}").geturl()
 
 
-def _set(variables: dict[str, str | None]) -> None:
-    os.environ.update({name: unquote(value) for name, value in variables.items() if value is not None})
+@contextmanager
+def patience(seconds: int) -> Iterator[None]:
+    """Let MLflow try a request twice, for so long each, where it would try for many minutes."""
+    settings = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
+    ours = {key: value for key, value in settings.items() if key not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for key in ours:
+            os.environ.pop(key, None)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow's greetings, progress and deprecations off the console, and its usage statistics at home.
+
+    To be entered before MLflow is first imported, which is when it reads most of the settings.
+    """
+    for key, value in _QUIET.items():
+        os.environ.setdefault(key, value)
+    levels = {name: logging.getLogger(name).level for name in _LEVELS}
+    for name, level in _LEVELS.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in levels.items():
+            # A logger without a level was not MLflow's yet: it has set its own meanwhile.
+            if name != "mlflow" or level != logging.NOTSET:
+                logging.getLogger(name).setLevel(level)

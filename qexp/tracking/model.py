@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from qexp import __version__
 from qexp.errors import InputError
-from qexp.tracking.quiet import quiet
+from qexp.tracking.environment import quiet
 from qexp.tracking.store import already_there
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -21,8 +21,8 @@ _SQLITE = "sqlite:///"
 
 # Has MLflow open the experiment with its runs, and not with pages about language models.
 _MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
-# What identifies a run and cannot be told again later.
-_KEPT_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.parentRunId")
+# What identifies a run and cannot be reported again later.
+_IDENTITY_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.parentRunId")
 
 
 def open_store(uri: str) -> tuple[MlflowClient, str | None]:
@@ -36,7 +36,7 @@ def open_store(uri: str) -> tuple[MlflowClient, str | None]:
         the store decides.
 
     Raises:
-        InputError: If the address is none of a store, or holds a password.
+        InputError: The address is none of a store, or holds a password.
     """
     _refuse_credentials(uri)
     if uri.startswith(_SQLITE):
@@ -60,22 +60,52 @@ def create_run(
     tags: Mapping[str, str],
     start: int | None = None,
 ) -> dict[str, Any]:
-    """Create a run.
+    """Create a run, and its experiment if need be.
 
     Args:
         client: Of the store.
         artifacts: Where a new experiment keeps artifacts, as `open_store` gives it.
-        experiment: Name of the run's experiment, created if need be.
+        experiment: Name of the run's experiment.
         name: Of the run; None lets MLflow invent one.
         tags: Of the run.
         start: When it started, in milliseconds; by default now.
 
     Returns:
         What a journal notes of the run: enough to create it again in another store.
+
+    Raises:
+        InputError: The experiment was deleted.
     """
-    run = client.create_run(
-        experiment_id(client, experiment, artifacts), start, tags=dict(tags), run_name=name
-    )
+    if client.get_experiment_by_name(experiment) is None:
+        with already_there():
+            client.create_experiment(experiment, artifacts, _MODEL_TRAINING)
+    known = client.get_experiment_by_name(experiment)
+    if known is None or known.lifecycle_stage != "active":
+        raise InputError(
+            f"tracking.experiment={experiment} was deleted: restore it in MLflow or choose another name"
+        )
+    run = client.create_run(known.experiment_id, start, tags=dict(tags), run_name=name)
+    return _noted(client, run, experiment, tags)
+
+
+def reopen_run(client: MlflowClient, uri: str, run_id: str) -> dict[str, Any]:
+    """Set a run that ended, or was cut short, to running again.
+
+    Returns:
+        See `create_run`.
+
+    Raises:
+        InputError: The store does not have it, or it was deleted.
+    """
+    run = find_run(client, uri, run_id)
+    if run is None:
+        raise InputError(f"tracking.uri={uri} has no run {run_id} to continue")
+    client.update_run(run_id, status="RUNNING")
+    tags = {key: run.data.tags[key] for key in _IDENTITY_TAGS if key in run.data.tags}
+    return _noted(client, run, client.get_experiment(run.info.experiment_id).name, tags)
+
+
+def _noted(client: MlflowClient, run: Run, experiment: str, tags: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": run.info.run_id,
         "uri": client.tracking_uri,
@@ -90,7 +120,7 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run | None:
     """Return a run, or None if the store has none of that id.
 
     Raises:
-        InputError: If it exists but was deleted.
+        InputError: It exists but was deleted.
     """
     try:
         run = client.get_run(run_id)
@@ -101,46 +131,6 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run | None:
     if run.info.lifecycle_stage != "active":
         raise InputError(f"tracking.uri={uri}: run {run_id} was deleted there: restore it in MLflow first")
     return run
-
-
-def reopen_run(client: MlflowClient, uri: str, run_id: str) -> dict[str, Any]:
-    """Set a run that ended, or was cut short, to running again.
-
-    Returns:
-        See `create_run`.
-
-    Raises:
-        InputError: If the store does not have it.
-    """
-    run = find_run(client, uri, run_id)
-    if run is None:
-        raise InputError(f"tracking.uri={uri} has no run {run_id} to continue")
-    client.update_run(run_id, status="RUNNING")
-    return {
-        "id": run_id,
-        "uri": client.tracking_uri,
-        "experiment": client.get_experiment(run.info.experiment_id).name,
-        "name": run.info.run_name,
-        "start": run.info.start_time,
-        "tags": {key: run.data.tags[key] for key in _KEPT_TAGS if key in run.data.tags},
-    }
-
-
-def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    """Return the id of the experiment of that name, created if need be.
-
-    Raises:
-        InputError: If it exists but was deleted.
-    """
-    if client.get_experiment_by_name(name) is None:
-        with already_there():
-            client.create_experiment(name, artifacts, _MODEL_TRAINING)
-    found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
-        raise InputError(
-            f"tracking.experiment={name} was deleted: restore it in MLflow or choose another name"
-        )
-    return found.experiment_id
 
 
 @contextmanager
@@ -178,11 +168,6 @@ def reason(error: Exception) -> str:
         why = re.search(r"\[Errno -?\d+\] ([\w ]+)", text)
         return f"no server answers there: {why[1] if why else text[-150:]}"
     return text[:300]
-
-
-def patience(seconds: int) -> AbstractContextManager[None]:
-    """Let MLflow try a request twice, for so long each, where it would go on for many minutes."""
-    return _environment({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)})
 
 
 def _refuse_credentials(uri: str) -> None:
@@ -246,15 +231,3 @@ def _unhurried_disk() -> Iterator[None]:
         yield
     finally:
         event.remove(Engine, "connect", relax)
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for a while, except those that the user has set."""
-    ours = {key: value for key, value in values.items() if key not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for key in ours:
-            os.environ.pop(key, None)

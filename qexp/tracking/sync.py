@@ -1,20 +1,18 @@
-"""Delivers run folders to MLflow after the fact: what did not arrive, or everything to another store."""
+"""``qexp sync RUN_DIR ...`` delivers to MLflow what did not arrive, or everything to another store."""
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from qexp.errors import InputError
-from qexp.tracking.environment import EXPERIMENT, store_in_environment
+from qexp.tracking.environment import EXPERIMENT, patience, quiet, store_in_environment
 from qexp.tracking.journal import Journal, in_words
-from qexp.tracking.local import Local
-from qexp.tracking.quiet import quiet
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from qexp.tracking.options import Local
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
             MLFLOW_EXPERIMENT_NAME.
 
     Raises:
-        InputError: If the folder is none of a run, the store cannot be used, or it fails halfway.
+        InputError: The folder is none of a run, the store cannot be used, or it fails halfway.
     """
     journal = Journal.read(folder)
     if not journal.runs:
@@ -58,55 +56,63 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
         raise InputError(f"{folder}: made with tracking=off; say where to deliver it with --uri URI")
     with quiet():
         from qexp.tracking.delivery import deliver
-        from qexp.tracking.store import as_input_error, open_store, patience
+        from qexp.tracking.store import as_input_error, create_run, find_run, open_store
 
     with quiet(), as_input_error(uri), patience(seconds=120):
         client, artifacts = open_store(uri)
-        run = _find(client, uri, journal) or _create(client, artifacts, journal, experiment)
-        run_id = run["id"]
+        known = (run["id"] for run in reversed(journal.runs) if run["id"] is not None)
+        run_id = next((each for each in known if find_run(client, uri, each) is not None), None)
+        if run_id is None:
+            first = journal.runs[0]
+            own = first["experiment"]
+            if own == Local.experiment:
+                own = os.environ.get(EXPERIMENT) or own
+            run = create_run(
+                client, artifacts, experiment or own, first["name"], first["tags"], first["start"]
+            )
+            journal.add({"run": run})
+            run_id = str(run["id"])
         pending = journal.pending(run_id)
-        arrived = len(journal.contents) - len(pending)
-        for count in deliver(client, run_id, pending, folder):
-            arrived += count
-            journal.add({"delivered": arrived, "to": run_id})
+        deliver(client, run_id, journal)
     return Delivered(run_id, uri, in_words(pending), any("end" in record for record in journal.contents))
 
 
 def _store(own: str | None) -> str | None:
-    """Return where a run is delivered to without being told."""
+    """Return where a run is delivered to by default."""
     default = Local.uri.removeprefix("sqlite:///")
     if own is None or (own.startswith("sqlite:") and own.endswith(f"/{default}")):
         return store_in_environment() or own
     return own
 
 
-def _experiment(own: str) -> str:
-    named = os.environ.get(EXPERIMENT)
-    return named if named and own == Local.experiment else own
+def command(arguments: Sequence[str] | None, prog: str) -> int:
+    """Deliver the run folders of a command line, by default the process's own.
 
+    Args:
+        arguments: The command line, without the program.
+        prog: What help calls the program.
 
-def _find(client: MlflowClient, uri: str, journal: Journal) -> dict[str, Any] | None:
-    """Return the latest of the journal's runs that the store has."""
-    from qexp.tracking.store import find_run
-
-    known = (run for run in reversed(journal.runs) if run["id"] is not None)
-    return next((run for run in known if find_run(client, uri, run["id"]) is not None), None)
-
-
-def _create(
-    client: MlflowClient, artifacts: str | None, journal: Journal, experiment: str | None
-) -> dict[str, Any]:
-    """Create the run as it would have been created when it started, and remember it."""
-    from qexp.tracking.store import create_run
-
-    first = journal.runs[0]
-    run = create_run(
-        client,
-        artifacts,
-        experiment or _experiment(first["experiment"]),
-        first["name"],
-        first["tags"],
-        first["start"],
+    Returns:
+        Exit status: 0 all delivered, 2 something could not be delivered.
+    """
+    parser = argparse.ArgumentParser(prog=prog)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    deliver = commands.add_parser(
+        "sync", help="deliver run folders to MLflow; doing it again changes nothing"
     )
-    journal.add({"run": run})
-    return run
+    deliver.add_argument("folders", nargs="+", type=Path, metavar="RUN_DIR", help="folder of a run")
+    deliver.add_argument("--uri", help="store to deliver to; by default the run's own tracking.uri")
+    deliver.add_argument("--experiment", help="experiment of runs the store does not have yet")
+    options = parser.parse_args(arguments)
+    failed = False
+    for folder in options.folders:
+        try:
+            done = sync(folder, options.uri, options.experiment)
+        except InputError as error:
+            failed = True
+            print(f"qexp: {error}", file=sys.stderr)
+            continue
+        what = f"delivered {done.what}" if done.what else "nothing to deliver"
+        note = "" if done.ended else " (the run has not ended, or was killed)"
+        print(f"{folder}: {what}; run {done.run_id} at {done.uri}{note}")
+    return 2 if failed else 0

@@ -42,8 +42,8 @@ def test_noise_is_factorised_with_the_paper_s_spread():
             bias = layer(torch.zeros(1, 16))[0]
             weights = (layer(torch.eye(16)) - bias).T
         draws.append(weights - layer.weight.detach())
-        assert torch.linalg.matrix_rank(draws[-1], rtol=1e-4) == 1
     noises = torch.stack(draws)
+    assert (torch.linalg.matrix_rank(noises[:100], rtol=1e-4) == 1).all()
     # f(x) = sign(x) sqrt(|x|) has variance E|x| = sqrt(2 / pi); a weight's noise has two such factors.
     expected = 0.5 / 16**0.5 * (2 / np.pi) ** 0.5
     assert noises.mean(0).abs().max() < 0.01

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
 
 import pytest
 
 import qexp as package
 from qexp.config.commands import COMMANDS
+from qexp.gates import qgym
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 MODULES = {
     "report": "qexp.report.__main__",
     "gap": "qexp.gap.__main__",
-    "sync": "qexp.tracking.__main__",
+    "sync": "qexp.tracking.sync",
     "extract": "qexp.problem.extract",
     "fleet snapshot": "qexp.fleet.snapshot",
     "fleet build": "qexp.fleet.build",
@@ -167,3 +169,25 @@ def test_completion_leaves_files_to_the_shell_and_can_be_installed(qexp, monkeyp
     assert qexp("-sc", "query=bash").out == ""
     monkeypatch.delenv("COMP_LINE")
     assert qexp("-sc", "install=bash").out.startswith("export _HYDRA_OLD_COMP")
+
+
+FORMER = ("backend.build", "backend.snapshot", "deploy.gap", "policy.extract", "workload.build")
+
+
+@pytest.mark.parametrize("name", FORMER)
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_former_modules_of_commands_still_run_them(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"qexp.{name}", run_name="__main__")
+    assert ended.value.code in {0, None}
+    assert capsys.readouterr().out.startswith("usage: python -m qexp.")
+
+
+def test_former_import_paths_that_stay_are_the_same_things():
+    import qexp.env.gate_scheduling as surface
+    import qexp.policy
+
+    assert qexp.policy.load_policy is importlib.import_module("qexp.problem.bundle").load_policy
+    assert {"Scheduling", "MachineProperties", "GateSchedulingEnv", "BasicRewarder"} <= set(surface.__all__)
+    assert all(getattr(surface, name) is getattr(qgym, name) for name in surface.__all__)

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import examples
 from cloud_in_memory import Crash, InMemory, Service, Watched
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from ibm_stand_in.oracle import Record, judge
 
-from benchmarks.oracle import Record, judge
 from qexp.deploy.campaign.campaign import Campaign
-from qexp.deploy.campaign.job_monitor import Follower, StoppedError
+from qexp.deploy.campaign.job_monitor import JobMonitor, StoppedError
 from qexp.deploy.campaign.journal import UNSETTLED, Journal, State, Task
 from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.deployment import Deployment
@@ -32,13 +33,14 @@ from qexp.deploy.executors.executor import (
 )
 from qexp.deploy.simulator import Simulator
 from qexp.placement.placement import Placement
-from qexp.placement.schedulers.heuristics import MCT, LeastBusy
+from qexp.placement.schedulers.least_busy import LeastBusy
+from qexp.placement.schedulers.mct import MCT
 
 SCHEDULERS = {"mct": MCT(), "least_busy": LeastBusy()}
 
 
 def make(scenario: Placement, service: Service, folder: Path, deployment: Deployment) -> Campaign:
-    """Begin a campaign in a folder, or go on with the one that is there."""
+    """Begin a campaign in a folder, or resume the one that is there."""
     plan = segments(scenario, deployment, list(SCHEDULERS))
     path = folder / "journal.db"
     if not path.exists():
@@ -73,7 +75,7 @@ def once(where: str, error: Callable[[], BaseException], skip: int = 3) -> Calla
     return trouble
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_deaths_and_faults_at_random_moments(qce25: Placement, tmp_path_factory, seed: int):
     rng = np.random.default_rng(seed)
@@ -228,26 +230,26 @@ def test_a_second_unclear_order_of_a_task_is_waited_for_like_the_first(qce25, tm
     assert len(service.jobs) == len(campaign.tasks)
 
 
-def under_a_new_tag(follower: Follower, tasks: Sequence[Task]) -> None:
+def under_a_new_tag(monitor: JobMonitor, tasks: Sequence[Task]) -> None:
     """Send each unclear order again at once, under a tag that was not used before."""
     for task in tasks:
         if task.state in UNSETTLED:
             task.attempt += 1
-            follower._fates.unplan(task, "sent again at once")
+            monitor._transitions.withdraw(task, "sent again at once")
 
 
-def under_the_same_tag(follower: Follower, tasks: Sequence[Task]) -> None:
+def under_the_same_tag(monitor: JobMonitor, tasks: Sequence[Task]) -> None:
     """Send each unclear order again at once."""
     for task in tasks:
         if task.state in UNSETTLED:
-            follower._fates.unplan(task, "sent again at once")
+            monitor._transitions.withdraw(task, "sent again at once")
 
 
-def given_up(follower: Follower, tasks: Sequence[Task]) -> None:
+def given_up(monitor: JobMonitor, tasks: Sequence[Task]) -> None:
     """Take each unclear order for one that did not arrive, and the task for failed."""
     for task in tasks:
         if task.state in UNSETTLED:
-            follower._fates.fail(task, "it is not known whether the order arrived")
+            monitor._transitions.fail(task, "it is not known whether the order arrived")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ def given_up(follower: Follower, tasks: Sequence[Task]) -> None:
 def test_campaigns_that_are_wrong_on_purpose_are_found_out(
     qce25, service, tmp_path, monkeypatch, mutant, wrong
 ):
-    monkeypatch.setattr(Follower, "settle", mutant)
+    monkeypatch.setattr(JobMonitor, "settle", mutant)
     service.trouble = once("accepted", lambda: UnsureError("502"))
     campaign = make(qce25, service, tmp_path, Simulator(tasks=6, settle=2.0))
     campaign.run()

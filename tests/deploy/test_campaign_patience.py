@@ -18,7 +18,9 @@ from qexp.deploy.deployment import Deployment
 from qexp.deploy.executors.executor import Job, JobState, LaterError, UnreachableError, UnsureError
 from qexp.deploy.simulator import Simulator
 from qexp.placement.placement import Placement
-from qexp.placement.schedulers.heuristics import MCT, Random, RoundRobin
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.random import Random
+from qexp.placement.schedulers.round_robin import RoundRobin
 
 
 @dataclass
@@ -28,10 +30,6 @@ class Limited(Simulator):
     @property
     def guard(self) -> Guard:
         return self.limits
-
-    @property
-    def max_execution_seconds(self) -> float | None:
-        return self.limits.most
 
 
 class Billing(InMemory):

@@ -114,11 +114,11 @@ def test_an_interrupt_says_where_and_how_to_go_on(qexp, monkeypatch):
         ended = qexp(*QUICK, "deploy=simulator", "deploy.tasks=4", "hydra.run.dir=run")
     assert ended.status == 130
     assert ended.out.index("run folder: run\n") < ended.out.index("completion time")
-    assert ended.out.endswith("go on with: python -m qexp resume=run\n")
+    assert ended.out.endswith("continue with: python -m qexp resume=run\n")
     assert folder_of(qexp("resume=run")) == Path("run")
     with monkeypatch.context() as patch:
-        patch.setattr("qexp.stages.evaluate.evaluate", interrupt)
-        assert "go on" not in qexp(*QUICK, "hydra.run.dir=other").out  # it would begin anew
+        patch.setattr("qexp.stages.evaluation.evaluate", interrupt)
+        assert "continue with" not in qexp(*QUICK, "hydra.run.dir=other").out  # it would begin again
 
 
 def test_a_campaign_in_which_all_fails_says_why_and_fails(qexp, monkeypatch):
@@ -178,7 +178,7 @@ def test_a_new_campaign_does_not_bury_another(qexp, tmp_path):
     for name in stale:
         (tmp_path / "one" / name).touch()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qexp.stages.evaluate.evaluate", interrupt)
+        patch.setattr("qexp.stages.evaluation.evaluate", interrupt)
         assert qexp(*QUICK, "deploy=simulator", where).status == 130
     assert not [name for name in stale if (tmp_path / "one" / name).exists()]
     # The first one is over: the folder is used again like that of any run.

@@ -203,9 +203,7 @@ def test_two_processes_on_one_campaign_send_every_order_once(tmp_path):
             resume, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         assert second.returncode == 2
-        assert second.stderr == (
-            f"qexp: run: another process is conducting this campaign (pid {first.pid})\n"
-        )
+        assert second.stderr == (f"qexp: run: another process runs this campaign (pid {first.pid})\n")
         assert first.wait(120) == 0
         assert sent(server) == 6
         assert set(server.audit()["tags"].values()) == {1, 6}
@@ -216,7 +214,7 @@ def test_two_processes_on_one_campaign_send_every_order_once(tmp_path):
 def test_a_plan_is_confirmed_by_resume_and_says_how(qexp, server):
     ended = qexp(*QUICK, "tracking=off", "deploy.tasks=3", "hydra.run.dir=run")
     assert folder_of(ended) == Path("run")
-    assert "go on with: python -m qexp resume=run deploy.confirm=true" in ended.out
+    assert "continue with: python -m qexp resume=run deploy.confirm=true" in ended.out
     assert json.loads(Path("run/result.json").read_text())["status"] == "PLANNED"
     leaderboard = Path("run/leaderboard.csv").read_bytes()
     # Still only a plan; then with limits that are too small, then for real.
@@ -246,7 +244,7 @@ def test_a_limit_that_stopped_a_campaign_is_raised_by_resume(qexp, server):
     assert begun.status == 2, begun
     assert re.search(r"deploy\.max_quantum_seconds=30 \w+ be exceeded", begun.err), begun.err
     assert "see what was done with python -m qexp.gap run" in begun.err
-    assert begun.err.endswith("go on with resume=run deploy.max_quantum_seconds=N\n")
+    assert begun.err.endswith("continue with resume=run deploy.max_quantum_seconds=N\n")
     assert sent(server) < 4
     assert folder_of(qexp("resume=run", "deploy.max_quantum_seconds=3000")) == Path("run")
     assert sent(server) == 4
@@ -262,7 +260,7 @@ def test_a_campaign_that_was_confirmed_once_goes_on_as_it_was_allowed(qexp, serv
         patch.setattr("qexp.deploy.campaign.campaign.Campaign.run", interrupted)
         ended = qexp("resume=run", "deploy.confirm=true", "deploy.max_jobs=7")
     assert ended.status == 130
-    assert "go on with: python -m qexp resume=run\n" in ended.out
+    assert "continue with: python -m qexp resume=run\n" in ended.out
     assert folder_of(ended := qexp("resume=run")) == Path("run")
     assert "3 (limit 7)" in ended.out
     assert sent(server) == 3
@@ -278,7 +276,7 @@ def test_a_sweep_does_not_go_on_with_a_campaign_that_it_does_not_confirm(qexp, s
         assert qexp(f'resume="{job}"', "deploy.confirm=true").status == 130
     again = qexp(*sweep)
     assert again.status == 1
-    assert f"holds a campaign that was confirmed before: go on with 'resume=\"{job}\"'" in " ".join(
+    assert f"holds a campaign that was confirmed before: continue with 'resume=\"{job}\"'" in " ".join(
         again.out.split()
     )
     assert sent(server) == 0
@@ -361,7 +359,7 @@ def test_a_policy_that_was_trained_for_the_plan_is_the_one_that_is_submitted(tmp
     training = ("algo=a2c", "algo.env_steps=4000", "tracking=off", "hydra.run.dir=run")
     with account() as server:
         out = command(*QUICK, *training, "deploy.tasks=3", "deploy.schedulers=[mct,policy]")
-        assert "go on with: python -m qexp resume=run deploy.confirm=true" in out
+        assert "continue with: python -m qexp resume=run deploy.confirm=true" in out
         assert sent(server) == 0
         policy = (tmp_path / "run" / "policy" / "policy.safetensors").read_bytes()
         command("resume=run", "deploy.confirm=true")

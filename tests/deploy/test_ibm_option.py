@@ -56,7 +56,6 @@ def test_nothing_is_submitted_and_limits_hold_unless_said_otherwise():
     default = IBM()
     assert not default.confirmed
     assert default.guard == Guard(100, 300.0, 10.0)
-    assert default.max_execution_seconds == 10.0
     assert IBM(confirm=True).confirmed
 
 

@@ -22,7 +22,7 @@ from qexp.deploy.local import Local
 from qexp.errors import InputError
 from qexp.fleet.fleet import Fleet
 from qexp.placement.placement import Placement
-from qexp.placement.schedulers.heuristics import MCT
+from qexp.placement.schedulers.mct import MCT
 from qexp.placement.workload.catalogue import QCE
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=1", "eval.baselines=[]", "deploy=local")

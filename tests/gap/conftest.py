@@ -7,7 +7,10 @@ from campaigns import campaign, noisy_counts, toy_fidelity
 
 from qexp.deploy.campaign.journal import State
 from qexp.gap.gap import measure
-from qexp.placement.schedulers.heuristics import MCT, MET, Greedy, Random
+from qexp.placement.schedulers.greedy import Greedy
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.met import MET
+from qexp.placement.schedulers.random import Random
 
 
 @pytest.fixture(scope="session")

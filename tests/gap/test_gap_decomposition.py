@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 from campaigns import toy_fidelity, write
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.deploy.campaign.journal import State, Task
@@ -142,7 +143,7 @@ class JournalInMemory:
         return {0: (0.0, None)}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(histories())
 def test_parts_sum_to_the_whole(qce25, tasks):
     rows = with_simulation(qce25, records(JournalInMemory(tasks), toy_fidelity))

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from campaigns import campaign, noisy_counts, toy_fidelity
-from hypothesis import example, given, settings
+from cases import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qexp.errors import InputError
@@ -18,7 +19,7 @@ from qexp.gap.calibrate.holdout import halves
 from qexp.gap.calibrate.shrinkage import Jobs, choose, fit
 from qexp.gap.gap import calibrate
 from qexp.gap.measure.notes import of_calibration
-from qexp.placement.service_time import RepetitionDelay
+from qexp.placement.service_time.repetition_delay import RepetitionDelay
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_a_plain_factor_keeps_the_total():
     assert line(x, y, np.ones(200), overhead=False)[1] * x.sum() == pytest.approx(y.sum(), rel=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4)), min_size=1, max_size=20),
     st.booleans(),

@@ -25,9 +25,9 @@ from qexp.gap.gap import measure
 from qexp.gap.report import gap_report
 from qexp.gap.report import write as write_report
 from qexp.gap.show import plots
-from qexp.gap.show.sheet import number, render
-from qexp.gap.show.sheets import sheets
+from qexp.gap.show.tables import render, tables
 from qexp.problem.style import figure
+from qexp.report.wording import number
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -80,7 +80,7 @@ def test_the_whole_report(rough, tmp_path):
     assert not re.search(r"https?:|url\(|@import", (tmp_path / "report.html").read_text())
     assert "Price taker" in text
     assert all(note in text for note in rough.notes)
-    assert page.tags.count("table") == len(sheets(rough)) == 7
+    assert page.tags.count("table") == len(tables(rough)) == 7
 
     content = json.loads((tmp_path / "gap.json").read_text())
     assert content["tasks"]["all"] == 300
@@ -105,7 +105,7 @@ def test_metrics_are_finite_numbers_by_name(rough):
 
 def test_the_console_s_tables_are_under_120_columns(rough):
     file = io.StringIO()
-    Console(file=file, width=120).print(render(sheets(rough), rough.notes))
+    Console(file=file, width=120).print(render(tables(rough), rough.notes))
     lines = file.getvalue().splitlines()
     assert max(map(len, lines)) <= 120
     assert any("Price taker" in line for line in lines)

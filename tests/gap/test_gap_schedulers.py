@@ -19,9 +19,11 @@ from qexp.gap.measure.clusters import margin, of_mean, of_median
 from qexp.gap.measure.load import Load
 from qexp.gap.measure.records import records
 from qexp.gap.measure.schedulers import CALIBRATED, WAYS, SchedulerGap, _differences, ranks, reference
-from qexp.gap.show.sheets import sheets
+from qexp.gap.show.tables import tables
 from qexp.placement.schedulers.clairvoyant import Clairvoyant
-from qexp.placement.schedulers.heuristics import MET, Random, RoundRobin
+from qexp.placement.schedulers.met import MET
+from qexp.placement.schedulers.random import Random
+from qexp.placement.schedulers.round_robin import RoundRobin
 from qexp.problem.scheduler import Scheduler
 
 load_options()
@@ -265,7 +267,7 @@ def test_a_single_block_has_no_second_half(gap_of):
     assert all(
         (row.held_out, row.measured_held_out) == (1, row.measured) for row in gap.schedulers if row.ran
     )
-    assert any("half of the same tasks" in sheet.caption for sheet in sheets(gap))
+    assert any("half of the same tasks" in table.caption for table in tables(gap))
 
 
 @pytest.mark.parametrize("blocks", [3, 1])

@@ -25,7 +25,7 @@ from qexp.env.gate_scheduling import (
 )
 from qexp.errors import InputError
 
-ID = qexp.env.GATE_SCHEDULING_ID
+ID = qexp.env.QGYM_ID
 
 
 @pytest.fixture(autouse=True)

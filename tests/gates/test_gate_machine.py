@@ -6,8 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from cases import examples
 from gate_oracle import machines
-from hypothesis import given, settings
+from hypothesis import given
 
 from qexp.errors import InputError
 from qexp.gates.encoder import GateEncoder
@@ -129,7 +130,7 @@ def test_encoding_a_machine():
         machine.encode()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(machines())
 def test_files_give_back_the_machine(tmp_path_factory, machine):
     folder = tmp_path_factory.mktemp("machine")

@@ -209,7 +209,7 @@ def test_placement_refuses_what_belongs_to_gates(arguments, words, qexp):
 
 
 def test_without_or_tools_all_else_runs_and_the_optimum_says_what_it_needs(qexp, monkeypatch, tmp_path):
-    for module in ("config.option", "env.gate_scenario"):
+    for module in ("config.option", "gates.gate_scheduling"):
         monkeypatch.setattr(f"qexp.{module}.find_spec", lambda name: None if name == "ortools" else object())
     ended = qexp(*QUICK, f"hydra.run.dir={tmp_path / 'run'}")
     assert (ended.status, ended.err) == (0, "")

@@ -10,7 +10,7 @@ import pytest
 
 from qexp.errors import InputError
 from qexp.placement.placement import Placement
-from qexp.placement.schedulers.heuristics import MCT
+from qexp.placement.schedulers.mct import MCT
 from qexp.problem.scheduler import Scheduler
 from qexp.stages.evaluation import evaluate
 

@@ -13,10 +13,10 @@ import qexp.env
 from qexp.env.gate_scheduling import GateSchedulingEnv
 from qexp.errors import InputError
 from qexp.fleet.fleet import load_fleet
-from qexp.placement.arrivals import Poisson
+from qexp.placement.arrivals.poisson import Poisson
 from qexp.placement.env import PlacementEnv
 from qexp.placement.placement import Placement
-from qexp.placement.reward import Weighted
+from qexp.placement.reward.weighted import Weighted
 from qexp.placement.workload.catalogue import QCE
 
 NAMES = [field.name for field in fields(Placement) if field.init]
@@ -123,10 +123,10 @@ def test_unknown_arguments_of_the_gate_environment_are_refused():
     known = (
         "machine, max_gates, dependency_depth, circuit_generator, rulebook, rewarder, max_steps, render_mode"
     )
-    for door in (GateSchedulingEnv, lambda **given: gym.make(qexp.env.GATE_SCHEDULING_ID, **given)):
+    for door in (GateSchedulingEnv, lambda **given: gym.make(qexp.env.QGYM_ID, **given)):
         with pytest.raises(InputError, match=f"^unknown argument machin: choose among {known}$"):
             door(machin="workshop2")
     for bad in ({"max_gates": 0}, {"max_gates": -3}, {"dependency_depth": 0}, {"max_steps": 0}):
         with pytest.raises(ValueError, match=next(iter(bad))) as refused:
-            gym.make(qexp.env.GATE_SCHEDULING_ID, **bad)
+            gym.make(qexp.env.QGYM_ID, **bad)
         assert "\n" not in str(refused.value)

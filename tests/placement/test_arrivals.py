@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
-from qexp.placement.arrivals import Poisson, QSimPy, Uniform
+from qexp.placement.arrivals.poisson import Poisson
+from qexp.placement.arrivals.qsimpy import QSimPy
+from qexp.placement.arrivals.uniform import Uniform
 
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.sampled_from([Uniform(), Uniform(window=0.0), Poisson(), Poisson(rate=100.0), QSimPy()]),
     seeds,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qexp.placement.schedulers.clairvoyant import Clairvoyant, plan
-from qexp.placement.schedulers.heuristics import MCT
+from qexp.placement.schedulers.mct import MCT
 from qexp.stages.evaluation import evaluate
 
 

@@ -14,7 +14,7 @@ import qexp.env
 from qexp.env.gate_scheduling import BasicRewarder, GateSchedulingEnv, Scheduling
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.env import PlacementEnv
-from qexp.placement.reward import Inverse
+from qexp.placement.reward.inverse import Inverse
 
 WAYS = {"deepcopy": copy.deepcopy, "pickle": lambda env: pickle.loads(pickle.dumps(env))}  # noqa: S301
 
@@ -31,7 +31,7 @@ def environments(qce25):
         "refusing": lambda: PlacementEnv(refusing),
         "flat": lambda: gym.make(qexp.env.PLACEMENT_ID, scenario=replace(qce25, observation="flat")),
         "gates": lambda: GateSchedulingEnv(max_gates=10),
-        "gates made": lambda: gym.make(qexp.env.GATE_SCHEDULING_ID, machine="ten_qubit", max_gates=12),
+        "gates made": lambda: gym.make(qexp.env.QGYM_ID, machine="ten_qubit", max_gates=12),
         "compatible": lambda: Scheduling("workshop5", max_gates=12, rewarder=BasicRewarder()),
     }
 

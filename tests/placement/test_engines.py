@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.fleet.fleet import Calibration, Fleet, QNode
@@ -90,7 +91,7 @@ def assert_equal_fields(one: object, batch: object, b: int, names: tuple[str, ..
         assert np.array_equal(getattr(one, name), getattr(batch, name)[b]), name
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(problems())
 def test_engines_agree_task_by_task(problem):
     episodes, fleet, rules, decisions = problem
@@ -128,7 +129,7 @@ def test_engines_agree_task_by_task(problem):
                 assert task.finish == task.start + episodes[b].service[task.index, task.node]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(problems())
 def test_queues_are_first_come_first_served_and_never_overlap(problem):
     episodes, fleet, rules, decisions = problem

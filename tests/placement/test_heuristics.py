@@ -6,20 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
-from qexp.placement.schedulers.heuristics import (
-    MCT,
-    MET,
-    Fidelity,
-    Greedy,
-    GreedyError,
-    LeastBusy,
-    Random,
-    RoundRobin,
-    Weighted,
-)
+from qexp.placement.schedulers.fidelity import Fidelity
+from qexp.placement.schedulers.greedy import Greedy
+from qexp.placement.schedulers.greedy_error import GreedyError
+from qexp.placement.schedulers.least_busy import LeastBusy
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.met import MET
+from qexp.placement.schedulers.random import Random
+from qexp.placement.schedulers.round_robin import RoundRobin
+from qexp.placement.schedulers.weighted import Weighted
 from qexp.stages.evaluation import evaluate
 
 INF = np.inf
@@ -55,7 +54,7 @@ def states(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(states())
 def test_the_best_allowed_node_is_chosen(make_state, state):
     task, nodes = make_state(**state)
@@ -67,7 +66,7 @@ def test_the_best_allowed_node_is_chosen(make_state, state):
         assert Weighted(fidelity_weight=1.0).select(task, nodes) == Fidelity().select(task, nodes)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(states())
 def test_refusals_walk_down_the_ranking_and_around(make_state, state):
     n = len(state["service"])

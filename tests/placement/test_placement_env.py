@@ -16,7 +16,7 @@ from qexp.fleet.fleet import Fleet
 from qexp.placement.batched import NEVER
 from qexp.placement.env import PlacementEnv
 from qexp.placement.placement import Placement
-from qexp.placement.reward import Inverse
+from qexp.placement.reward.inverse import Inverse
 
 INF = np.inf
 

@@ -13,7 +13,8 @@ from gymnasium.vector import AutoresetMode
 import qexp.env
 from qexp.placement.env import PlacementEnv
 from qexp.placement.placement import Placement
-from qexp.placement.reward import Inverse, Weighted
+from qexp.placement.reward.inverse import Inverse
+from qexp.placement.reward.weighted import Weighted
 from qexp.placement.vector_env import PlacementVectorEnv
 from qexp.placement.workload.csv_file import CSV
 

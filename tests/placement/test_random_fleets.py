@@ -14,8 +14,8 @@ from qexp.errors import InputError
 from qexp.fleet.fleet import load_fleet
 from qexp.placement.placement import Placement
 from qexp.placement.random_fleets import RandomFleetVectorEnv, random_fleets
-from qexp.placement.reward import Weighted
-from qexp.placement.schedulers.heuristics import MCT
+from qexp.placement.reward.weighted import Weighted
+from qexp.placement.schedulers.mct import MCT
 from qexp.placement.vector_env import PlacementVectorEnv
 from qexp.stages.evaluation import evaluate
 

@@ -11,7 +11,10 @@ import pytest
 from qexp.config.option import REGISTRY
 from qexp.config.schema import register
 from qexp.placement.env import PlacementEnv
-from qexp.placement.reward import Completion, Inverse, Outcome, Weighted
+from qexp.placement.reward.completion import Completion
+from qexp.placement.reward.inverse import Inverse
+from qexp.placement.reward.reward import Outcome
+from qexp.placement.reward.weighted import Weighted
 from qexp.problem.scheduler import schedulers_of
 from qexp.stages.evaluation import evaluate
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from qexp.errors import InputError
-from qexp.placement.arrivals import Poisson, QSimPy
+from qexp.placement.arrivals.poisson import Poisson
+from qexp.placement.arrivals.qsimpy import QSimPy
 from qexp.placement.placement import Placement
-from qexp.placement.service_time import RepetitionDelay
+from qexp.placement.service_time.repetition_delay import RepetitionDelay
 from qexp.placement.workload.catalogue import QCE
 from qexp.placement.workload.csv_file import CSV
 

@@ -7,7 +7,8 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.config.option import REGISTRY
@@ -16,18 +17,16 @@ from qexp.errors import InputError
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.policy import PlacementPolicy
 from qexp.placement.schedulers.clairvoyant import Clairvoyant
-from qexp.placement.schedulers.heuristics import (
-    MCT,
-    MET,
-    Fidelity,
-    Greedy,
-    GreedyError,
-    LeastBusy,
-    Random,
-    RoundRobin,
-    Weighted,
-)
+from qexp.placement.schedulers.fidelity import Fidelity
+from qexp.placement.schedulers.greedy import Greedy
+from qexp.placement.schedulers.greedy_error import GreedyError
+from qexp.placement.schedulers.least_busy import LeastBusy
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.met import MET
 from qexp.placement.schedulers.placer import RankingScheduler
+from qexp.placement.schedulers.random import Random
+from qexp.placement.schedulers.round_robin import RoundRobin
+from qexp.placement.schedulers.weighted import Weighted
 from qexp.problem.bundle import save_policy
 from qexp.problem.policy_scheduler import A2CPolicyScheduler, DQNPolicyScheduler, PolicyScheduler
 from qexp.problem.scheduler import schedulers_of
@@ -153,7 +152,7 @@ def test_refusals_move_a_ranking_scheduler_on(make_state, name):
     assert tried[8] == tried[0]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_unmasked_schedulers_place_everything_in_the_end(make_fleet, make_episode, data):
     name = data.draw(st.sampled_from([n for n in HEURISTICS if n != "random"]))
@@ -189,7 +188,7 @@ def test_a_used_scheduler_plays_as_a_new_one(name, qce25):
 problems = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(0, 2**32 - 1))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(problem=problems, backlog=st.sampled_from([0.0, 4.0]))
 def test_the_clairvoyant_is_optimal_where_its_beam_holds_everything(
     make_fleet, make_episode, problem, backlog

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from qexp.errors import InputError
-from qexp.placement.service_time import ClopsDepth, RepetitionDelay
+from qexp.placement.service_time.clops_depth import ClopsDepth
+from qexp.placement.service_time.repetition_delay import RepetitionDelay
 from qexp.placement.workload.workload import Circuits
 
 NAN = np.nan

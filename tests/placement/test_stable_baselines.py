@@ -16,9 +16,9 @@ from qexp.placement.env import PlacementEnv
 
 ENVIRONMENTS = {
     "placement": lambda: gym.make(qexp.env.PLACEMENT_ID),
-    "gates": lambda: gym.make(qexp.env.GATE_SCHEDULING_ID),
+    "gates": lambda: gym.make(qexp.env.QGYM_ID),
     "few gates": lambda: gym.make(
-        qexp.env.GATE_SCHEDULING_ID, machine="starmon5", max_gates=9, dependency_depth=3, max_steps=40
+        qexp.env.QGYM_ID, machine="starmon5", max_gates=9, dependency_depth=3, max_steps=40
     ),
 }
 SETTINGS = {

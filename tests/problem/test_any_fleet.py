@@ -7,7 +7,8 @@ import pytest
 from qexp.fleet.fleet import load_fleet
 from qexp.fleet.synthetic import Synthetic
 from qexp.placement.placement import Placement
-from qexp.placement.schedulers.heuristics import MCT, Random
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.random import Random
 from qexp.problem.bundle import save_policy
 from qexp.problem.policy_scheduler import PolicyScheduler
 from qexp.stages.evaluation import evaluate

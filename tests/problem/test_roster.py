@@ -11,7 +11,7 @@ import pytest
 from qexp.config.composition import compose
 from qexp.config.schema import settled, validate
 from qexp.errors import InputError
-from qexp.placement.schedulers.heuristics import MCT
+from qexp.placement.schedulers.mct import MCT
 from qexp.problem.roster import Roster, label, option_in
 
 QUICK = ("eval.episodes=2", "env.tasks=4", "tracking=off", "plots=false")

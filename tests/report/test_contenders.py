@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
+from qexp.placement.placement import PLACEMENT
 from qexp.report.contenders import Sample, contenders
 
 
@@ -21,6 +22,7 @@ def runs(name, level, *, count=3, episodes=40, spread=0.0, noise=5.0, section=""
             section,
             name,
             mct * (level / 100.0 + spread * own.standard_normal()),
+            PLACEMENT,
             mct,
             0.8 * mct,
             trained=True,
@@ -48,14 +50,14 @@ def test_figures_against_independent_computations():
 
 def test_improvement_counts_ties_half():
     mct = np.array([10.0, 10.0, 10.0, 10.0])
-    (row,) = contenders([Sample("", "x", np.array([9.0, 10.0, 11.0, 9.0]), mct)])
+    (row,) = contenders([Sample("", "x", np.array([9.0, 10.0, 11.0, 9.0]), PLACEMENT, mct)])
     assert row.improvement == pytest.approx((1 + 0.5 + 0 + 1) / 4)
     assert row.gap_closed is None
 
 
 def test_mct_against_itself_has_no_spread():
     sample = runs("mct", 100.0, count=1)[0]
-    (row,) = contenders([Sample("", "mct", sample.reference, sample.reference)])
+    (row,) = contenders([Sample("", "mct", sample.reference, PLACEMENT, sample.reference)])
     assert (row.change_pct, row.change_low_pct, row.change_high_pct) == (0.0, 0.0, 0.0)
     assert row.improvement == 0.5
 
@@ -76,7 +78,7 @@ def test_intervals_cover():
     for repetition in range(60):
         rng = np.random.default_rng(repetition)
         mct = np.full(60, 100.0)
-        (row,) = contenders([Sample("", "x", rng.normal(95.0, 10.0, 60), mct)], seed=repetition)
+        (row,) = contenders([Sample("", "x", rng.normal(95.0, 10.0, 60), PLACEMENT, mct)], seed=repetition)
         hits += row.change_low_pct <= -5.0 <= row.change_high_pct
     assert hits >= 51
 
@@ -102,11 +104,11 @@ def test_sections_are_apart_and_sorted_within():
 
 
 def test_one_episode_and_no_reference_give_no_interval_and_no_comparison():
-    (row,) = contenders([Sample("", "x", np.array([3.0]))])
+    (row,) = contenders([Sample("", "x", np.array([3.0]), PLACEMENT)])
     assert (row.mean, row.iqm) == (3.0, 3.0)
     assert row.iqm_low is row.change_pct is row.improvement is row.gap_closed is None
 
 
 def test_runs_of_different_length_are_refused():
     with pytest.raises(ValueError, match="different numbers of episodes"):
-        contenders([Sample("", "x", np.ones(3)), Sample("", "x", np.ones(4))])
+        contenders([Sample("", "x", np.ones(3), PLACEMENT), Sample("", "x", np.ones(4), PLACEMENT)])

@@ -7,11 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qexp.fleet.fleet import Fleet, load_fleet
+from qexp.placement.placement import PLACEMENT, Placement
 from qexp.placement.plots import gantt, utilisation
 from qexp.report import plots
 from qexp.report.plots import completion_time, learning_curve
 
-NODES = ["washington", "kolkata", "hanoi", "perth", "lagos", "idle"]
+
+def problem(*more: str) -> Placement:
+    """Placement on the usual five machines and further ones, of a kind that fits every circuit."""
+    nodes = load_fleet("qce5").nodes
+    widest = max(nodes, key=lambda node: node.qubits)
+    further = (widest.model_copy(update={"name": name, "machine": widest.name}) for name in more)
+    return Placement(Fleet("test", (*nodes, *further)))
 
 
 def png_size(path):
@@ -41,7 +49,13 @@ def test_a_run_gets_every_plot_there_is_data_for(episodes, tasks, training, tmp_
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it raises
     before = mpl.rcParams.copy()
     paths = plots.write(
-        tmp_path / "plots", episodes=episodes, tasks=tasks, nodes=NODES, training=training, learned="a2c"
+        tmp_path / "plots",
+        problem("idle"),
+        episodes=episodes,
+        tasks=tasks,
+        seed=0,
+        training=training,
+        learned="a2c",
     )
     assert [path.name for path in paths] == [
         "learning_curve.png",
@@ -58,9 +72,10 @@ def test_heuristics_alone_need_no_mct_and_no_training(episodes, tasks, tmp_path)
     kept = ["met", "greedy"]
     paths = plots.write(
         tmp_path,
+        problem("idle"),
         episodes=episodes[episodes["scheduler"].isin(kept)],
         tasks=tasks[tasks["scheduler"].isin(kept)],
-        nodes=NODES,
+        seed=0,
     )
     assert [path.name for path in paths] == ["completion_time.png", "gantt.png", "utilisation.png"]
     for path in paths:
@@ -69,20 +84,22 @@ def test_heuristics_alone_need_no_mct_and_no_training(episodes, tasks, tmp_path)
 
 def test_the_same_data_give_the_same_file(episodes, tmp_path):
     for name in ("a.png", "b.png"):
-        completion_time.plot(episodes, tmp_path / name, learned="a2c")
+        completion_time.plot(episodes, tmp_path / name, PLACEMENT, learned="a2c")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_short_training_is_drawn_too(training, tmp_path, rows):
-    learning_curve.plot(training.head(rows), tmp_path / "curve.png", reference=1080.0, learned="dqn")
+    learning_curve.plot(
+        training.head(rows), tmp_path / "curve.png", PLACEMENT, reference=1080.0, learned="dqn"
+    )
     assert_drawn(tmp_path / "curve.png")
 
 
 def test_a_training_in_which_no_episode_finished_is_drawn_too(training, tmp_path):
     column = "episode_total_completion_time_mean"
     for unfinished in (training.assign(**{column: np.nan}), training.drop(columns=column)):
-        learning_curve.plot(unfinished.head(3), tmp_path / "curve.png", learned="dqn")
+        learning_curve.plot(unfinished.head(3), tmp_path / "curve.png", PLACEMENT, learned="dqn")
         assert_drawn(tmp_path / "curve.png")
 
 
@@ -107,8 +124,8 @@ def test_single_episode_and_large_fleet(tmp_path):
     episodes = pd.DataFrame(
         {"scheduler": ["mct", "a2c"], "episode": [7, 7], "total_completion_time": [1350.0, 1350.0]}
     )
-    nodes = [f"ibm_node_{k}" for k in range(200)]
-    for path in plots.write(tmp_path, episodes=episodes, tasks=tasks, nodes=nodes, learned="a2c"):
+    large = problem(*(f"ibm_node_{k}" for k in range(200)))
+    for path in plots.write(tmp_path, large, episodes=episodes, tasks=tasks, seed=0, learned="a2c"):
         assert_drawn(path)
         assert png_size(path)[1] < 4000
 

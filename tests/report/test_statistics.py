@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -58,7 +59,7 @@ def test_percent_changes_by_hand():
     assert (changes[0].low, changes[0].high) == pytest.approx((100 * (95 / 110 - 1), 100 * (85 / 90 - 1)))
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(times)
 def test_equal_episodes_have_an_interval_of_no_width(values):
     (change,) = percent_changes(values[:, None], values, seed=0)

@@ -12,7 +12,8 @@ from qexp.config.option import REGISTRY
 from qexp.config.schema import register
 from qexp.errors import InputError
 from qexp.placement.placement import PLACEMENT, Placement
-from qexp.placement.schedulers.heuristics import MCT, Random
+from qexp.placement.schedulers.mct import MCT
+from qexp.placement.schedulers.random import Random
 from qexp.placement.workload.csv_file import CSV
 from qexp.problem.scheduler import Scheduler, schedulers_of
 from qexp.report.leaderboard import leaderboard
@@ -156,6 +157,6 @@ def test_a_task_refused_for_ever_ends_its_schedulers_evaluation_and_no_others(qc
     assert found.failed.keys() == {"stubborn"}
     assert found.failed["stubborn"].startswith("env.max_refusals: Stubborn had a task refused 20 times")
     assert set(found.episodes["scheduler"]) == {"mct"}
-    *others, failed = leaderboard(found.episodes, failed=found.failed)
+    *others, failed = leaderboard(found.episodes, PLACEMENT, failed=found.failed)
     assert (failed.scheduler, failed.record(PLACEMENT)["total_completion_time_mean"]) == ("stubborn", None)
     assert [row.scheduler for row in others] == ["mct"]

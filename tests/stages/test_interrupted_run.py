@@ -38,10 +38,10 @@ def test_sigterm_ends_a_command_like_an_interrupt(qexp, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(9)
 
-    monkeypatch.setattr("qexp.stages.evaluate.evaluate", wait)
+    monkeypatch.setattr("qexp.stages.evaluation.evaluate", wait)
     ended = qexp(*QUICK, "tracking=local", "deploy=simulator", "deploy.tasks=4", "hydra.run.dir=run")
     assert (ended.status, ended.err) == (143, "qexp: terminated\n")
-    assert ended.out.endswith("go on with: python -m qexp resume=run\n")
+    assert ended.out.endswith("continue with: python -m qexp resume=run\n")
     with closing(sqlite3.connect("outputs/mlflow.db")) as store:
         assert store.execute("select status from runs").fetchall() == [("KILLED",)]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -55,7 +55,7 @@ def test_an_interrupt_is_one_even_if_a_library_stumbles_over_it(qexp, monkeypatc
         finally:
             [].pop()
 
-    monkeypatch.setattr("qexp.stages.evaluate.evaluate", stumble)
+    monkeypatch.setattr("qexp.stages.evaluation.evaluate", stumble)
     ended = qexp(*sweep, *QUICK, "tracking=local")
     assert (ended.status, ended.err) == (130, "qexp: interrupted\n")
     (result,) = Path("outputs").rglob("result.json")

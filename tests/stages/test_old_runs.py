@@ -13,14 +13,14 @@ import yaml
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from qexp.config.identity import FORMER_TARGETS, config_hash, is_former, names_with_values, with_names
+from qexp.config.identity import config_hash, is_former, names_with_values, with_names
 from qexp.config.option import REGISTRY, load_options
 from qexp.config.schema import validate
 from qexp.policy import load_policy
 from qexp.problem.roster import Roster
 from qexp.runfolder import RunFolder
-from qexp.stages.record import Identity
 from qexp.stages.resume import is_of, own_config, unfinished
+from qexp.stages.run import Identity
 
 MADE = Path(__file__).parents[1] / "old_runs"
 load_options()
@@ -83,9 +83,61 @@ def test_a_campaign_of_two_schedulers_is_finished(qexp, old):
     assert qexp("gap", str(old / "campaign")).status == 0
 
 
-def test_every_former_path_is_the_name_of_an_option():
-    known = {name for options in REGISTRY.values() for name in options}
-    assert set(FORMER_TARGETS.values()) <= known
+@pytest.mark.parametrize(
+    ("path", "option"),
+    [
+        ("qexp.backend.fleet.FleetFile", "file"),
+        ("qexp.backend.fleet.NoFleet", "none"),
+        ("qexp.backend.synthetic.Synthetic", "synthetic"),
+        ("qexp.backend.live_fleet.LiveFleet", "ibm"),
+        ("qexp.workload.catalogue.QCE", "qce"),
+        ("qexp.workload.catalogue.MQT50", "mqt50"),
+        ("qexp.workload.csv_file.CSV", "csv"),
+        ("qexp.workload.arrivals.uniform.Uniform", "uniform"),
+        ("qexp.workload.arrivals.poisson.Poisson", "poisson"),
+        ("qexp.workload.arrivals.qsimpy.QSimPy", "qsimpy"),
+        ("qexp.workload.service_time.clops_depth.ClopsDepth", "clops_depth"),
+        ("qexp.workload.service_time.repetition_delay.RepetitionDelay", "repetition_delay"),
+        ("qexp.env.reward.completion.Completion", "completion"),
+        ("qexp.env.reward.inverse.Inverse", "inverse"),
+        ("qexp.env.reward.weighted.Weighted", "weighted"),
+        ("qexp.env.scenario.Scenario", "placement"),
+        ("qexp.env.gate_scenario.GateScheduling", "gate_scheduling"),
+        ("qexp.gates.circuits.basic.Basic", "basic"),
+        ("qexp.gates.circuits.workshop.Workshop", "workshop"),
+        ("qexp.gates.circuits.mqt.MQT", "mqt"),
+        ("qexp.gates.circuits.qasm.QASM", "qasm"),
+        ("qexp.scheduler.policy.PolicyScheduler", "policy"),
+        ("qexp.scheduler.random.Random", "random"),
+        ("qexp.scheduler.round_robin.RoundRobin", "round_robin"),
+        ("qexp.scheduler.greedy.Greedy", "greedy"),
+        ("qexp.scheduler.greedy_error.GreedyError", "greedy_error"),
+        ("qexp.scheduler.least_busy.LeastBusy", "least_busy"),
+        ("qexp.scheduler.mct.MCT", "mct"),
+        ("qexp.scheduler.met.MET", "met"),
+        ("qexp.scheduler.fidelity.Fidelity", "fidelity"),
+        ("qexp.scheduler.weighted.Weighted", "weighted"),
+        ("qexp.scheduler.clairvoyant.Clairvoyant", "clairvoyant"),
+        ("qexp.scheduler.asap.ASAP", "asap"),
+        ("qexp.scheduler.alap.ALAP", "alap"),
+        ("qexp.scheduler.critical_path.CriticalPath", "critical_path"),
+        ("qexp.scheduler.randomised_critical_path.RandomisedCriticalPath", "randomised_critical_path"),
+        ("qexp.scheduler.cp_sat.CPSAT", "cp_sat"),
+        ("qexp.algo.config.NoTraining", "none"),
+        ("qexp.algo.config.A2C", "a2c"),
+        ("qexp.algo.config.DQN", "dqn"),
+        ("qexp.deploy.none.NoDeployment", "none"),
+        ("qexp.deploy.simulator.Simulator", "simulator"),
+        ("qexp.deploy.ibm.IBM", "ibm"),
+        ("qexp.deploy.local.Local", "local"),
+        ("qexp.tracking.local.Local", "local"),
+        ("qexp.tracking.off.Off", "off"),
+        ("qexp.tracking.server.Server", "server"),
+    ],
+)
+def test_every_former_path_is_the_name_of_an_option(path, option):
+    assert with_names({"_target_": path}) == {"_option_": option}
+    assert option in {name for options in REGISTRY.values() for name in options}
 
 
 def test_fleets_were_told_by_their_paths():
@@ -139,7 +191,7 @@ def test_a_campaign_goes_on_with_the_settings_it_began_with(old):
 def test_training_goes_on_from_a_checkpoint(qexp, old):
     ended = qexp(f"resume={old / 'training'}")
     assert (ended.status, ended.err) == (0, "")
-    assert "training goes on from iteration_000005" in ended.out
+    assert "training continues from iteration_000005" in ended.out
     history = pd.read_csv(old / "training" / "training.csv")
     assert list(history["iteration"]) == list(range(1, len(history) + 1))
     assert history["env_steps"].iloc[-1] >= 12_000

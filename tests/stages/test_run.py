@@ -237,7 +237,7 @@ def test_a_run_that_breaks_says_so(qexp, tmp_path, monkeypatch):
         raise RuntimeError("a bug")
 
     folder = tmp_path / "run"
-    monkeypatch.setattr("qexp.stages.evaluate.evaluate", broken)
+    monkeypatch.setattr("qexp.stages.evaluation.evaluate", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         qexp(*QUICK, f"hydra.run.dir={folder}")
     record = result(folder)
@@ -251,7 +251,7 @@ def test_an_interrupted_run_says_so(qexp, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     folder = tmp_path / "run"
-    monkeypatch.setattr("qexp.stages.evaluate.evaluate", interrupted)
+    monkeypatch.setattr("qexp.stages.evaluation.evaluate", interrupted)
     ended = qexp(*QUICK, f"hydra.run.dir={folder}")
     assert (ended.status, ended.err) == (130, "qexp: interrupted\n")
     assert result(folder)["status"] == "KILLED"

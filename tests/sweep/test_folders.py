@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from qexp.sweep.folders import place
+from qexp.sweep.job import place
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 JOBS = ("scheduler=mct,weighted", "seed=0,1")

@@ -125,7 +125,7 @@ def test_a_single_run_is_no_sweep(qexp):
 
 def test_a_sweep_resumes_no_run(qexp):
     ended = qexp("-m", "sweep=s", "resume=outputs/x", "seed=0,1")
-    assert (ended.status, ended.err) == (2, "qexp: resume=outputs/x goes on with one run: leave out -m\n")
+    assert (ended.status, ended.err) == (2, "qexp: resume=outputs/x resumes one run: leave out -m\n")
     assert not Path("outputs").exists()
 
 

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 optuna = pytest.importorskip("optuna", reason="the extra [search] is not installed")
 
 from hydra_plugins.qexp_optuna_sweeper._search import Search, space  # noqa: E402
+from hydra_plugins.qexp_optuna_sweeper.optuna_sweeper import OptunaSweeperConf  # noqa: E402
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
 
 PAGE = Path(__file__).parents[2] / "docs" / "sweeps.md"
@@ -41,27 +42,27 @@ def test_hydras_sweeps_are_what_is_drawn_from():
 
 def minimise(search, trials):
     for _ in range(trials):
-        ((override,),) = search.ask(1)
+        ((override,),) = search.ask(1).values()
         search.tell([(float(override.partition("=")[2]) - 3.0) ** 2])
 
 
 def test_a_search_finds_the_minimum_and_remembers_it(tmp_path):
-    search = Search(tmp_path, of("x=interval(-10.0,10.0)"), seed=0)
+    search = Search(tmp_path, of("x=interval(-10.0,10.0)"), OptunaSweeperConf())
     minimise(search, 40)
     x = float(search.best().partition("x=")[2].partition(",")[0])
     assert abs(x - 3.0) < 1.0
-    again = Search(tmp_path, of("x=interval(-10.0,10.0)"), seed=0)
+    again = Search(tmp_path, of("x=interval(-10.0,10.0)"), OptunaSweeperConf())
     assert (again.finished, again.best()) == (40, search.best())
 
 
 def test_what_was_cut_off_is_asked_for_again_and_what_failed_is_not(tmp_path):
-    search = Search(tmp_path, of("x=interval(-10.0,10.0)"), seed=0)
+    search = Search(tmp_path, of("x=interval(-10.0,10.0)"), OptunaSweeperConf())
     search.ask(1)
     search.tell([None])
-    (cut_off,) = search.ask(1)
-    again = Search(tmp_path, of("x=interval(-10.0,10.0)"), seed=0)
+    (cut_off,) = search.ask(1).values()
+    again = Search(tmp_path, of("x=interval(-10.0,10.0)"), OptunaSweeperConf())
     assert again.finished == 1
-    assert again.ask(1) == [cut_off]
+    assert list(again.ask(1).values()) == [cut_off]
 
 
 def test_a_search_from_the_command_line(qexp):
@@ -233,19 +234,21 @@ def test_a_search_that_is_another_is_refused_in_one_line(changed, words, qexp):
 
 
 def test_searches_in_one_storage_leave_each_others_running_jobs_alone(tmp_path):
-    storage = f"sqlite:///{tmp_path}/mine.db"
+    shared = OptunaSweeperConf(storage=f"sqlite:///{tmp_path}/mine.db", study_name="shared")
     drawn = of("x=interval(-10.0,10.0)")
-    first = Search(tmp_path / "first", drawn, seed=0, storage=storage, name="shared")
+    first = Search(tmp_path / "first", drawn, shared)
     first.ask(1)
-    second = Search(tmp_path / "second", drawn, seed=0, storage=storage, name="shared")
+    second = Search(tmp_path / "second", drawn, shared)
     second.ask(1)
     first.tell([1.0])
     second.tell([2.0])
-    assert Search(tmp_path / "third", drawn, seed=0, storage=storage, name="shared").finished == 2
+    assert Search(tmp_path / "third", drawn, shared).finished == 2
 
 
 def test_a_storage_that_is_lost_is_said_in_one_line(tmp_path):
-    search = Search(tmp_path, of("x=interval(-10.0,10.0)"), seed=0, storage=f"sqlite:///{tmp_path}/mine.db")
+    search = Search(
+        tmp_path, of("x=interval(-10.0,10.0)"), OptunaSweeperConf(storage=f"sqlite:///{tmp_path}/mine.db")
+    )
     search.ask(1)
     (tmp_path / "mine.db").write_bytes(b"")
     with pytest.raises(HydraException, match=r"hydra\.sweeper\.storage=sqlite:\S+ cannot be used: \S+"):

@@ -12,7 +12,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from qexp.errors import InputError
-from qexp.tracking.environment import heed_environment, store_in_environment
+from qexp.tracking.environment import store_in_environment
+from qexp.tracking.options import apply_environment
 
 QUICK = ("plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 
@@ -89,7 +90,7 @@ def test_what_the_configuration_says_comes_first(option, uri, experiment, typed,
     environment.setenv("MLFLOW_TRACKING_URI", "sqlite:///env.db")
     environment.setenv("MLFLOW_EXPERIMENT_NAME", "env")
     config = OmegaConf.create({"tracking": {"uri": uri, "experiment": experiment}})
-    heed_environment(config, ["seed=1", *typed])
+    apply_environment(config, ["seed=1", *typed])
     assert (config.tracking.uri, config.tracking.experiment) == expected
 
 

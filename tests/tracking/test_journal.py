@@ -257,7 +257,7 @@ def test_a_new_store_is_made_quietly_by_whoever_imported_mlflow_first(python, tm
 import logging, mlflow
 logging.getLogger("mlflow").setLevel(logging.INFO)
 from mlflow import MlflowClient
-from qexp.tracking.quiet import quiet
+from qexp.tracking.environment import quiet
 with quiet():
     MlflowClient("sqlite:///new.db").search_experiments()
 assert logging.getLogger("mlflow").level == logging.INFO

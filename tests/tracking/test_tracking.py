@@ -301,7 +301,7 @@ def test_runs_that_start_at_once_share_a_new_store_and_say_only_where(tmp_path):
 import sys, time
 from pathlib import Path
 from qexp.tracking import Local
-from qexp.tracking.quiet import quiet
+from qexp.tracking.environment import quiet
 with quiet():
     import mlflow
 go, here = Path("go"), Path(f"ready-{sys.argv[1]}")

@@ -1,4 +1,4 @@
-"""One process at a time conducts a campaign: two would send every open order twice."""
+"""One process at a time runs a campaign: two would send every open order twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE = "journal.lock"
 
 
 @contextmanager
-def conducting(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder's campaign for this process; the system lets go of it when the process dies.
 
     The file stays: to delete it would open a gap between two processes that both hold a file of its name.
@@ -36,7 +36,7 @@ def conducting(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             who = os.read(held, 20).decode("ascii", "replace").strip()
             raise InputError(
-                f"{relative(folder)}: another process is conducting this campaign (pid {who or 'unknown'})"
+                f"{relative(folder)}: another process runs this campaign (pid {who or 'unknown'})"
             ) from None
         os.ftruncate(held, 0)
         os.write(held, f"{os.getpid()}\n".encode())
@@ -45,8 +45,8 @@ def conducting(folder: Path) -> Iterator[None]:
         os.close(held)
 
 
-def refuse_conducted(folder: Path) -> None:
-    """Raise `InputError` if another process conducts a campaign in the folder."""
+def refuse_locked(folder: Path) -> None:
+    """Raise `InputError` if another process runs a campaign in the folder."""
     if (folder / FILE).exists():
-        with conducting(folder):
+        with locked(folder):
             pass

@@ -11,7 +11,8 @@ from string import Template
 
 from qexp.gap.gap import Gap
 from qexp.gap.measure.load import ASSUMPTION
-from qexp.gap.show.sheet import Sheet, number
+from qexp.report.table import Table
+from qexp.report.wording import number
 
 CAPTIONS = {
     "gap_decomposition": "What made tasks slower (right) or faster (left) than the simulator said.",
@@ -22,7 +23,7 @@ CAPTIONS = {
 }
 
 
-def page(gap: Gap, tables: Sequence[Sheet], plots: Sequence[Path]) -> str:
+def page(gap: Gap, tables: Sequence[Table], plots: Sequence[Path]) -> str:
     """Return the page.
 
     Args:
@@ -36,7 +37,7 @@ def page(gap: Gap, tables: Sequence[Sheet], plots: Sequence[Path]) -> str:
         campaign="\n".join(_campaign(gap)),
         notes="\n".join(f"<li>{escape(note)}</li>" for note in [*gap.notes, ASSUMPTION]),
         plots="\n".join(_figure(path) for path in plots),
-        tables="\n".join(_table(sheet) for sheet in tables),
+        tables="".join(table.html() for table in tables),
     )
 
 
@@ -72,20 +73,3 @@ def _figure(path: Path) -> str:
         f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
-
-
-def _table(sheet: Sheet) -> str:
-    head = "".join(f"<th{_kind(k, sheet)}>{escape(title)}</th>" for k, title in enumerate(sheet.columns))
-    body = "\n".join(
-        "<tr>" + "".join(f"<td{_kind(k, sheet)}>{escape(cell)}</td>" for k, cell in enumerate(row)) + "</tr>"
-        for row in sheet.rows
-    )
-    return (
-        f"<section><h2>{escape(sheet.title)}</h2><p>{escape(sheet.caption)}</p>"
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>{body}</tbody></table></div></section>"
-    )
-
-
-def _kind(position: int, sheet: Sheet) -> str:
-    return "" if position < sheet.left else ' class="n"'

@@ -1,4 +1,4 @@
-"""The gap report's plots, one function per PNG."""
+"""The gap report's plots, one function per picture."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from qexp.gap.gap import Gap
 from qexp.gap.measure.machines import ALL, QUANTITIES
 from qexp.gap.measure.records import Record, column, nodes_of, undisturbed
 from qexp.problem.arrays import Floats
-from qexp.problem.look import CLAIRVOYANT, INK, LEARNED, OTHER, PALETTE, REFERENCE
-from qexp.problem.style import figure
+from qexp.problem.style import CLAIRVOYANT, INK, LEARNED, OTHER, PALETTE, REFERENCE, figure
 from qexp.report.wording import number_of
 
 if TYPE_CHECKING:
@@ -42,12 +41,13 @@ MOST_MACHINES = 20
 """Machines with a line of their own; of more, those with the most tasks."""
 
 
-def draw(gap: Gap, folder: Path) -> list[Path]:
+def draw(gap: Gap, folder: Path, kind: str = "png") -> list[Path]:
     """Draw what there are figures for.
 
     Args:
         gap: The report.
         folder: Made if missing.
+        kind: Format of the pictures: png, pdf or svg.
 
     Returns:
         Paths, in the order to look at them.
@@ -65,7 +65,7 @@ def draw(gap: Gap, folder: Path) -> list[Path]:
     paths = []
     for name, plot, wanted in plots:
         if wanted:
-            paths.append(folder / f"{name}.png")
+            paths.append(folder / f"{name}.{kind}")
             plot(gap, paths[-1])
     return paths
 

@@ -19,9 +19,8 @@ from qexp.gates.qgym.rewarders import Rewarder
 from qexp.gates.qgym.scheduling import Scheduling
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.tables import MachineTables
-from qexp.problem.actions import checked_action
-from qexp.problem.answer import refuse_unknown
 from qexp.problem.arrays import Bools, Ints
+from qexp.problem.checks import checked_action, refuse_unknown
 
 MOST = 2**31 - 1  # cycles; no episode comes near
 

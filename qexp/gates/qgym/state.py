@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from qexp.errors import InputError
 from qexp.gates.circuit import checked_circuit
 from qexp.gates.encoder import GateEncoder
 from qexp.gates.engine import Dispatch
@@ -19,8 +20,8 @@ from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.tables import MachineTables
-from qexp.problem.actions import checked_pair
 from qexp.problem.arrays import Bools, Ints
+from qexp.problem.checks import range_of, shown, whole_number
 
 
 @dataclass(frozen=True)
@@ -285,3 +286,28 @@ class SchedulingState:
         )
         twin.circuit_info = info
         return twin
+
+
+def checked_pair(action: Any, gates: int) -> tuple[int, bool]:
+    """Return the gate of an action ``(gate, wait)``, and whether it lets a cycle pass instead.
+
+    Args:
+        action: Two integers, of which the first is not looked at when the second is 1.
+        gates: How many gates there may be.
+
+    Raises:
+        InputError: It is no such pair, or there is no such gate.
+    """
+    try:
+        gate, wait = (whole_number(value) for value in action)
+    except (TypeError, ValueError):
+        gate = wait = None
+    if wait == 1:
+        return 0, True
+    if wait != 0 or gate is None:
+        raise InputError(
+            f"action {shown(action)}: it must be (gate, 0) with a gate {range_of(gates)}, or (0, 1) to wait"
+        )
+    if not 0 <= gate < gates:
+        raise InputError(f"action: no gate {gate}; it must be {range_of(gates)}")
+    return gate, False

@@ -25,7 +25,7 @@ def plot(rows: Sequence[Contender], path: Path) -> None:
 
     Args:
         rows: At least one; in each section, the best first.
-        path: PNG to write.
+        path: Picture to write, see `qexp.problem.style.figure`.
     """
     sections: dict[str, list[Contender]] = {}
     for row in rows:

@@ -4,7 +4,6 @@ No ``from __future__ import annotations`` here: Hydra runs the module before it 
 dataclasses would look for the names in string annotations.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -17,13 +16,25 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-TRIAL = "QEXP_TRIAL"
-"""Environment variable of a job: the number of its trial."""
-
 
 @dataclass
 class OptunaSweeperConf:
-    """Keys of ``hydra.sweeper``; see docs/sweeps.md."""
+    """Keys of ``hydra.sweeper``; see docs/sweeps.md.
+
+    Attributes:
+        n_trials: Jobs in all, those of earlier starts included.
+        n_jobs: Jobs given to the launcher at once; the search learns from them together.
+        seed: Of the search.
+        params: What to search, by key, in Hydra's grammar: ``choice(...)``, ``range(...)``,
+            ``interval(...)``, ``tag(log, interval(...))``.
+        direction: Whether to ``minimize`` or ``maximize``.
+        sampler: Chooses the values: ``tpe``, ``random``, ``gp`` or ``qmc``.
+        pruner: Stops trainings that do worse than others did: ``none``, ``median``, ``halving`` or
+            ``hyperband``.
+        storage: Where the search is remembered: the URL of a database, or None for a file in the sweep's
+            folder.
+        study_name: Of the search in that database; None for the name of the sweep.
+    """
 
     _target_: str = "hydra_plugins.qexp_optuna_sweeper.optuna_sweeper.OptunaSweeper"
     n_trials: int = 20
@@ -44,41 +55,11 @@ class OptunaSweeper(Sweeper):
     """Search for the values with the smallest (or largest) mean of what schedulers are compared by.
 
     Args:
-        n_trials: Jobs in all, those of earlier starts included.
-        n_jobs: Jobs given to the launcher at once; the search learns from them together.
-        seed: Of the search.
-        params: What to search, by key, in Hydra's grammar: ``choice(...)``, ``range(...)``,
-            ``interval(...)``, ``tag(log, interval(...))``.
-        direction: Whether to ``minimize`` or ``maximize``.
-        sampler: Who chooses the values: ``tpe``, ``random``, ``gp`` or ``qmc``.
-        pruner: Who stops trainings that do worse than others did: ``none``, ``median``, ``halving`` or
-            ``hyperband``.
-        storage: Where the search is remembered: the URL of a database, or None for a file in the sweep's
-            folder.
-        study_name: Of the search in that database; None for the name of the sweep.
+        **settings: See `OptunaSweeperConf`.
     """
 
-    def __init__(
-        self,
-        n_trials: int,
-        n_jobs: int,
-        seed: int,
-        params: dict[str, str],
-        direction: str,
-        sampler: str,
-        pruner: str,
-        storage: str | None,
-        study_name: str | None,
-    ) -> None:
-        self.n_trials = n_trials
-        self.n_jobs = n_jobs
-        self.seed = seed
-        self.params = params
-        self.direction = direction
-        self.sampler = sampler
-        self.pruner = pruner
-        self.storage = storage
-        self.study_name = study_name
+    def __init__(self, **settings: Any) -> None:
+        self.settings = OptunaSweeperConf(**settings)
         self.config: DictConfig | None = None
         self.launcher: Any = None
         self.hydra_context: HydraContext | None = None
@@ -103,15 +84,15 @@ class OptunaSweeper(Sweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         try:
-            from hydra_plugins.qexp_optuna_sweeper._pruning import Pruning
-            from hydra_plugins.qexp_optuna_sweeper._search import Search, check, space
+            from hydra_plugins.qexp_optuna_sweeper._search import TRIAL, Pruning, Search, check, space
 
             from qexp.problem.problem import metric_of
         except ModuleNotFoundError as error:
             raise HydraException("hydra/sweeper=optuna needs Optuna: pip install 'qexp[search]'") from error
 
-        check(self)
-        params = [f"{key}={value}" for key, value in self.params.items()]
+        settings = self.settings
+        check(settings)
+        params = [f"{key}={value}" for key, value in settings.params.items()]
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = {item.get_key_element(): item for item in parser.parse_overrides([*params, *arguments])}
         fixed = [
@@ -123,23 +104,21 @@ class OptunaSweeper(Sweeper):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         searched = [item for item in overrides.values() if item.is_sweep_override()]
-        search = Search.of(self, folder, space(searched))
-        if self.pruner != "none":
-            self.hydra_context.callbacks.callbacks.append(Pruning(search.storage, search.name, self.pruner))
+        search = Search(folder, space(searched), settings)
+        if settings.pruner != "none":
+            self.hydra_context.callbacks.callbacks.append(
+                Pruning(search.storage, search.name, settings.pruner)
+            )
         returned: list[Any] = []
         done = search.finished
-        while done < self.n_trials:
-            batch = search.ask(min(self.n_jobs, self.n_trials - done))
-            results: Sequence[Any] = self.launcher.launch(
-                [
-                    [*fixed, *chosen, f"+hydra.job.env_set.{TRIAL}={number}"]
-                    for chosen, number in zip(batch, search.numbers, strict=True)
-                ],
-                initial_job_idx=done,
-            )
+        while done < settings.n_trials:
+            batch = search.ask(min(settings.n_jobs, settings.n_trials - done))
+            jobs = [
+                [*fixed, *chosen, f"+hydra.job.env_set.{TRIAL}={number}"] for number, chosen in batch.items()
+            ]
+            results = self.launcher.launch(jobs, initial_job_idx=done)
             search.tell([result.return_value for result in results])
             returned.append(results)
             done += len(batch)
-        unit = metric_of(self.config.env).unit
-        print(search.best(unit))  # noqa: T201 - the answer of the search
+        print(search.best(metric_of(self.config.env).unit))  # noqa: T201 - the answer of the search
         return returned

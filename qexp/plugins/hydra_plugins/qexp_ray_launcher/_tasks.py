@@ -7,52 +7,50 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
+from hydra_plugins.qexp_ray_launcher.ray_launcher import RayLauncher, RayLauncherConf
 from omegaconf import DictConfig, OmegaConf
 
 from qexp.algo.session import ray_session
 from qexp.errors import InputError
-from qexp.sweep.globs import as_typed
-
-if TYPE_CHECKING:
-    from hydra_plugins.qexp_ray_launcher.ray_launcher import RayLauncher
+from qexp.sweep.plan import as_typed
 
 PASSED_ON = ("QEXP_", "MLFLOW_", "AWS_", "HYDRA_FULL_ERROR")
 """Environment variables that reach the jobs: what they start with."""
 
 
-def run_all(
-    launcher: RayLauncher, context: HydraContext, task_function: TaskFunction, configs: Sequence[DictConfig]
-) -> list[JobReturn]:
+def run_all(launcher: RayLauncher, configs: Sequence[DictConfig]) -> list[JobReturn]:
     """Run a job for each config and return what they returned, in order.
 
     Raises:
         InputError: The cluster does not answer, or a job does not fit on it.
     """
-    cores = len(os.sched_getaffinity(0))
-    with ray_session(0 if launcher.address else cores - 1, launcher.address):
+    settings, cores = launcher.settings, len(os.sched_getaffinity(0))
+    with ray_session(0 if settings.address else cores - 1, settings.address):
         import ray
 
         cpus = ray.cluster_resources().get("CPU", 0)
         for config in configs:
-            if (needed := sum(_bundles(launcher, config))) > cpus:
+            if (needed := sum(_bundles(settings, config))) > cpus:
                 raise InputError(
-                    f"hydra.launcher.num_cpus={launcher.num_cpus:g}: a job with its environment runners "
+                    f"hydra.launcher.num_cpus={settings.num_cpus:g}: a job with its environment runners "
                     f"needs {needed:g} CPUs, but there are {cpus:g}"
                 )
         # Shared by all tasks: a whole hydra context for each would fill the cluster's memory.
-        shared = ray.put((context, task_function, Singleton.get_state(), str(Path.cwd())))
-        return _gather(ray, [_Job(ray, launcher, config, shared) for config in configs])
+        shared = ray.put(
+            (launcher.hydra_context, launcher.task_function, Singleton.get_state(), str(Path.cwd()))
+        )
+        return _gather(ray, [_Job(ray, settings, config, shared) for config in configs])
 
 
-def _bundles(launcher: RayLauncher, config: DictConfig) -> list[float]:
+def _bundles(settings: RayLauncherConf, config: DictConfig) -> list[float]:
     """Return the CPUs of a job and of each of its environment runners."""
     runners = OmegaConf.select(config, "algo.num_env_runners", default=0)
-    return [launcher.num_cpus] + [1.0] * runners
+    return [settings.num_cpus] + [1.0] * runners
 
 
 class _Job:
@@ -61,7 +59,7 @@ class _Job:
     They are reserved together: jobs that each hold one CPU and wait for another would wait for ever.
     """
 
-    def __init__(self, ray: Any, launcher: RayLauncher, config: DictConfig, shared: Any) -> None:
+    def __init__(self, ray: Any, settings: RayLauncherConf, config: DictConfig, shared: Any) -> None:
         from ray.util import placement_group
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -69,11 +67,11 @@ class _Job:
         self.place: Any = None
         environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
         options: dict[str, Any] = {
-            "num_cpus": launcher.num_cpus,
-            "max_retries": launcher.max_retries,
+            "num_cpus": settings.num_cpus,
+            "max_retries": settings.max_retries,
             "runtime_env": {"env_vars": environment},
         }
-        bundles = _bundles(launcher, config)
+        bundles = _bundles(settings, config)
         if len(bundles) > 1:
             self.place = placement_group([{"CPU": cpus} for cpus in bundles])
             options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(

@@ -7,6 +7,7 @@ dataclasses would look for the names in string annotations.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, configure_log, setup_globals
@@ -17,7 +18,13 @@ from omegaconf import DictConfig, open_dict
 
 @dataclass
 class RayLauncherConf:
-    """Keys of ``hydra.launcher``; see docs/cluster.md."""
+    """Keys of ``hydra.launcher``; see docs/cluster.md.
+
+    Attributes:
+        address: Ray cluster; None for a private one with all cores of this machine.
+        num_cpus: CPUs reserved for each job, besides one for each of its environment runners.
+        max_retries: How often a job is started again when its node is lost.
+    """
 
     _target_: str = "hydra_plugins.qexp_ray_launcher.ray_launcher.RayLauncher"
     address: str | None = "${oc.select:ray.address,null}"
@@ -32,15 +39,11 @@ class RayLauncher(Launcher):
     """Run jobs side by side, as many as the cluster has room for.
 
     Args:
-        address: Ray cluster; None for a private one with all cores of this machine.
-        num_cpus: CPUs reserved for each job, besides one for each of its environment runners.
-        max_retries: How often a job is started again when its node is lost.
+        **settings: See `RayLauncherConf`.
     """
 
-    def __init__(self, address: str | None, num_cpus: float, max_retries: int) -> None:
-        self.address = address
-        self.num_cpus = num_cpus
-        self.max_retries = max_retries
+    def __init__(self, **settings: Any) -> None:
+        self.settings = RayLauncherConf(**settings)
         self.config: DictConfig | None = None
         self.hydra_context: HydraContext | None = None
         self.task_function: TaskFunction | None = None
@@ -65,7 +68,6 @@ class RayLauncher(Launcher):
 
         assert self.config is not None
         assert self.hydra_context is not None
-        assert self.task_function is not None
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         folder = str(self.config.hydra.sweep.dir)
@@ -81,6 +83,6 @@ class RayLauncher(Launcher):
                 config.hydra.sweep.subdir = str(config.hydra.sweep.subdir)
             configs.append(config)
         try:
-            return run_all(self, self.hydra_context, self.task_function, configs)
+            return run_all(self, configs)
         finally:
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

@@ -1,0 +1,1 @@
+"""When tasks arrive: one option per file."""

@@ -1,0 +1,1 @@
+"""What the learner is paid for: one option per file."""

@@ -1,0 +1,1 @@
+"""How long a machine is busy with a task: one option per file."""

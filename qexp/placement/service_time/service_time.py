@@ -1,0 +1,25 @@
+"""What every service-time model answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from qexp.config.option import Configurable, group
+from qexp.fleet.fleet import Fleet
+from qexp.placement.workload.workload import Circuits
+from qexp.problem.arrays import Floats
+
+
+@group("env/service_time")
+class ServiceTime(Configurable, ABC):
+    """A model of the time a machine needs for a task."""
+
+    @abstractmethod
+    def seconds(self, circuits: Circuits, fleet: Fleet, shots: int) -> Floats:
+        """Return the service time of each circuit on each node, seconds, shape ``[circuits, nodes]``.
+
+        Entries of circuits that do not fit are unspecified.
+
+        Raises:
+            InputError: The workload does not tell what the model needs.
+        """

@@ -1,0 +1,196 @@
+"""A run: what it is, what its stages share while it is under way, and its result."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from rich.console import Console
+
+from qexp import __version__
+from qexp.config.identity import config_hash, options_chosen
+from qexp.problem.problem import DecisionProblem
+from qexp.problem.roster import Roster, option_in
+from qexp.report.leaderboard import LeaderboardRow
+from qexp.runfolder import COMPLETED, RunFolder
+from qexp.tracking import Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from qexp.algo.train import TrainingResult
+    from qexp.problem.policy import Policy
+    from qexp.report.table import Table
+
+DISTRIBUTIONS = ("gymnasium", "hydra-core", "mlflow", "numpy", "ray", "simpy", "torch")
+# What a run's name says anyway, and what would only make it long.
+_NAMED = {"algo", "scheduler", "env", "env.tasks", "seed", "plots", "experiment"}
+_UNNAMED = ("tracking", "eval.", "deploy", "hydra", "sweep", "resume", "ray")
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of a run.
+
+    Attributes:
+        folder: The run folder.
+        rows: One for each scheduler, best first.
+        training: The training's figures, or None without training.
+        mlflow_run_id: Where it was logged, or None.
+        deployment: The campaign's figures, or None without one.
+        status: `COMPLETED`; `PLANNED` if its campaign waits to be confirmed; `FAILED` if the chosen
+            scheduler failed, or no task was done.
+        error: Why it failed, or None.
+    """
+
+    folder: Path
+    rows: list[LeaderboardRow]
+    training: TrainingResult | None
+    mlflow_run_id: str | None
+    deployment: dict[str, Any] | None = None
+    status: str = COMPLETED
+    error: str | None = None
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """One row per scheduler, best first: the columns of leaderboard.csv."""
+        import pandas as pd
+
+        return pd.read_csv(self.folder / "leaderboard.csv")
+
+    @property
+    def table(self) -> Table:
+        """The leaderboard as a table, for a console, a page or a paper: ``print(result.table.latex())``."""
+        from qexp.report.run import leaderboard_of
+
+        return leaderboard_of(self.folder)
+
+    @property
+    def policy(self) -> Policy | None:
+        """The trained policy, or None without training.
+
+        Raises:
+            InputError: It is not there any more.
+        """
+        from qexp.problem.bundle import load_policy
+
+        return None if self.training is None else load_policy(self.folder)
+
+    @property
+    def plots(self) -> list[Path]:
+        """The pictures in the run folder."""
+        return sorted((self.folder / "plots").glob("*"))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The identity of a run, in the order of result.json.
+
+    Attributes:
+        seed: Seed of everything random.
+        config_hash: Of the resolved configuration.
+        fleet_hash: Of the machines.
+        versions: Of qexp, Python and what matters for results.
+        git_commit: Commit of the checkout, marked if files differ from it; None outside one.
+        options: Chosen option of each config group.
+    """
+
+    seed: int
+    config_hash: str
+    fleet_hash: str
+    versions: dict[str, str]
+    git_commit: str | None
+    options: dict[str, str]
+
+    @classmethod
+    def of(cls, resolved: Mapping[str, Any], machines_hash: str) -> Identity:
+        """Return the identity of a run of a resolved config."""
+        versions = {"qexp": __version__, "python": platform.python_version()}
+        return cls(
+            seed=resolved["seed"],
+            config_hash=config_hash(resolved),
+            fleet_hash=machines_hash,
+            versions=versions | {name: metadata.version(name) for name in DISTRIBUTIONS},
+            git_commit=_git_commit(),
+            options=options_chosen(resolved),
+        )
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The option chosen in each config group, named as the group's keys are: `env.arrivals`."""
+        return {group.replace("/", "."): name for group, name in self.options.items()}
+
+    @property
+    def of_run(self) -> dict[str, Any]:
+        """The part that must not change while a run is under way, or be noted if it does."""
+        return {key: getattr(self, key) for key in ("config_hash", "fleet_hash", "versions")}
+
+
+@dataclass
+class Run:
+    """A run under way.
+
+    Attributes:
+        resolved: Its configuration, see `qexp.config.schema.validate`.
+        problem: The decision problem.
+        roster: Who decides.
+        identity: Of the run.
+        folder: Where its files go.
+        console: For what a person should see.
+        resumes: Whether it may continue what is in the folder.
+        shared: Folder in which the runs of a sweep share evaluations, or None.
+        tracker: Where it is recorded, once that has begun.
+        begun: What is on record of the run that it continues; empty for a new one.
+        training: Figures of the training, once there are any.
+    """
+
+    resolved: Mapping[str, Any]
+    problem: DecisionProblem
+    roster: Roster
+    identity: Identity
+    folder: RunFolder
+    console: Console
+    resumes: bool = False
+    shared: Path | None = None
+    tracker: Tracker = field(init=False)
+    begun: dict[str, Any] = field(default_factory=dict)
+    training: TrainingResult | None = None
+
+    def say(self, text: object, **style: Any) -> None:
+        """Print a line as it is, however long."""
+        self.console.print(text, soft_wrap=True, highlight=False, **style)
+
+    @property
+    def name(self) -> str:
+        """What decides, on how many tasks, with which seed, and what else was chosen on the command line."""
+        parts = [option_in(self.roster.chosen), self.problem.label, f"seed{self.identity.seed}"]
+        try:  # where Hydra notes what was set on the command line or by a sweep
+            text = (self.folder.path / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")
+        except OSError:
+            text = ""
+        for override in yaml.safe_load(text) or []:
+            key, _, value = str(override).lstrip("+~").partition("=")
+            if key not in _NAMED and not key.startswith(_UNNAMED):
+                parts.append(f"{key.replace('/', '.').removeprefix('env.').removeprefix('algo.')}={value}")
+        return "-".join(parts)[:_LONGEST_NAME]
+
+
+def _git_commit() -> str | None:
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - the user's git
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
