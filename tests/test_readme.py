@@ -17,7 +17,8 @@ from hydra.core.override_parser.types import IntervalSweep
 
 from qexp.cli import conf_dir
 from qexp.config.commands import COMMANDS
-from qexp.config.schema import register, validate
+from qexp.config.composition import register
+from qexp.config.schema import validate
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -14,10 +14,12 @@ from omegaconf import OmegaConf
 
 from qexp.cli import conf_dir
 from qexp.config import files
+from qexp.config.composition import register
 from qexp.config.identity import config_hash, option_of
 from qexp.config.messages import options_of
 from qexp.config.option import REGISTRY, entries, is_ours, option_name
-from qexp.config.schema import Config, EvalConfig, register, validate
+from qexp.config.root import Config, EvalConfig
+from qexp.config.schema import validate
 from qexp.problem.problem import metrics
 from qexp.problem.scheduler import schedulers_of
 
