@@ -78,10 +78,7 @@ class BatchedDispatch:
         self.circuits = CircuitArrays.padding(machine, size, self.width)
         self.durations: Whole = np.array(machine.cycles, dtype=np.int32)
         self.same_start: Bools = np.array(machine.same_start)
-        self.keeps_out: Whole = np.zeros((kinds, kinds), dtype=np.int32)
-        for code, pairs in enumerate(machine.excludes):
-            for other, cycles in pairs:
-                self.keeps_out[code, other] = cycles
+        self.keeps_out = machine.keeps_out()
 
         def whole(*columns: int) -> Whole:
             return np.zeros((size, *columns), dtype=np.int32)

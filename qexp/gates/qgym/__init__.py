@@ -5,8 +5,7 @@ id ``qexp/QgymScheduling-v0``), `MakespanRewarder`, machines from files, circuit
 for it.
 """
 
-from qexp.gates.encoder import GateEncoder
-from qexp.gates.gate import Gate
+from qexp.gates.gate import Gate, GateEncoder
 from qexp.gates.generators import (
     BasicCircuitGenerator,
     CircuitGenerator,

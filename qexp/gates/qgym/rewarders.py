@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qexp.gates.number import real
+from qexp.gates.machine import real
 from qexp.gates.qgym.state import SchedulingState
 from qexp.problem.arrays import Ints
 

@@ -14,8 +14,7 @@ import numpy.typing as npt
 from qexp.gates.engine import Dispatch
 from qexp.gates.gate import Circuit
 from qexp.gates.generators import BasicCircuitGenerator, CircuitGenerator
-from qexp.gates.machine import MachineProperties
-from qexp.gates.number import positive_integer
+from qexp.gates.machine import MachineProperties, positive_integer
 from qexp.gates.qgym.rewarders import BasicRewarder, Rewarder, Step, StepRewarder
 from qexp.gates.qgym.state import SchedulingState
 from qexp.gates.rulebook import CommutationRulebook

@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from qexp.errors import InputError
 from qexp.gates.circuit import checked_circuit
-from qexp.gates.encoder import GateEncoder
 from qexp.gates.engine import Dispatch
-from qexp.gates.gate import Circuit
+from qexp.gates.gate import Circuit, GateEncoder
 from qexp.gates.generators import CircuitGenerator
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
