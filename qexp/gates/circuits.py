@@ -16,6 +16,7 @@ from qexp.errors import InputError
 from qexp.gates.gate import Circuit
 from qexp.gates.generators import BasicCircuitGenerator, RandomCircuitGenerator, WorkshopCircuitGenerator
 from qexp.gates.machine import MachineProperties
+from qexp.gates.qiskit_circuits import families, mqt_bench, read_qasm
 
 
 @group("env/circuits")
@@ -115,9 +116,7 @@ class MQT(FixedCircuits):
     def load(self, machine: MachineProperties) -> dict[str, Circuit]:
         """Make the circuits, see `FixedCircuits.load`."""
         try:
-            from qexp.gates import qiskit_sources as sources
-
-            known = sources.families()
+            known = families()
         except ModuleNotFoundError as error:
             raise InputError("env/circuits=mqt needs MQT Bench: pip install 'qexp[catalogue]'") from error
         if self.min_width > self.max_width:
@@ -138,7 +137,7 @@ class MQT(FixedCircuits):
         widths = range(self.min_width, self.max_width + 1)
         try:
             return {
-                f"{family}_{width}": sources.mqt_bench(family, width, machine)
+                f"{family}_{width}": mqt_bench(family, width, machine)
                 for family in self.families
                 for width in widths
             }
@@ -160,14 +159,12 @@ class QASM(FixedCircuits):
 
     def load(self, machine: MachineProperties) -> dict[str, Circuit]:
         """Read the circuits, see `FixedCircuits.load`."""
-        from qexp.gates.qiskit_sources import in_gates_of, read_qasm
-
         path = Path(self.path)
         files = sorted(path.glob("*.qasm")) if path.is_dir() else [path]
         if not files:
             raise InputError(f"env.circuits.path: {path} has no .qasm files")
         try:
-            return {file.stem: in_gates_of(machine, read_qasm(file)) for file in files}
+            return {file.stem: read_qasm(file, machine) for file in files}
         except InputError as error:
             raise InputError(f"env.circuits.path: {error}") from error
 

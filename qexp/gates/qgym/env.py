@@ -14,8 +14,7 @@ import numpy.typing as npt
 from qexp.gates.generators import CircuitGenerator, WorkshopCircuitGenerator
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
-from qexp.gates.qgym.makespan_rewarder import MakespanRewarder
-from qexp.gates.qgym.rewarders import Rewarder
+from qexp.gates.qgym.rewarders import MakespanRewarder, Rewarder
 from qexp.gates.qgym.scheduling import Scheduling
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.problem.arrays import Bools, Ints
