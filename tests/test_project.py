@@ -52,13 +52,12 @@ HOMES = {
         *IBM,
         *CATALOGUE_BUILD,
         "gates/qiskit_circuits.py",
-        "gates/qiskit_sources.py",
         "circuits/compiled.py",
         "deploy/executors/local/noise.py",
     ),
     "qiskit_aer": ("deploy/executors/local/noise.py",),
     "qiskit_ibm_runtime": (*IBM, *CATALOGUE_BUILD),
-    "mqt": (*CATALOGUE_BUILD, "gates/qiskit_sources.py"),
+    "mqt": (*CATALOGUE_BUILD, "gates/qiskit_circuits.py"),
     "ortools": ("gates/schedulers/optimum.py",),
 }
 POLICY_MAY_IMPORT = {"numpy", "torch", "safetensors", "yaml", "qexp"}
