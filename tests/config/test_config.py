@@ -176,6 +176,7 @@ def test_the_evaluation_seed_follows_the_seed_until_it_is_fixed():
     assert validate(composed("seed=7", "eval.seed=3"))["eval"]["seed"] == 3
 
 
+@pytest.mark.slow
 def test_what_is_sampled_on_this_computer_is_narrow_unless_one_says_otherwise():
     def widest(*overrides: str) -> int:
         return validate(composed(*overrides))["env"]["workload"]["max_width"]
@@ -194,6 +195,7 @@ def test_a_fleet_of_ones_own_is_the_option_file():
     assert option_of(validate(composed("backend=file", "backend.path=mine.yaml")), "backend") == "file"
 
 
+@pytest.mark.slow
 def test_the_config_hash_is_of_what_changes_results():
     plain = config_hash(validate(composed()))
     assert config_hash(validate(composed("tracking=off"))) == plain

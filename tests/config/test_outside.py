@@ -338,6 +338,7 @@ def test_of_a_package_that_breaks_off_nothing_is_taken(tmp_path):
     assert not any(word in ended.stdout for word in ("queue", "shortest", "env/lengths"))
 
 
+@pytest.mark.slow
 def test_a_file_may_set_values_of_an_installed_option(tmp_path):
     package(tmp_path, "lines", QUEUE)
     (tmp_path / "conf" / "env").mkdir(parents=True)

@@ -179,6 +179,7 @@ def live(scenario: Placement, folder: Path, deaths: Collection[int], hidden: flo
         service.settle_queues()
 
 
+@pytest.mark.slow
 def test_the_process_dies_at_every_commit_and_every_call_in_turn(qce25, tmp_path):
     def run(death: int) -> tuple[int, list[str]]:
         (folder := tmp_path / str(death)).mkdir()
@@ -190,6 +191,7 @@ def test_the_process_dies_at_every_commit_and_every_call_in_turn(qce25, tmp_path
     assert {death: wrong for death in range(instants) if (wrong := run(death)[1])} == {}
 
 
+@pytest.mark.slow
 def test_the_process_dies_again_and_again(qce25, tmp_path):
     rng = np.random.default_rng(0)
     wrong = {}

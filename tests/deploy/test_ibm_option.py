@@ -174,6 +174,7 @@ def test_a_fleet_does_without_what_one_machine_does_not_say(caplog):
             assert [machine.pending for machine in ibm.machines()] == [None, 0]
 
 
+@pytest.mark.slow
 def test_a_machine_with_holes_in_its_calibration_takes_orders():
     with account() as server, executor() as before:
         circuit = compiled("ghz_3", before._desk._backends[NODES[0]])

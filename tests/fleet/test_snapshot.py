@@ -241,6 +241,7 @@ def test_an_account_that_the_client_has_saved_is_used(service, tmp_path):
     assert len(load_fleet(tmp_path / "live.yaml")) == 3
 
 
+@pytest.mark.slow
 def test_nothing_is_replaced_without_being_asked(service, tmp_path, capsys):
     out = tmp_path / "live.yaml"
     out.write_text("mine")

@@ -92,6 +92,7 @@ def test_fidelity_gap_by_hand(by_hand, qce25, tmp_path):
     assert (found.fidelity_tasks, found.fidelity) == (2, pytest.approx((0.1 + 0.3) / 2))
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_is_between_them(rough):
     executions = [gap for gap in rough.machines if gap.quantity == "execution" and gap.bias_low is not None]
     assert len(executions) > 3

@@ -159,6 +159,7 @@ def test_a_workload_without_durations_is_fitted_without_them():
     assert choose(SERVICE, jobs, 1).family is AFFINE
 
 
+@pytest.mark.slow
 def test_a_calibration_survives_its_file(found, qce25, tmp_path):
     it = found(
         truth=lambda task, rng: (1 + task.predicted_service) * (2 if task.node == "hanoi" else 1),

@@ -164,6 +164,7 @@ def test_pictures_of_an_exact_simulation_show_no_rounding(qce25, schedulers, tmp
     assert pictures["gap_tasks"][0].get_xlim() == (0.0, 1.0)  # nobody waited
 
 
+@pytest.mark.slow
 def test_the_picture_of_many_machines_shows_those_with_the_most_tasks(rough, tmp_path, pictures):
     perth = [row for row in rough.machines if row.machine == "perth"]
     names = [f"m{k}" for k in range(60)]
