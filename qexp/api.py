@@ -21,10 +21,9 @@ from omegaconf.errors import OmegaConfBaseException
 import qexp
 from qexp.algo.training import Training
 from qexp.config.build import config_of, make, plain
-from qexp.config.composition import compose
+from qexp.config.composition import compose, files_of
 from qexp.config.messages import explain
 from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, keys, load_options, option
-from qexp.config.option_files import files_of
 from qexp.config.outside import with_names_of_classes
 from qexp.config.schema import settled, validate
 from qexp.config.typed import readable

@@ -23,8 +23,8 @@ from yaml import YAMLError
 
 import qexp
 from qexp.config.commands import RUNS, completed_here, folder_of_line, overview, run_command
+from qexp.config.composition import conf_dir, register
 from qexp.config.messages import explain, help_text
-from qexp.config.option_files import conf_dir
 from qexp.config.outside import (
     BROKEN,
     config_folders,
@@ -33,7 +33,6 @@ from qexp.config.outside import (
     take_in,
     with_names_of_classes,
 )
-from qexp.config.schema import register
 from qexp.config.typed import COMPLETION, readable
 from qexp.deploy.campaign.journal import FILE as JOURNAL
 from qexp.errors import FULL_ERROR, DivergenceError, InputError, answered, interrupts_pass

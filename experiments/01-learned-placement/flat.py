@@ -29,8 +29,9 @@ from qexp.algo.session import ray_session
 from qexp.algo.train import rllib_config
 from qexp.cli import conf_dir
 from qexp.config.build import make
+from qexp.config.composition import register
 from qexp.config.option import REGISTRY
-from qexp.config.schema import register, validate
+from qexp.config.schema import validate
 from qexp.fleet.fleet import FleetFile
 from qexp.placement.observation import observe
 from qexp.placement.placement import Placement

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qexp.errors import InputError
@@ -20,51 +19,42 @@ class Command:
     """A command.
 
     Attributes:
-        function: `module:function` of what does it, which takes the arguments and the name to be called by.
+        module: Its function `command` does it, and takes the arguments and the name to be called by.
         usage: The arguments, as help shows them.
         purpose: What it does.
         given: Arguments that choose it in a module of several commands.
     """
 
-    function: str
+    module: str
     usage: str
     purpose: str
     given: tuple[str, ...] = ()
 
     def run(self, name: str, arguments: Sequence[str]) -> int:
         """Run it; return the exit status."""
-        module, _, function = self.function.partition(":")
         called = f"qexp {name}".removesuffix(" ".join(("", *self.given)) if self.given else "")
-        status: int = getattr(importlib.import_module(module), function)([*self.given, *arguments], called)
+        status: int = importlib.import_module(self.module).command([*self.given, *arguments], called)
         return status
 
 
 COMMANDS = {
     "report": Command(
-        "qexp.report.__main__:command",
+        "qexp.report.__main__",
         "RUN_OR_SWEEP [--format latex]",
         "a run's or a sweep's tables, from its files alone",
     ),
-    "gap": Command(
-        "qexp.gap.__main__:command", "[fit] RUN_DIR", "how far simulation was from what was measured"
-    ),
-    "sync": Command(
-        "qexp.tracking.sync:command", "RUN_DIR ...", "deliver runs to MLflow after the fact", ("sync",)
-    ),
-    "extract": Command(
-        "qexp.problem.extract:command", "CHECKPOINT OUT", "make a policy bundle of a checkpoint"
-    ),
+    "gap": Command("qexp.gap.__main__", "[fit] RUN_DIR", "how far simulation was from what was measured"),
+    "sync": Command("qexp.tracking.sync", "RUN_DIR ...", "deliver runs to MLflow after the fact"),
+    "extract": Command("qexp.problem.extract", "CHECKPOINT OUT", "make a policy bundle of a checkpoint"),
     "fleet snapshot": Command(
-        "qexp.fleet.snapshot:command", "ibm|fake OUT.yaml ...", "write machines to a fleet file"
+        "qexp.fleet.snapshot", "ibm|fake OUT.yaml ...", "write machines to a fleet file"
     ),
-    "fleet list": Command("qexp.fleet.snapshot:command", "", "the machines `fake` knows", ("list",)),
+    "fleet list": Command("qexp.fleet.snapshot", "", "the machines `fake` knows", ("list",)),
     "fleet diff": Command(
-        "qexp.fleet.snapshot:command", "A.yaml B.yaml", "what changed between two fleets", ("diff",)
+        "qexp.fleet.snapshot", "A.yaml B.yaml", "what changed between two fleets", ("diff",)
     ),
-    "fleet build": Command("qexp.fleet.build:command", "[OUT_DIR]", "make the fleets that ship with qexp"),
-    "catalogue build": Command(
-        "qexp.circuits.build:command", "[--out DIR] ...", "compile the catalogue of circuits"
-    ),
+    "fleet build": Command("qexp.fleet.build", "[OUT_DIR]", "make the fleets that ship with qexp"),
+    "catalogue build": Command("qexp.circuits.build", "[--out DIR] ...", "compile the circuits' catalogue"),
 }
 
 
@@ -77,9 +67,6 @@ def overview() -> str:
 def run_command(arguments: Sequence[str]) -> int | None:
     """Run the command that a command line begins with.
 
-    Args:
-        arguments: The command line, without the program.
-
     Returns:
         Its exit status; None if the command line is one of a run.
 
@@ -91,15 +78,14 @@ def run_command(arguments: Sequence[str]) -> int | None:
         if name in COMMANDS:
             return COMMANDS[name].run(name, arguments[length:])
     family = arguments[0] if arguments else ""
-    members = [name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{family} ")]
-    if not members or not family:
+    members = [name for name in COMMANDS if family and name.startswith(f"{family} ")]
+    if not members:
         return None
     if {"-h", "--help"} & set(arguments):
         lines = [line for line in overview().splitlines() if line.startswith(f"  qexp {family} ")]
         print("\n".join(lines))  # noqa: T201 -- help is for the terminal
         return 0
-    typed = f"qexp {' '.join(arguments[:2])}"
-    raise InputError(f"{typed}: choose {', '.join(f'{family} {member}' for member in members)}")
+    raise InputError(f"qexp {' '.join(arguments[:2])}: choose {', '.join(members)}")
 
 
 def completed_here(arguments: Sequence[str]) -> bool:
@@ -124,37 +110,14 @@ def completed_here(arguments: Sequence[str]) -> bool:
 
 
 def folder_of_line() -> list[str]:
-    """Take the folder of option files out of the line that a shell asks about, where Hydra expects overrides.
+    """Take ``--config-dir FOLDER`` out of the line that a shell asks about, where Hydra expects overrides.
 
     Returns:
         The flag and the folder, for Hydra; empty if the line names none.
     """
     line = os.environ.get("COMP_LINE", "")
-    found = re.search(r"\s(?:--config-dir|-cd)(?:=|\s+)(\S+)(?=\s)", line)
-    if found is None:
+    flag = re.search(r"\s(?:--config-dir|-cd)(?:=|\s+)(\S+)(?=\s)", line)
+    if flag is None:
         return []
-    os.environ["COMP_LINE"] = line[: found.start()] + line[found.end() :]
-    return ["--config-dir", found[1]]
-
-
-def refuse_words(arguments: Iterable[str], keys: Iterable[str]) -> None:
-    """Refuse a run's command line with a word that sets nothing.
-
-    Args:
-        arguments: The command line's overrides.
-        keys: Known keys and config groups.
-
-    Raises:
-        InputError: Naming the first such word, and the commands that there are.
-    """
-    for word in arguments:
-        if "=" in word or word.startswith("~"):
-            continue
-        if word in keys:
-            raise InputError(f"{word}: give it a value: {word}=VALUE")
-        names = [*RUNS, *COMMANDS]
-        if word in names:
-            raise InputError(f"{word}: a command comes first, as in qexp {word}")
-        close = difflib.get_close_matches(word, [*names, *(name.split()[0] for name in names)], n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise InputError(f"{word}: neither key=value nor a command; commands: {', '.join(names)}{hint}")
+    os.environ["COMP_LINE"] = line[: flag.start()] + line[flag.end() :]
+    return ["--config-dir", flag[1]]

@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
+from qexp.config.composition import conf_dir
 from qexp.config.option import REGISTRY, Key, defaults_list, is_ours, keys, load_options, words
-from qexp.config.option_files import conf_dir
-from qexp.config.schema import Config
+from qexp.config.root import Config
 
 WIDTH = 120
-BEGIN, END = "# <keys>: written from qexp/config/schema.py", "# </keys>"
+BEGIN, END = "# <keys>: written from qexp/config/root.py", "# </keys>"
 """Lines of config.yaml between which the root's keys are."""
 
 
@@ -41,11 +41,10 @@ def root_keys() -> str:
 
 
 def _lines(key: Key, indent: str = "") -> Iterator[str]:
-    section = key.hint if isinstance(key.hint, type) else None
-    if section is not None and hasattr(section, "__dataclass_fields__"):
-        yield from _comment(words(section), indent)
+    if key.section:
+        yield from _comment(words(key.section), indent)
         yield f"{indent}{key.name}:"
-        for below in keys(section).values():
+        for below in keys(key.section).values():
             yield from _lines(below, f"{indent}  ")
         return
     yield from _comment(key.words, indent)

@@ -83,24 +83,20 @@ class Chosen:
 
     def __getitem__(self, group: str) -> Mapping[str, Any]:
         """Return the keys and values of a group's option, empty where the configuration has no such group."""
-        return _below(self.config, group) or {}
+        node: Any = self.config
+        for part in group.split("/"):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        return node if isinstance(node, Mapping) and NAME in node else {}
 
     def name(self, group: str) -> str | None:
         """Return the name of a group's option, or None where the configuration has no such group."""
-        node = _below(self.config, group)
-        return None if node is None else str(node[NAME])
+        node = self[group]
+        return str(node[NAME]) if node else None
 
     def kind(self, group: str) -> Any:
         """Return the class of a group's option, or None where the configuration has no such group."""
         name = self.name(group)
         return None if name is None else REGISTRY[group][name]
-
-
-def _below(config: Mapping[str, Any], group: str) -> Mapping[str, Any] | None:
-    node: Any = config
-    for part in group.split("/"):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return node if isinstance(node, Mapping) and NAME in node else None
 
 
 @dataclass(frozen=True)
@@ -114,10 +110,6 @@ class Follows:
 
     key: str
     optional: bool = False
-
-    def interpolation(self, default: Any) -> str:
-        """Return the value as OmegaConf reads it."""
-        return f"${{oc.select:{self.key},{default}}}" if self.optional else f"${{{self.key}}}"
 
 
 @dataclass(frozen=True)
@@ -145,26 +137,39 @@ class Key:
     hint: Any
     field: dataclasses.Field[Any]
 
+    def _extra(self, kind: type) -> Any:
+        extras = get_args(self.hint)[1:] if get_origin(self.hint) is Annotated else ()
+        return next((part for part in extras if isinstance(part, kind)), None)
+
     @property
     def words(self) -> str:
         """What the key means."""
-        return next((part.documentation for part in self._extras if isinstance(part, Doc)), "")
+        doc = self._extra(Doc)
+        return doc.documentation if doc else ""
 
     @property
     def follows(self) -> str | None:
         """The value of another key, see `Follows`, as OmegaConf reads it; None where it follows none."""
-        found = next((part for part in self._extras if isinstance(part, Follows)), None)
-        return None if found is None else found.interpolation(self.default)
+        other = self._extra(Follows)
+        if other is None:
+            return None
+        return f"${{oc.select:{other.key},{self.default}}}" if other.optional else f"${{{other.key}}}"
 
     @property
     def list_of(self) -> str | None:
         """The config group whose options it lists, see `ListOf`, or None."""
-        return next((part.group for part in self._extras if isinstance(part, ListOf)), None)
+        listed = self._extra(ListOf)
+        return None if listed is None else str(listed.group)
 
     @property
     def group(self) -> str | None:
         """The config group whose options it holds, or None for a plain value."""
         return next((name for name, base in GROUPS.items() if base is self.hint), None)
+
+    @property
+    def section(self) -> type | None:
+        """The dataclass whose keys stand below it, or None where it is no section."""
+        return self.hint if dataclasses.is_dataclass(self.hint) and not self.group else None  # type: ignore[return-value]
 
     @property
     def required(self) -> bool:
@@ -176,10 +181,6 @@ class Key:
         """The value that it has unless it is set; not for required ones."""
         factory = self.field.default_factory
         return self.field.default if _nothing(factory) else factory()  # type: ignore[operator]
-
-    @property
-    def _extras(self) -> tuple[Any, ...]:
-        return get_args(self.hint)[1:] if get_origin(self.hint) is Annotated else ()
 
 
 def _nothing(default: object) -> bool:
@@ -286,11 +287,7 @@ def _check(cls: type, group: str, name: str) -> None:
 
 
 def entries(listed: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield name and node of each option of a resolved list, see `ListOf`.
-
-    Args:
-        listed: What `qexp.config.schema.validate` makes of such a list.
-    """
+    """Yield name and node of each option of a resolved list, see `ListOf`."""
     for entry in listed:
         name, settings = next(iter(entry.items())) if isinstance(entry, Mapping) else (entry, {})
         yield name, {NAME: name} | settings
@@ -302,10 +299,9 @@ def installed(cls: Any) -> bool:
 
 
 def named(cls: type, group: str) -> dict[str, Any]:
-    """Return the keys that say which option a configuration means.
+    """Return the keys that say which option a configuration means: its name, which is its identity.
 
-    The name is its identity. Where the class is not qexp's, its import path goes along: another process finds
-    it there.
+    Where the class is not qexp's, its import path goes along: another process finds it there.
     """
     identity = {NAME: name_of(cls, group)}
     return identity if is_ours(cls) else identity | {TARGET: path_of(cls)}
@@ -313,15 +309,14 @@ def named(cls: type, group: str) -> dict[str, Any]:
 
 def defaults_list(cls: type, name: str) -> list[Any]:
     """Return the defaults list of an option's file."""
-    parts = [{key.name: _name_of_default(key)} for key in keys(cls).values() if key.group]
+    parts = [
+        {key.name: "???" if key.required else name_of(type(key.default), key.group)}
+        for key in keys(cls).values()
+        if key.group
+    ]
     chooses: Mapping[str, str] = getattr(cls, "chooses", {})
     overrides = [{f"override /{group}@_global_.{group}": option} for group, option in chooses.items()]
     return [f"{name}_schema", *parts, *overrides, "_self_"]
-
-
-def _name_of_default(key: Key) -> str:
-    assert key.group is not None
-    return "???" if key.required else str(named(type(key.default), key.group)[NAME])
 
 
 @cache

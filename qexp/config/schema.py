@@ -1,194 +1,24 @@
-"""The root of the configuration, its types and bounds, and the checks made before anything runs.
+"""The checks of a configuration before anything runs: types, bounds, and options against each other.
 
-Every option is a dataclass registered with `qexp.config.option`. Here each becomes a Hydra schema (so that a
-wrong key or type fails while the config is composed) and a pydantic model (so that all out-of-range values
-are reported at once).
+Every option becomes a pydantic model, so that all values that are out of range are reported at once.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import Enum
-from functools import partial, reduce
-from operator import or_
-from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from annotated_types import Ge
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from typing_extensions import Doc
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
+from qexp.config.composition import values_of_files
 from qexp.config.identity import with_names
-from qexp.config.option import (
-    GROUPS,
-    NAME,
-    REGISTRY,
-    TARGET,
-    Chosen,
-    Follows,
-    Key,
-    ListOf,
-    defaults_list,
-    is_ours,
-    keys,
-    load_options,
-    named,
-)
-from qexp.config.option_files import forget, read_own_files, values_of_files
-from qexp.config.outside import class_at, note_once, register_named_in
-from qexp.config.plots import Plots
+from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, Chosen, is_ours, keys, load_options, named
+from qexp.config.outside import class_at, note_once
+from qexp.config.root import Config
 from qexp.errors import InputError
-
-
-@dataclass
-class EvalConfig:
-    """How schedulers are compared."""
-
-    episodes: Annotated[
-        int,
-        Ge(1),
-        Doc(
-            "Episodes every scheduler is evaluated on. All meet the same ones, none of them seen in training."
-        ),
-    ] = 100
-    baselines: Annotated[
-        list[Any] | None,
-        ListOf("scheduler"),
-        Doc(
-            "Schedulers to compare with, besides the one chosen by `scheduler`, with settings of "
-            "their own where "
-            "wanted: [mct,{weighted:{fidelity_weight:0.2}},{policy:{path:outputs/.../policy}}]; null for all "
-            "that the environment has. Of placements, mct is what vs_mct_* refer to and clairvoyant what "
-            "gap_closed refers to; of gates, critical_path and cp_sat."
-        ),
-    ] = None
-    seed: Annotated[
-        int,
-        Ge(0),
-        Follows("seed"),
-        Doc(
-            "Seed of the evaluation episodes; fix it to compare runs of different seeds on the same episodes."
-        ),
-    ] = MISSING
-
-
-@dataclass
-class RayConfig:
-    """Where training runs."""
-
-    address: Annotated[
-        str | None,
-        Doc(
-            "Ray cluster that runs the environment runners (algo.num_env_runners): auto for the one this "
-            "machine is a node of, or HOST:PORT of its head node; null for a private Ray on this machine, "
-            "gone when the run ends."
-        ),
-    ] = None
-
-
-@dataclass
-class Config:
-    """The keys of the root, beside the config groups."""
-
-    seed: Annotated[
-        int,
-        Ge(0),
-        Doc(
-            "Seed of everything random: training, and (unless eval.seed says otherwise) the "
-            "evaluation episodes."
-        ),
-    ] = 0
-    eval: EvalConfig = field(default_factory=EvalConfig)
-    ray: RayConfig = field(default_factory=RayConfig)
-    plots: Plots = True
-    sweep: Annotated[
-        str | None,
-        Doc(
-            "Name of a multirun, and of its folder below outputs/sweeps; null for one made from the command. "
-            "The same sweep started again runs only what is missing or failed."
-        ),
-    ] = None
-    resume: Annotated[
-        str | None,
-        Doc(
-            "Folder of a run whose training was cut off: it continues from its last checkpoint, with its own "
-            "configuration."
-        ),
-    ] = None
-
-
-def register(folders: Iterable[Path] = ()) -> None:
-    """Store every option's schema with Hydra, as ``<group>/<option>_schema``.
-
-    Options that do not ship with qexp may have no file: they are stored as ``<group>/<option>`` too.
-
-    Args:
-        folders: With option files of a user's own, whose classes are registered first.
-    """
-    load_options()
-    read_own_files()
-    files = register_named_in(folders)
-    store = ConfigStore.instance()
-    roots = [(name, Any, field(default=MISSING)) for name in sorted(GROUPS) if "/" not in name]
-    store.store(
-        name="config_schema", node=dataclasses.make_dataclass("ConfigKeys", roots, bases=(_plain(Config),))
-    )
-    for group, options in REGISTRY.items():
-        for name, cls in options.items():
-            schema = _plain(cls, named(cls, group) | {NAME: name})
-            store.store(group=group, name=f"{name}_schema", node=schema)
-            if (group, name) in files:
-                forget(group, name)
-            elif not is_ours(cls):
-                store.store(group=group, name=name, node={"defaults": defaults_list(cls, name)})
-
-
-def _plain(cls: type, identity: Mapping[str, str] | None = None) -> type:
-    """Return the dataclass that Hydra merges an option's or a section's values into."""
-    fields: list[Any] = [(key, str, field(default=value)) for key, value in (identity or {}).items()]
-    for name, key in keys(cls).items():
-        kind = _plain_type(key.hint)
-        if _is_section(kind):
-            section: type = _plain(kind)
-            fields.append((name, section, field(default_factory=section)))
-        elif key.group or key.required:
-            fields.append((name, kind, field(default=MISSING)))
-        elif key.follows is not None:
-            fields.append((name, kind, field(default=key.follows)))
-        else:
-            fields.append((name, kind, field(default_factory=partial(getattr, key, "default"))))
-    return dataclasses.make_dataclass(f"{cls.__name__}Keys", fields)
-
-
-def _plain_type(hint: Any) -> Any:
-    """Return a type OmegaConf knows: bounds stripped, what it has no type for as Any."""
-    if get_origin(hint) is Annotated:
-        return _plain_type(hint.__origin__)
-    if get_origin(hint) is Literal:
-        kinds = {type(value) for value in get_args(hint)}
-        return kinds.pop() if len(kinds) == 1 else Any
-    if get_origin(hint) in {Union, UnionType}:
-        parts = [_plain_type(part) for part in get_args(hint) if part is not NoneType]
-        # OmegaConf's unions are of these alone.
-        simple = all(part in {int, float, bool, str, bytes} for part in parts)
-        one: Any = reduce(or_, parts) if len(parts) == 1 or simple else Any
-        return one if one is Any or NoneType not in get_args(hint) else one | None
-    if get_origin(hint) in {list, dict} or hint in {int, float, bool, str, list, dict}:
-        return hint
-    if isinstance(hint, type) and (issubclass(hint, Enum) or _is_section(hint)):
-        return hint
-    return Any
-
-
-def _is_section(hint: Any) -> bool:
-    """Tell whether a type is a group of keys, and not one of options."""
-    return dataclasses.is_dataclass(hint) and hint not in GROUPS.values()
 
 
 def validate(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
@@ -205,16 +35,24 @@ def validate(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """
     load_options()  # a process that only runs a sweep's jobs never composes, and never registers
     resolved = _resolved(config)
-    complaints = list(_missing_groups(resolved))
-    roots = [group for group in GROUPS if "/" not in group and isinstance(resolved.get(group), Mapping)]
+    top = [group for group in GROUPS if "/" not in group]
+    complaints = []
+    for group in top:
+        if not isinstance(resolved.get(group), Mapping):
+            shown = f"{group}={resolved[group]}" if group in resolved else group
+            complaints.append(f"{shown}: choose an option with {group}=OPTION")
+    roots = [group for group in top if isinstance(resolved.get(group), Mapping)]
     for group in [] if complaints else roots:
-        _complete(resolved, group)
+        with suppress(InputError):  # raised again below
+            kind: Any = _class_of(resolved[group], group, group)
+            if kind is not None:
+                kind.complete(resolved)
     for group in roots:
         resolved[group] = _settled(resolved[group], group, group, complaints)
     rest = {key: value for key, value in resolved.items() if key not in GROUPS}
     resolved |= _checked(Config, rest, "", complaints)
     # Options can only be held against each other once each is sound.
-    complaints = complaints or list(_contradictions(resolved))
+    complaints = complaints or list(_contradictions(Chosen(resolved)))
     if complaints:
         raise InputError("; ".join(dict.fromkeys(complaints)))
     return resolved
@@ -232,36 +70,28 @@ def settled(node: Mapping[str, Any], group: str) -> dict[str, Any]:
     """
     load_options()
     complaints: list[str] = []
-    found = _settled(with_names(node), group, group, complaints)
+    complete = _settled(with_names(node), group, group, complaints)
     if complaints:
         raise InputError("; ".join(complaints))
-    return found
+    return complete
 
 
 def _resolved(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    plain: Any = config
     if isinstance(config, DictConfig):
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise InputError("; ".join(f"{key}: needs a value: set {key}" for key in missing))
-        config = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    if not isinstance(config, Mapping):
+        plain = OmegaConf.to_container(config, resolve=True)
+    if not isinstance(plain, Mapping):
         raise InputError("the configuration is not a mapping")
-    named_config: dict[str, Any] = with_names(config)
-    return named_config
+    resolved: dict[str, Any] = with_names(plain)
+    return resolved
 
 
-def _complete(resolved: dict[str, Any], group: str) -> None:
-    """Let an option fill in what follows from its choice; what is wrong with it is said later."""
-    with suppress(InputError):
-        kind: Any = _class_of(resolved[group], group, group)
-        if kind is not None:
-            kind.complete(resolved)
-
-
-def _missing_groups(resolved: Mapping[str, Any]) -> Iterator[str]:
+def _contradictions(chosen: Chosen) -> Iterator[str]:
     for group in GROUPS:
-        if "/" not in group and not isinstance(resolved.get(group), Mapping):
-            shown = f"{group}={resolved[group]}" if group in resolved else group
-            yield f"{shown}: choose an option with {group}=OPTION"
+        if (kind := chosen.kind(group)) is not None:
+            yield from kind.contradictions(chosen[group], chosen)
 
 
 def _settled(
@@ -315,10 +145,10 @@ def _checked(cls: type, values: Mapping[str, Any], prefix: str, complaints: list
     """Return values with those added that have defaults, and note what is out of bounds."""
     checked = dict(values)
     for name, key in keys(cls).items():
-        if _is_section(_plain_type(key.hint)):
+        if key.section:
             section = checked.get(name, {})
             if isinstance(section, Mapping):
-                checked[name] = _checked(_plain_type(key.hint), section, f"{prefix}{name}.", complaints)
+                checked[name] = _checked(key.section, section, f"{prefix}{name}.", complaints)
         elif name not in checked and not key.required:
             checked[name] = None if key.default is MISSING else key.default
         if key.list_of and isinstance(checked.get(name), list):
@@ -355,31 +185,13 @@ def _settled_list(entries: list[Any], group: str, prefix: str, complaints: list[
     return settled
 
 
-def _contradictions(resolved: dict[str, Any]) -> Iterator[str]:
-    chosen = Chosen(resolved)
-    for group in GROUPS:
-        if (kind := chosen.kind(group)) is not None:
-            yield from kind.contradictions(chosen[group], chosen)
-
-
-def _model(cls: type) -> type[BaseModel]:
-    # Keys become aliases: a key named like one of pydantic's own methods would make it warn.
-    fields: dict[str, Any] = {
-        f"key_{position}": (_bounded(key), Field(alias=key.name))
-        for position, key in enumerate(keys(cls).values())
-    }
-    return create_model(cls.__name__, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
-
-
-def _bounded(key: Key) -> Any:
-    """Return what pydantic checks of a key here: parts and sections are checked by themselves."""
-    return Any if key.group or _is_section(_plain_type(key.hint)) else key.hint
-
-
 def _as_typed(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain values as their keys' types have them: 1 of a float, or "1", is 1.0."""
-    model = _model(cls).model_validate(dict(values))
-    typed = {key: getattr(model, f"key_{position}") for position, key in enumerate(keys(cls))}
+    # Parts and sections are checked by themselves.
+    hints = {name: Any if key.group or key.section else key.hint for name, key in keys(cls).items()}
+    kind: Any = TypedDict(cls.__name__, hints)  # type: ignore[misc]
+    kind.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # type: ignore[attr-defined]
+    typed = TypeAdapter(kind).validate_python(dict(values))
     return {key: value for key, value in typed.items() if _is_plain(value)}
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from qexp.config.commands import refuse_words
+from qexp.config.commands import COMMANDS, RUNS
 from qexp.config.messages import PRESETS, keys_of_options
 from qexp.config.option import REGISTRY
 from qexp.errors import InputError
@@ -25,13 +26,10 @@ GRAMMAR = re.compile(
 
 
 def readable(arguments: Sequence[str]) -> list[str]:
-    """Return a command line that Hydra can read: overrides first, then flags.
+    """Return a command line, without the program, that Hydra can read: overrides first, then flags.
 
     A value that only lacks quotes gets them where it is the path of something that exists. Hydra knows
     ``plots.format`` as ``plots``: one value.
-
-    Args:
-        arguments: The command line, without the program.
 
     Raises:
         InputError: A word that sets nothing, an unknown flag, a key that cannot be removed, or a value that
@@ -41,9 +39,11 @@ def readable(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     overrides, flags = _parted(arguments)
     known = keys_of_options()
-    refuse_words(overrides, known)
     for override in overrides:
-        _refuse_removal(override, known)
+        if override.startswith("~"):
+            _refuse_removal(override, known)
+        elif "=" not in override:
+            _refuse_word(override, known)
     multirun = bool(MULTIRUN & set(flags))
     overrides = [re.sub(r"^(\+*)plots\.format=", r"\1plots=", override) for override in overrides]
     return [*(_quoted(override, multirun=multirun) for override in overrides), *flags]
@@ -72,14 +72,24 @@ def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return overrides, flags
 
 
-def _refuse_removal(override: str, known: Sequence[str]) -> None:
+def _refuse_word(word: str, keys: Iterable[str]) -> None:
+    """Refuse a word that sets nothing, and name the commands that there are."""
+    if word in keys:
+        raise InputError(f"{word}: give it a value: {word}=VALUE")
+    names = [*RUNS, *COMMANDS]
+    if word in names:
+        raise InputError(f"{word}: a command comes first, as in qexp {word}")
+    close = difflib.get_close_matches(word, [*names, *(name.split()[0] for name in names)], n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise InputError(f"{word}: neither key=value nor a command; commands: {', '.join(names)}{hint}")
+
+
+def _refuse_removal(override: str, known: Iterable[str]) -> None:
     """Refuse to remove what every configuration has."""
     key = re.split("[=@]", override.removeprefix("~"), maxsplit=1)[0]
-    if not override.startswith("~") or key == PRESETS:
-        return
     if key in REGISTRY:
         raise InputError(f"{override}: {key} cannot be left out; choose an option: {key}=OPTION")
-    if any(other == key or other.startswith(f"{key}.") for other in known):
+    if key != PRESETS and any(other == key or other.startswith(f"{key}.") for other in known):
         raise InputError(f"{override}: {key} cannot be removed; give it a value: {key}=VALUE")
 
 
@@ -114,7 +124,7 @@ def _is_parsed(override: str) -> bool:
 
 def _in_quotes(value: str) -> str:
     """Quote a value as Hydra reads it: backslashes count only before a quote."""
-    escaped = re.sub(r'(\\*)(["]|$)', lambda found: found[1] * 2 + (r"\"" if found[2] else ""), value)
+    escaped = re.sub(r'(\\*)(["]|$)', lambda part: part[1] * 2 + (r"\"" if part[2] else ""), value)
     return f'"{escaped}"'
 
 

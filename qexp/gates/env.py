@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -35,7 +34,7 @@ class GateEnv(gym.Env[Observation, np.int64]):
         ``machine``, ``rulebook``, ``max_steps``
             as in ``env=gate_scheduling``
         ``circuits``
-            an object, for example ``qexp.gates.circuits.basic.Basic(min_gates=10)``
+            an object, for example ``qexp.gates.circuits.Basic(min_gates=10)``
         ``scenario``
             a whole `GateScheduling`, of which the others are changes
 
@@ -55,8 +54,8 @@ class GateEnv(gym.Env[Observation, np.int64]):
         Raises:
             InputError: There is no such argument, or it is of the wrong type or out of bounds.
         """
-        self.scenario = gate_scheduling_of(scenario, settings)
-        self._vector: GateVectorEnv = self.scenario.make_vector_env(1)
+        self.scenario = scenario_of(GateScheduling, scenario, settings)
+        self._vector = self.scenario.make_vector_env(1)
         self.observation_space = self._vector.single_observation_space
         self.action_space = self._vector.single_action_space
         self._mask: Bools | None = None
@@ -126,18 +125,5 @@ def make_gate_vector(num_envs: int = 1, scenario: Any = None, **settings: Any) -
     Raises:
         InputError: There is no such setting, or it is of the wrong type or out of bounds.
     """
-    vector: GateVectorEnv = gate_scheduling_of(scenario, settings).make_vector_env(num_envs)
+    vector: GateVectorEnv = scenario_of(GateScheduling, scenario, settings).make_vector_env(num_envs)
     return vector
-
-
-def gate_scheduling_of(scenario: GateScheduling | None, settings: Mapping[str, Any]) -> GateScheduling:
-    """Return the problem that some settings give.
-
-    Args:
-        scenario: What they are changes of; by default that of ``env=gate_scheduling``.
-        settings: Arguments of `GateScheduling`, by name.
-
-    Raises:
-        InputError: There is no such setting, or it is of the wrong type or out of bounds.
-    """
-    return scenario_of(GateScheduling, scenario, settings, {}, {})

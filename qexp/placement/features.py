@@ -49,7 +49,9 @@ TASK_FEATURES = (
     "max_backlog",
     "share_fitting",  # share of the nodes the task may be placed on
 )
-PRIOR_FEATURE = NODE_FEATURES.index("log_finish_gap")
+NODE = {name: column for column, name in enumerate(NODE_FEATURES)}
+TASK = {name: column for column, name in enumerate(TASK_FEATURES)}
+PRIOR_FEATURE = NODE["log_finish_gap"]
 
 LINEAR_SCALE = 30.0  # seconds; a busy queue of the default scenario is about this long
 LOG_SCALE = 3.0
@@ -63,6 +65,11 @@ _FAR = np.float32(1e9)  # seconds; stands for infinity, and its scaled logarithm
 # Constants of the arrays' own type: NumPy takes as long to convert a Python number as to add five.
 _ZERO, _ONE, _LIMIT = np.float32(0), np.float32(1), np.float32(LIMIT)
 _PER_LOG, _PER_SECOND = np.float32(1 / LOG_SCALE), np.float32(1 / LINEAR_SCALE)
+# Columns of the moment; those of the task stand side by side, in the order of the table's last column.
+_LOG_BACKLOG, _LOG_FINISH, _LOG_PENDING = NODE["log_backlog"], NODE["log_finish"], NODE["log_pending"]
+_BACKLOG, _FINISH_GAP = NODE["backlog"], NODE["finish_gap"]
+_LOGS_OF_TASK = slice(TASK["log_reschedules"], TASK["log_best_finish"] + 1)
+_LOADS_OF_TASK = slice(TASK["remaining_per_5"], TASK["max_backlog"] + 1)
 
 
 def placement_features(task: TaskState, nodes: NodeState) -> tuple[Float32s, Float32s]:
@@ -157,22 +164,23 @@ def circuit_features(
     best = np.minimum.reduce(seconds)
     log_width, log_depth, log_best = (np.log(np.asarray(x, np.float32) + 1) for x in (width, depth, best))
     task = np.zeros((*service.shape[:-1], len(TASK_FEATURES)), dtype=np.float32)
-    task[..., 0], task[..., 1] = log_width / LOG_SCALE, log_depth / LOG_SCALE
-    task[..., 5] = log_best.T / LOG_SCALE
-    task[..., 9] = np.add.reduce(fits).T / len(fits)
+    task[..., TASK["log_width"]] = log_width / LOG_SCALE
+    task[..., TASK["log_depth"]] = log_depth / LOG_SCALE
+    task[..., TASK["log_best_service"]] = log_best.T / LOG_SCALE
+    task[..., TASK["share_fitting"]] = np.add.reduce(fits).T / len(fits)
 
     size = np.log2(qubits) / LOG_SCALE
     log_service = np.log(seconds + 1)
     node = np.zeros((*service.shape, len(NODE_FEATURES)), dtype=np.float32)
-    per_node = node.T
-    per_node[0] = fits
-    per_node[1] = fits * log_service / LOG_SCALE
-    per_node[4] = fits * np.minimum(log_service - log_best, LIMIT)
-    per_node[5] = np.minimum(fits * seconds / LINEAR_SCALE, LIMIT)
-    per_node[7] = fits * esp.T
-    per_node[8] = fits * (size - np.log2(width)[..., None] / LOG_SCALE).T
-    node[..., 12] = np.maximum(np.log(clops / clops.mean()), -LIMIT)
-    node[..., 13] = size
+    column = node.T
+    column[NODE["fits"]] = fits
+    column[NODE["log_service"]] = fits * log_service / LOG_SCALE
+    column[NODE["log_service_gap"]] = fits * np.minimum(log_service - log_best, LIMIT)
+    column[NODE["service"]] = np.minimum(fits * seconds / LINEAR_SCALE, LIMIT)
+    column[NODE["esp"]] = fits * esp.T
+    column[NODE["qubit_slack"]] = fits * (size - np.log2(width)[..., None] / LOG_SCALE).T
+    node[..., NODE["log_speed"]] = np.maximum(np.log(clops / clops.mean()), -LIMIT)
+    node[..., NODE["log_qubits"]] = size
     machines = np.full(service.shape[:-1], len(fits), dtype=np.float32)
     return CircuitFeatures(np.minimum(task, LIMIT), node, fits, seconds, machines)
 
@@ -242,12 +250,13 @@ def at_moment(
     logs = table + _ONE
     np.log(logs, out=logs)
 
-    task, node = circuit.task, circuit.nodes.T
+    task, column = circuit.task, circuit.nodes.T
     # The gap that the prior reads stays in natural units, so that the prior's weight is a temperature.
-    node[3] = np.minimum(logs[1, :last] - logs[2, last], _LIMIT) * fits
+    column[PRIOR_FEATURE] = np.minimum(logs[1, :last] - logs[2, last], _LIMIT) * fits
     logs *= _PER_LOG
-    node[9], node[2], node[11] = logs[0, :last], logs[1, :last], logs[2, :last]
-    task[..., 2:5] = logs[:, last].T
+    column[_LOG_BACKLOG], column[_LOG_FINISH] = logs[0, :last], logs[1, :last]
+    column[_LOG_PENDING] = logs[2, :last]
+    task[..., _LOGS_OF_TASK] = logs[:, last].T
 
     finish -= best_finish
     finish *= fits
@@ -256,6 +265,6 @@ def at_moment(
     table[2, last] = np.maximum.reduce(backlog)
     table *= _PER_SECOND
     np.minimum(table, _LIMIT, out=table)
-    node[10], node[6] = backlog, finish
-    task[..., 6:9] = table[:, last].T
+    column[_BACKLOG], column[_FINISH_GAP] = backlog, finish
+    task[..., _LOADS_OF_TASK] = table[:, last].T
     return task, circuit.nodes

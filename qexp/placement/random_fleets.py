@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qexp.fleet.synthetic import imitate
-from qexp.placement.features import NODE_FEATURES, PRIOR_FEATURE
+from qexp.placement.features import NODE, PRIOR_FEATURE
 from qexp.placement.observation import Observation
 from qexp.placement.scenario import Scenario
 from qexp.placement.vector_env import PlacementVectorEnv
@@ -76,7 +76,7 @@ def _pay_of_mct(scenario: Scenario) -> float:
     paid = []
     for _ in range(scenario.longest):
         assert isinstance(seen, dict)
-        fits = seen["nodes"][..., NODE_FEATURES.index("fits")] > 0
+        fits = seen["nodes"][..., NODE["fits"]] > 0
         seen, rewards, *_ = env.step(np.where(fits, seen["nodes"][..., PRIOR_FEATURE], np.inf).argmin(axis=1))
         paid.append(np.abs(rewards).mean())
     return float(np.mean(paid))

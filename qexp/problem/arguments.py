@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
@@ -20,8 +21,8 @@ def scenario_of(
     kind: type[T],
     scenario: T | None,
     settings: Mapping[str, Any],
-    readers: Mapping[str, Callable[[Any], Any]],
-    defaults: Mapping[str, Any],
+    readers: Mapping[str, Callable[[Any], Any]] = MappingProxyType({}),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> T:
     """Return the scenario that some settings give.
 

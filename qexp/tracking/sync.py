@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from qexp.errors import InputError
+from qexp.errors import InputError, answered
 from qexp.tracking.environment import EXPERIMENT, patience, quiet, store_in_environment
 from qexp.tracking.journal import Journal, in_words
 from qexp.tracking.options import Local
@@ -85,8 +86,8 @@ def _store(own: str | None) -> str | None:
     return own
 
 
-def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Deliver the run folders of a command line, by default the process's own.
+def command(arguments: Sequence[str], prog: str) -> int:
+    """Deliver the run folders of a command line.
 
     Args:
         arguments: The command line, without the program.
@@ -95,14 +96,12 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
     Returns:
         Exit status: 0 all delivered, 2 something could not be delivered.
     """
-    parser = argparse.ArgumentParser(prog=prog)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    deliver = commands.add_parser(
-        "sync", help="deliver run folders to MLflow; doing it again changes nothing"
+    parser = argparse.ArgumentParser(
+        prog=prog, description="Deliver run folders to MLflow; doing it again changes nothing."
     )
-    deliver.add_argument("folders", nargs="+", type=Path, metavar="RUN_DIR", help="folder of a run")
-    deliver.add_argument("--uri", help="store to deliver to; by default the run's own tracking.uri")
-    deliver.add_argument("--experiment", help="experiment of runs the store does not have yet")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="RUN_DIR", help="folder of a run")
+    parser.add_argument("--uri", help="store to deliver to; by default the run's own tracking.uri")
+    parser.add_argument("--experiment", help="experiment of runs the store does not have yet")
     options = parser.parse_args(arguments)
     failed = False
     for folder in options.folders:
@@ -116,3 +115,10 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
         note = "" if done.ended else " (the run has not ended, or was killed)"
         print(f"{folder}: {what}; run {done.run_id} at {done.uri}{note}")
     return 2 if failed else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``python -m qexp.tracking sync``; return its exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    folders = given[1:] if given[:1] == ["sync"] else given
+    return answered(partial(command, folders, "python -m qexp.tracking sync"))

@@ -12,8 +12,7 @@ from ray.rllib.core.columns import Columns
 
 from qexp.algo.modules import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
 from qexp.placement.features import PRIOR_FEATURE
-from qexp.problem.network import ScorerNetwork
-from qexp.problem.noisy import NoisyLinear, noise
+from qexp.problem.network import NoisyLinear, ScorerNetwork, noise
 
 
 def test_a_noisy_layer_is_its_mean_until_noise_is_drawn():

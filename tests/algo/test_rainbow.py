@@ -24,8 +24,7 @@ from qexp.placement.policy import PlacementPolicy
 from qexp.policy import load_policy
 from qexp.problem.bundle import forward, save_policy
 from qexp.problem.extract import extract
-from qexp.problem.network import ScorerNetwork
-from qexp.problem.noisy import NoisyLinear
+from qexp.problem.network import NoisyLinear, ScorerNetwork
 
 SWITCHES = ("double", "dueling", "prioritized", "distributional", "noisy")
 

@@ -55,6 +55,7 @@ def test_a_second_process_is_refused_until_the_first_is_dead(holder, tmp_path):
             assert (tmp_path / "run" / FILE).read_text() == f"{os.getpid()}\n"
 
 
+@pytest.mark.slow
 def test_a_command_in_the_folder_of_another_is_refused_before_it_computes(holder, qexp, tmp_path):
     run = tmp_path / "run"
     ended = qexp(*QUICK, "deploy=simulator", f"hydra.run.dir={run}")

@@ -156,6 +156,7 @@ def pictures(monkeypatch):
     return axes
 
 
+@pytest.mark.slow
 def test_pictures_of_an_exact_simulation_show_no_rounding(qce25, schedulers, tmp_path, pictures):
     with campaign(tmp_path / "journal.db", replace(qce25, tasks=1), schedulers, blocks=2) as journal:
         plots.draw(measure(journal, qce25, schedulers, toy_fidelity), tmp_path)

@@ -216,7 +216,7 @@ def test_without_ortools_a_line_says_how_to_get_it(monkeypatch):
 
 
 def test_ortools_is_imported_only_when_asked(python, tmp_path):
-    code = "import sys, qexp.gates.schedulers.cp_sat; print('ortools' in sys.modules)"
+    code = "import sys, qexp.gates.schedulers.optimum; print('ortools' in sys.modules)"
     assert python("-c", code, cwd=tmp_path).out == "False\n"
 
 

@@ -43,7 +43,7 @@ def test_the_machine_file_is_one():
 
 
 def test_the_core_needs_nothing_heavy(python, tmp_path):
-    core = ("engine", "schedule", "machine_file", "generators", "circuit")
+    core = ("engine", "schedule", "machine", "generators", "circuit")
     code = f"import sys, {', '.join(f'qexp.gates.{name}' for name in core)}\n"
     heavy = "{'gymnasium', 'matplotlib', 'qiskit', 'torch', 'pandas', 'ray', 'pygame'}"
     assert python("-c", f"{code}print(sorted({heavy} & set(sys.modules)))", cwd=tmp_path).out == "[]\n"

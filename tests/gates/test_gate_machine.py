@@ -11,10 +11,8 @@ from gate_oracle import machines
 from hypothesis import given
 
 from qexp.errors import InputError
-from qexp.gates.encoder import GateEncoder
-from qexp.gates.gate import Gate
-from qexp.gates.machine import MachineProperties, write_machine
-from qexp.gates.machine_file import machine_names
+from qexp.gates.gate import Gate, GateEncoder
+from qexp.gates.machine import MachineProperties, machine_names, write_machine
 
 MAPPING = {
     "n_qubits": 2,

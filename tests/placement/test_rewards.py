@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qexp.config.composition import register
 from qexp.config.option import REGISTRY
-from qexp.config.schema import register
 from qexp.placement.env import PlacementEnv
 from qexp.placement.reward.completion import Completion
 from qexp.placement.reward.inverse import Inverse

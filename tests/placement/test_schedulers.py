@@ -11,8 +11,8 @@ from cases import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qexp.config.composition import register
 from qexp.config.option import REGISTRY
-from qexp.config.schema import register
 from qexp.errors import InputError
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.policy import PlacementPolicy

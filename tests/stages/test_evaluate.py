@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qexp.config.composition import register
 from qexp.config.option import REGISTRY
-from qexp.config.schema import register
 from qexp.errors import InputError
 from qexp.placement.placement import PLACEMENT, Placement
 from qexp.placement.schedulers.mct import MCT

@@ -142,7 +142,7 @@ def kill_in_training(*arguments, cwd, seconds=150):
     assert not (cwd / "run" / "result.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
@@ -188,7 +188,7 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
     assert all(metric.value == pytest.approx(values[metric.step]) for metric in logged)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_run_that_only_lacks_its_evaluation_trains_no_more(tmp_path):
     complete(*A2C, "tracking=off", "hydra.run.dir=run", cwd=tmp_path)
     folder = tmp_path / "run"

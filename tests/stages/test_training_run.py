@@ -18,7 +18,7 @@ from qexp.placement.vector_env import PlacementVectorEnv
 from qexp.policy import load_policy
 from qexp.problem.extract import extract
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ray
 
 EPISODES = 5
 # Without the prior even a short training decides otherwise than mct: what is compared is the training.

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
-from qexp.config.schema import register
+from qexp.config.composition import register
 
 PRESETS = sorted((Path(__file__).parents[2] / "conf" / "experiment").glob("*.yaml"))
 SMALL = ("eval.episodes=2", "tracking=off")

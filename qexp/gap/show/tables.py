@@ -35,7 +35,7 @@ WAYS = {
     "simulated_calibrated": "simulated, calibrated",
     "replayed": "replayed",
     "replayed_calibrated": "replayed, calibrated",
-    "replayed_informed": "replayed, calibrated and told",
+    "replayed_informed": "replayed, calibrated, informed",
 }
 FAMILIES = {
     "as_predicted": "as predicted",

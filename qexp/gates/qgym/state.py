@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,8 @@ import numpy.typing as npt
 
 from qexp.errors import InputError
 from qexp.gates.circuit import checked_circuit
-from qexp.gates.encoder import GateEncoder
 from qexp.gates.engine import Dispatch
-from qexp.gates.gate import Circuit
+from qexp.gates.gate import Circuit, GateEncoder
 from qexp.gates.generators import CircuitGenerator
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
@@ -246,7 +246,7 @@ class SchedulingState:
 
     @property
     def seed(self) -> int | None:
-        """What the random numbers began with; setting it begins anew and decides the circuits."""
+        """What the random numbers began with; setting it begins again and decides the circuits."""
         return self._seed
 
     @seed.setter
@@ -273,18 +273,10 @@ class SchedulingState:
 
     def copy(self) -> SchedulingState:
         """Return an independent copy of the episode; machine, generator and rulebook are shared."""
-        twin = object.__new__(type(self))
-        vars(twin).update(vars(self))
-        twin.dispatch = self.dispatch.copy()
-        info = object.__new__(CircuitInfo)
-        for name in CircuitInfo.__slots__:
-            setattr(info, name, getattr(self.circuit_info, name))
-        info.legal, info.dependencies, info.schedule = (
-            twin.dispatch.legal,
-            twin.dispatch.offsets,
-            twin.dispatch.starts,
-        )
-        twin.circuit_info = info
+        twin = copy.copy(self)
+        twin.dispatch = dispatch = self.dispatch.copy()
+        twin.circuit_info = info = copy.copy(self.circuit_info)
+        info.legal, info.dependencies, info.schedule = dispatch.legal, dispatch.offsets, dispatch.starts
         return twin
 
 

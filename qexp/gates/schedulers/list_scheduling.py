@@ -1,6 +1,6 @@
 """Schedules built gate by gate, never waiting while a gate could start: quick, and rarely far from the best.
 
-All return backward start cycles, as the environments count them; `schedule.forward_starts` turns them round.
+The functions return the backward start cycle of each gate; `schedule.forward_starts` turns them round.
 Source of list scheduling by the longest path: T. C. Hu, "Parallel sequencing and assembly line problems",
 Operations Research 9 (1961).
 """
@@ -8,24 +8,70 @@ Operations Research 9 (1961).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
+from typing_extensions import Doc
 
+from qexp.config.option import option
 from qexp.errors import InputError
 from qexp.gates.engine import Dispatch
 from qexp.gates.problem import Problem
+from qexp.gates.schedulers.gate_scheduler import GateScheduler
 from qexp.gates.schedulers.separation import Separation
 from qexp.problem.arrays import Bools, Ints
 
 
+@option("scheduler")
+@dataclass
+class ASAP(GateScheduler):
+    """Gates: every one as soon as possible, from the beginning of the circuit."""
+
+    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
+        """Return the schedule of `asap`."""
+        return asap(problem)
+
+
+@option("scheduler")
+@dataclass
+class ALAP(GateScheduler):
+    """Gates: every one as late as possible, from the end of the circuit."""
+
+    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
+        """Return the schedule of `alap`."""
+        return alap(problem)
+
+
+@option("scheduler")
+@dataclass
+class CriticalPath(GateScheduler):
+    """Gates: the one with the longest chain of gates before it, from the end of the circuit."""
+
+    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
+        """Return the schedule of `critical_path`."""
+        return critical_path(problem)
+
+
+@option("scheduler")
+@dataclass
+class RandomisedCriticalPath(GateScheduler):
+    """Gates: critical path with chains a random share longer, again and again; the shortest schedule."""
+
+    restarts: Annotated[
+        int, Ge(1), Doc("Schedules that are made, at most; the first is that of critical_path.")
+    ] = 100
+    spread: Annotated[float, Ge(0), Doc("By what share chains are made longer, at most.")] = 0.5
+
+    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
+        """Return the schedule of `randomised_critical_path`."""
+        seed = int(rng.integers(2**31))
+        return randomised_critical_path(problem, restarts=self.restarts, spread=self.spread, seed=seed)
+
+
 def asap(problem: Problem) -> list[int]:
-    """Start every gate as soon as possible: from the beginning of the circuit onwards.
-
-    Of gates that could start in the same cycle, the one that comes first in the circuit does.
-
-    Returns:
-        Backward start cycle of each gate.
-    """
+    """Start every gate as soon as possible, from the beginning of the circuit; of several, the first."""
     rules, gates = Separation.of(problem), len(problem)
     # Forwards, a gate waits for those that have to be placed after it from behind.
     waits = [set(np.flatnonzero(row).tolist()) for row in rules.before]
@@ -52,23 +98,14 @@ def asap(problem: Problem) -> list[int]:
 
 
 def alap(problem: Problem) -> list[int]:
-    """Start every gate as late as possible: from the end of the circuit backwards.
-
-    Of gates that could end in the same cycle, the one that comes last in the circuit does.
-
-    Returns:
-        Backward start cycle of each gate.
-    """
+    """Start every gate as late as possible, from the end of the circuit backwards; of several, the last."""
     return _starts(_dispatch(problem, range(len(problem))))
 
 
 def critical_path(problem: Problem) -> list[int]:
-    """From the end backwards, always take the gate with the longest chain of gates before it.
+    """From the end backwards, always start the gate with the longest chain of gates before it.
 
     Of equally long chains, the one of the gate that comes last in the circuit.
-
-    Returns:
-        Backward start cycle of each gate.
     """
     return _starts(_dispatch(problem, problem.tails))
 
@@ -76,7 +113,7 @@ def critical_path(problem: Problem) -> list[int]:
 def randomised_critical_path(
     problem: Problem, *, restarts: int = 100, spread: float = 0.5, seed: int = 0
 ) -> list[int]:
-    """Repeat `critical_path` with chains that are a random share longer, and keep the shortest schedule.
+    """Repeat `critical_path` with chains that are a random share longer; return the shortest schedule.
 
     The first schedule is that of `critical_path`, so the result is never worse. It ends early when a schedule
     is as short as the longest chain.
@@ -86,9 +123,6 @@ def randomised_critical_path(
         restarts: How many schedules are made, at most.
         spread: Each length is multiplied by a figure drawn from 1 to 1 + spread.
         seed: Of the random numbers.
-
-    Returns:
-        Backward start cycle of each gate.
 
     Raises:
         InputError: Less than one restart, or a negative spread.

@@ -1,1 +1,0 @@
-"""Which circuits are scheduled: the options of the config group ``env/circuits``, one module each."""
