@@ -42,7 +42,7 @@ from qexp.stages.evaluation import evaluate as play
 from qexp.stages.resume import composable, own_config
 from qexp.stages.run import Result
 from qexp.tracking import Tracking
-from qexp.tracking.options import apply_environment
+from qexp.tracking.local import apply_environment
 
 if TYPE_CHECKING:
     import pandas as pd

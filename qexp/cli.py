@@ -42,7 +42,7 @@ from qexp.stages.resume import composable, own_config, run_dir
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
-from qexp.tracking.options import apply_environment
+from qexp.tracking.local import apply_environment
 
 log = logging.getLogger(__name__)
 

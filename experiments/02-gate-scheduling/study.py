@@ -25,23 +25,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from qexp.gates.circuit import checked_circuit
-from qexp.gates.circuits import Basic, Workshop
+from qexp.gates.circuits.basic import Basic
+from qexp.gates.circuits.workshop import Workshop
 from qexp.gates.gate_scheduling import GateScheduling
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.schedule import makespan
-from qexp.gates.schedulers.list_scheduling import (
-    ALAP,
-    ASAP,
-    CriticalPath,
-    RandomisedCriticalPath,
-    alap,
-    asap,
-    critical_path,
-    randomised_critical_path,
-)
-from qexp.gates.schedulers.optimum import CPSAT, optimum
+from qexp.gates.schedulers.alap import ALAP
+from qexp.gates.schedulers.asap import ASAP
+from qexp.gates.schedulers.cp_sat import CPSAT
+from qexp.gates.schedulers.critical_path import CriticalPath
+from qexp.gates.schedulers.list_scheduling import alap, asap, critical_path, randomised_critical_path
+from qexp.gates.schedulers.optimum import optimum
+from qexp.gates.schedulers.randomised_critical_path import RandomisedCriticalPath
 from qexp.gates.tables import MachineTables
 from qexp.policy import load_policy
 from qexp.problem.policy_scheduler import PolicyScheduler

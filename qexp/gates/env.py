@@ -34,7 +34,7 @@ class GateEnv(gym.Env[Observation, np.int64]):
         ``machine``, ``rulebook``, ``max_steps``
             as in ``env=gate_scheduling``
         ``circuits``
-            an object, for example ``qexp.gates.circuits.Basic(min_gates=10)``
+            an object, for example ``qexp.gates.circuits.basic.Basic(min_gates=10)``
         ``scenario``
             a whole `GateScheduling`, of which the others are changes
 

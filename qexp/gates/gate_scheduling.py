@@ -22,7 +22,8 @@ from qexp.config.option import RUNTIME, option
 from qexp.errors import InputError
 from qexp.fleet.fleet import Fleet
 from qexp.gates.circuit import checked_circuit
-from qexp.gates.circuits import Circuits, FixedCircuits, RandomCircuits, Workshop
+from qexp.gates.circuits.circuits import Circuits, FixedCircuits, RandomCircuits
+from qexp.gates.circuits.workshop import Workshop
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import GateEpisode, Problem
 from qexp.gates.rulebook import named_rulebook

@@ -20,7 +20,8 @@ from qexp.runfolder import COMPLETED, PLANNED, relative
 from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan, as_typed
 from qexp.tracking import Tracker, Tracking
 from qexp.tracking.journal import Journal
-from qexp.tracking.options import PARENT_RUN, apply_environment
+from qexp.tracking.local import apply_environment
+from qexp.tracking.tracking import PARENT_RUN
 
 
 class SweepSession(Callback):

@@ -84,8 +84,8 @@ def test_a_run_in_a_process_of_its_own(python, tmp_path):
 
 
 def test_a_result_that_is_not_proved_says_so_everywhere(qexp, tmp_path, monkeypatch):
+    from qexp.gates.schedulers.cp_sat import CPSAT
     from qexp.gates.schedulers.list_scheduling import asap
-    from qexp.gates.schedulers.optimum import CPSAT
 
     def out_of_time(self, problem, rng):
         self.bound = 1

@@ -10,7 +10,10 @@ from hypothesis import given
 
 from qexp.config.option import REGISTRY, load_options
 from qexp.errors import InputError
-from qexp.gates.circuits import MQT, QASM, Basic, Workshop
+from qexp.gates.circuits.basic import Basic
+from qexp.gates.circuits.mqt import MQT
+from qexp.gates.circuits.qasm import QASM
+from qexp.gates.circuits.workshop import Workshop
 from qexp.gates.gate_scheduling import GATE_SCHEDULING, GateScheduling
 from qexp.gates.problem import GateEpisode
 from qexp.gates.schedule import forward_starts, makespan, violations

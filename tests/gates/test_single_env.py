@@ -12,7 +12,7 @@ from gymnasium.utils.env_checker import check_env
 
 import qexp.env
 from qexp.errors import InputError
-from qexp.gates.circuits import Workshop
+from qexp.gates.circuits.workshop import Workshop
 from qexp.gates.env import REFUSED, GateEnv
 from qexp.gates.gate_scheduling import GateScheduling
 

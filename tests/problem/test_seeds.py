@@ -11,7 +11,7 @@ import pytest
 
 import qexp.env
 from qexp.errors import InputError
-from qexp.gates.circuits import Workshop
+from qexp.gates.circuits.workshop import Workshop
 from qexp.gates.gate_scheduling import GateScheduling
 from qexp.placement.env import PlacementEnv
 from qexp.placement.random_fleets import RandomFleetVectorEnv

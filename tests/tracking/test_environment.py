@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from qexp.errors import InputError
 from qexp.tracking.environment import store_in_environment
-from qexp.tracking.options import apply_environment
+from qexp.tracking.local import apply_environment
 
 QUICK = ("plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 

@@ -8,66 +8,14 @@ Operations Research 9 (1961).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
-from typing_extensions import Doc
 
-from qexp.config.option import option
 from qexp.errors import InputError
 from qexp.gates.engine import Dispatch
 from qexp.gates.problem import Problem
-from qexp.gates.schedulers.gate_scheduler import GateScheduler
 from qexp.gates.schedulers.separation import Separation
 from qexp.problem.arrays import Bools, Ints
-
-
-@option("scheduler")
-@dataclass
-class ASAP(GateScheduler):
-    """Gates: every one as soon as possible, from the beginning of the circuit."""
-
-    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the schedule of `asap`."""
-        return asap(problem)
-
-
-@option("scheduler")
-@dataclass
-class ALAP(GateScheduler):
-    """Gates: every one as late as possible, from the end of the circuit."""
-
-    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the schedule of `alap`."""
-        return alap(problem)
-
-
-@option("scheduler")
-@dataclass
-class CriticalPath(GateScheduler):
-    """Gates: the one with the longest chain of gates before it, from the end of the circuit."""
-
-    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the schedule of `critical_path`."""
-        return critical_path(problem)
-
-
-@option("scheduler")
-@dataclass
-class RandomisedCriticalPath(GateScheduler):
-    """Gates: critical path with chains a random share longer, again and again; the shortest schedule."""
-
-    restarts: Annotated[
-        int, Ge(1), Doc("Schedules that are made, at most; the first is that of critical_path.")
-    ] = 100
-    spread: Annotated[float, Ge(0), Doc("By what share chains are made longer, at most.")] = 0.5
-
-    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the schedule of `randomised_critical_path`."""
-        seed = int(rng.integers(2**31))
-        return randomised_critical_path(problem, restarts=self.restarts, spread=self.spread, seed=seed)
 
 
 def asap(problem: Problem) -> list[int]:

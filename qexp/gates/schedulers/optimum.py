@@ -16,17 +16,13 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from annotated_types import Gt
-from typing_extensions import Doc
 
-from qexp.config.option import option
 from qexp.errors import InputError
 from qexp.gates.problem import Problem
 from qexp.gates.schedule import makespan, violations
-from qexp.gates.schedulers.gate_scheduler import GateScheduler
 from qexp.gates.schedulers.list_scheduling import randomised_critical_path
 from qexp.gates.schedulers.separation import Separation, Windows
 from qexp.problem.arrays import Ints
@@ -36,32 +32,6 @@ if TYPE_CHECKING:
 
 WARM_UP = 10
 """Schedules made before the search. More cost more than the slightly shorter one that they find is worth."""
-
-
-@option("scheduler", "cp_sat")
-@dataclass
-class CPSAT(GateScheduler):
-    """Gates: the shortest schedule, with a proof. Needs qexp[exact].
-
-    `bound` says how far the proof came.
-    """
-
-    needs: ClassVar[str | None] = "ortools"
-
-    time_limit: Annotated[
-        float,
-        Gt(0),
-        Doc(
-            "Seconds for each circuit. Past them the best schedule found counts, and the result says "
-            "that it is not proved."
-        ),
-    ] = 10.0
-
-    def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the shortest schedule found, see `GateScheduler.plan`."""
-        best = optimum(problem, time_limit=self.time_limit, seed=int(rng.integers(2**31)))
-        self.bound = best.bound
-        return best.starts
 
 
 @dataclass(frozen=True)

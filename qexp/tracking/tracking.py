@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from annotated_types import MaxLen, MinLen
-from omegaconf import DictConfig, OmegaConf
 from typing_extensions import Doc
 
-from qexp.config.option import Configurable, group, option
-from qexp.errors import InputError
+from qexp.config.option import Configurable, group
 from qexp.report.progress import report_console
-from qexp.tracking.environment import EXPERIMENT, patience, quiet, store_in_environment
+from qexp.tracking.environment import patience, quiet
 from qexp.tracking.interrupts import uninterrupted
 from qexp.tracking.journal import Journal
-from qexp.tracking.tracker import Tracker, now
+from qexp.tracking.tracker import Tracker
 
 PARENT_RUN = "QEXP_PARENT_RUN_ID"
 """Environment variable: the id of the run that a sweep nests its jobs' runs under."""
@@ -45,25 +43,6 @@ class Tracking(Configurable, ABC):
         Raises:
             InputError: The store cannot be used, or has no such run.
         """
-
-
-@option("tracking")
-@dataclass
-class Off(Tracking):
-    """Send nothing anywhere; MLflow is not even imported."""
-
-    @contextmanager
-    def start(
-        self, name: str | None = None, run_id: str | None = None, folder: Path | None = None
-    ) -> Iterator[Tracker]:
-        """Give a tracker that only writes a journal, if there is a folder for it, see `Tracking.start`."""
-        journal = Journal.begin(folder)
-        journal.add(
-            {"run": {"id": None, "uri": None, "experiment": "qexp", "name": name, "start": now(), "tags": {}}}
-        )
-        tracker = Tracker(journal)
-        with tracker.until_end():
-            yield tracker
 
 
 @dataclass
@@ -118,51 +97,3 @@ class MlflowTracking(Tracking):
             where = f"recorded in MLflow at {self.uri}, experiment {run['experiment']}"
             report_console().print(where, markup=False, highlight=False, soft_wrap=True)
             yield tracker
-
-
-@option("tracking")
-@dataclass
-class Local(MlflowTracking):
-    """Record with MLflow, by default in an SQLite file under outputs/."""
-
-    uri: Annotated[
-        str,
-        MinLen(1),
-        Doc(
-            "Where MLflow stores runs: sqlite:///FILE, http(s)://SERVER or the URL of a database, "
-            "without a password."
-        ),
-    ] = "sqlite:///outputs/mlflow.db"
-
-
-@option("tracking")
-@dataclass
-class Server(MlflowTracking):
-    """Record on a shared MLflow server (tracking=server tracking.uri=https://HOST)."""
-
-    def __post_init__(self) -> None:
-        if not self.uri.startswith(("http://", "https://")):
-            raise InputError("tracking.uri: tracking=server needs the address of one, http(s)://HOST:PORT")
-
-
-def apply_environment(config: DictConfig, typed: Iterable[str]) -> None:
-    """Fill in what the environment says of store and experiment, unless the configuration says it itself.
-
-    It does where the key was typed, or where a preset gave it another value than the one that ships.
-
-    Args:
-        config: A run's or a multirun's; changed.
-        typed: Its overrides.
-
-    Raises:
-        InputError: The environment names a store that runs cannot be recorded in.
-    """
-    tracking = OmegaConf.select(config, "tracking")
-    keys = {override.lstrip("+").partition("=")[0] for override in typed}
-    if not isinstance(tracking, DictConfig) or "uri" not in [*tracking]:  # nothing is recorded
-        return
-    unsaid = OmegaConf.is_missing(tracking, "uri") or tracking.uri == Local.uri
-    if unsaid and "tracking.uri" not in keys and (uri := store_in_environment()):
-        tracking.uri = uri
-    if tracking.experiment == Local.experiment and "tracking.experiment" not in keys:
-        tracking.experiment = os.environ.get(EXPERIMENT) or tracking.experiment

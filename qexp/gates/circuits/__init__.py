@@ -1,0 +1,1 @@
+"""Where the circuits come from whose gates are scheduled."""
