@@ -61,6 +61,6 @@ def leaderboard_of(folder: Path) -> Table:
     result = result_of(folder)
     if result is None or not result["leaderboard"]:
         reason = f": {result['error']}" if result and result.get("error") else ""
-        raise InputError(f"{folder} is not the folder of a run with a leaderboard{reason}")
+        raise InputError(f"{folder} has no leaderboard{reason}")
     learned = None if result["options"]["algo"] == "none" else decider_of(result)
     return board(result["leaderboard"], metric_of_run(result, config_of(folder)), learned)

@@ -237,8 +237,9 @@ def _markdown(text: str, style: str = "") -> str:
     """Escape what would be syntax; stars and underscores only where they could stress, so that names stay."""
     if style == CODE:
         return "`" + text.replace("|", r"\|") + "`"
-    stressing = r"(?<=\S)\*|\*(?=\S)|(?<!\w)_|_(?!\w)"
-    escaped = re.sub(rf"[\\`\[<|~$]|&(?=#?\w+;)|{stressing}", r"\\\g<0>", text).replace("\n", " ")
+    inline = r"[\\`\[<|~$]|&(?=#?\w+;)|(?<=\S)\*|\*(?=\S)|(?<!\w)_|_(?!\w)"
+    block = r"^[*+#>-](?=\s)|(?<=^\d)[.)](?=\s)"
+    escaped = re.sub(f"{inline}|{block}", r"\\\g<0>", text).replace("\n", " ")
     return f"**{escaped}**" if style == STRONG else escaped
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -34,7 +34,10 @@ def page(gap: Gap, tables: Sequence[Table], plots: Sequence[Path]) -> str:
     template = Template((resources.files("qexp.gap.show") / "page.html").read_text(encoding="utf-8"))
     return template.substitute(
         lead=escape(_lead(gap)),
-        campaign="\n".join(_campaign(gap)),
+        campaign="\n".join(
+            f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
+            for key, value in gap.campaign.items()
+        ),
         notes="\n".join(f"<li>{escape(note)}</li>" for note in [*gap.notes, ASSUMPTION]),
         plots="\n".join(_figure(path) for path in plots),
         tables="".join(table.html() for table in tables),
@@ -47,23 +50,18 @@ def _lead(gap: Gap) -> str:
             return f"Of none of {len(gap.tasks)} tasks times are known: there is nothing to compare."
         return f"None of {len(gap.tasks)} tasks was completed: there is nothing to compare."
     measured, simulated = gap.total("measured"), gap.total("simulated")
-    found = (
+    said = (
         f"{gap.counted} of {len(gap.tasks)} tasks completed in {number(measured)} s of total completion "
         f"time; the simulator, with the same placements, said {number(simulated)} s."
     )
     held = gap.hold_out
     before, after = held.total_before.error_pct, held.total_after.error_pct
     if before is None or after is None:
-        return found
+        return said
     return (
-        f"{found} Of the second half it was {number(before, '+')} % off, and {number(after, '+')} % once "
+        f"{said} Of the second half it was {number(before, '+')} % off, and {number(after, '+')} % once "
         "calibrated on the first."
     )
-
-
-def _campaign(gap: Gap) -> Iterator[str]:
-    for key, value in gap.campaign.items():
-        yield f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
 
 
 def _figure(path: Path) -> str:
