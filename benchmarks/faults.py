@@ -118,7 +118,7 @@ def fleet() -> Fleet:
     """Return the stand-in's machines as a fleet."""
     from qexp.fleet.ibm import live_nodes
 
-    return parse_fleet(fleet_text("Made for a benchmark.", {"name": "stand-in"}, live_nodes([])), Path("x"))
+    return parse_fleet(fleet_text("Made for a benchmark.", {"name": "stand-in"}, live_nodes()[0]), Path("x"))
 
 
 def deployment(seed: int) -> IBM:

@@ -44,7 +44,7 @@ FORMER = ("backend/", "workload/", "policy/extract.py", "deploy/gap.py")
 
 # Heavy or foreign packages and the only places that may know them (path prefixes below qexp/).
 CATALOGUE_BUILD = ("circuits/build", "circuits/compilation.py")
-IBM = ("fleet/ibm.py", "fleet/calibration.py", "deploy/executors/ibm/")
+IBM = ("fleet/ibm", "fleet/calibration.py", "deploy/executors/ibm/")
 HOMES = {
     "ray": ("algo/", "plugins/hydra_plugins/qexp_ray_launcher/_tasks.py"),
     "mlflow": ("tracking/",),

@@ -60,7 +60,7 @@ def take(options: argparse.Namespace, console: Console) -> None:
     taken = datetime.now(UTC).replace(microsecond=0)
     if options.command == "ibm":
         with console.status("Asking IBM Quantum"):
-            nodes = ask(lambda: live_nodes(notes), options.timeout)
+            nodes, notes = ask(live_nodes, options.timeout)
         what = "IBM Quantum machines as seen by one account."
     else:
         nodes = fake_nodes(options.names, notes)

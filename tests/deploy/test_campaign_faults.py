@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from ibm_stand_in.oracle import Record, judge
 
 from qexp.deploy.campaign.campaign import Campaign
-from qexp.deploy.campaign.job_monitor import JobMonitor, StoppedError
+from qexp.deploy.campaign.job_monitor import JobMonitor
 from qexp.deploy.campaign.journal import UNSETTLED, Journal, State, Task
 from qexp.deploy.campaign.plan import planned_tasks, segments
+from qexp.deploy.campaign.spend_guard import StoppedError
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executors.executor import (
     AccountError,

@@ -20,8 +20,7 @@ from qexp.deploy.executors.ibm.executor import IBMQuantumExecutor
 from qexp.deploy.ibm import IBM
 from qexp.errors import InputError
 from qexp.fleet.fleet import load_fleet
-from qexp.fleet.ibm import quiet
-from qexp.fleet.live_fleet import LiveFleet
+from qexp.fleet.ibm import LiveFleet, quiet
 from qexp.placement.placement import Placement
 
 
@@ -177,7 +176,7 @@ def test_a_fleet_does_without_what_one_machine_does_not_say(caplog):
 @pytest.mark.slow
 def test_a_machine_with_holes_in_its_calibration_takes_orders():
     with account() as server, executor() as before:
-        circuit = compiled("ghz_3", before._desk._backends[NODES[0]])
+        circuit = compiled("ghz_3", before._submitter.backends[NODES[0]])
         used = {circuit.find_bit(qubit).index for item in circuit.data for qubit in item.qubits}
         properties = deepcopy(server.devices[0].properties)
         for gate in properties["gates"]:
@@ -189,7 +188,7 @@ def test_a_machine_with_holes_in_its_calibration_takes_orders():
             properties["qubits"][qubit] = [value for value in values if value["name"] in {"T1", "frequency"}]
         server.devices[0].properties = properties
         with executor() as ibm:
-            circuit = compiled("ghz_3", ibm._desk._backends[NODES[0]])
+            circuit = compiled("ghz_3", ibm._submitter.backends[NODES[0]])
             measured = [item.qubits[0] for item in circuit.data if item.name == "measure"]
             assert used.isdisjoint(circuit.find_bit(qubit).index for qubit in measured)
             assert ibm.submit(order("holes"))

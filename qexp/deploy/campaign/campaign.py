@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qexp.deploy.campaign.job_monitor import PAUSE, JobMonitor, StoppedError, busy
+from qexp.deploy.campaign.job_monitor import PAUSE, JobMonitor, busy
 from qexp.deploy.campaign.journal import Journal, State, Task
 from qexp.deploy.campaign.live import LiveFleet
 from qexp.deploy.campaign.plan import Segment
-from qexp.deploy.campaign.spend_guard import Guard, LimitError
+from qexp.deploy.campaign.spend_guard import Guard, LimitError, StoppedError, charged_for
 from qexp.deploy.campaign.transitions import Transitions
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executors.executor import (
@@ -42,16 +42,10 @@ class Campaign:
     """One campaign, new or resumed.
 
     Attributes:
-        journal: Its journal.
-        scenario: The placement problem.
-        plan: All segments.
         schedulers: Who places, by name; of these, those that a segment names. All are asked without effect
             when another places, if the settings say so.
-        executor: What runs the circuits.
-        deployment: The settings.
         on_change: Called with the campaign whenever something may have changed.
         machines: How machines are doing, by the last word of the executor.
-        tasks: All tasks.
     """
 
     journal: Journal
@@ -127,14 +121,15 @@ class Campaign:
                     self._place(due, segment, tasks, began)
                 except LimitError as error:
                     stopped = error
-            elif stopped is not None and not any(busy(task) for task in tasks):
+            elif stopped is not None and not any(map(busy, tasks)):
                 break
             else:
-                self.executor.wait(self._until_next(planned, tasks, now))
+                moments = [now + PAUSE, *map(self._when, planned), *self._monitor.next_due(tasks)]
+                self.executor.wait(max(min(moments) - now, 1e-3))
             self.on_change(self)
         self._monitor.audit(self.tasks, self.id)
         if stopped is not None:
-            raise StoppedError(str(stopped), stopped.limit)
+            raise stopped
         self.journal.end_segment(segment.number, self.executor.now())
 
     def _shadows(self, segment: Segment) -> dict[str, Placer]:
@@ -165,21 +160,14 @@ class Campaign:
             left = None
         if left is None:
             return []
-        charged = sum(task.spent + (task.quantum_seconds or 0.0) for task in self.tasks)
-        most = self.deployment.guard.most
-        return [Guard(None, charged + left, most, "the quantum time that the account had left for this")]
+        limit, most = charged_for(self.tasks) + left, self.deployment.guard.most
+        return [Guard(None, limit, most, "the quantum time that the account had left for this")]
 
     def _when(self, task: Task) -> float:
         """Return when a task can be placed at the earliest."""
         assert task.arrival is not None
         _, try_at = self._blocked.get(task.id, (0.0, 0.0))
         return max(task.arrival, self._not_before, try_at)
-
-    def _until_next(self, planned: Sequence[Task], tasks: Sequence[Task], now: float) -> float:
-        moments = [now + PAUSE, *(self._when(task) for task in planned)]
-        if (due := self._monitor.next_due(tasks)) is not None:
-            moments.append(due)
-        return max(min(moments) - now, 1e-3)
 
     def _place(self, task: Task, segment: Segment, tasks: Sequence[Task], began: float) -> None:
         """Choose a machine, write down the intent, and send the order."""
@@ -190,8 +178,9 @@ class Campaign:
             self._no_machine(task, now)
             return
         costs = segment.quantum_seconds[row]
-        if not self._affordable(float(costs[mask].max()), tasks):
-            self._not_before = now + 1.0
+        bills = any(map(busy, tasks)) or self._monitor.waits_for_figures(tasks)
+        if not all(guard.allows(self.tasks, float(costs[mask].max()), bills=bills) for guard in self._guards):
+            self._not_before = now + 1.0  # bills of others have to come first
             return
         nodes, names = self._live.state(tasks, self.machines, now, began), self.scenario.fleet.names
         state = self._task_state(segment, row, task, tasks, now - began, mask)
@@ -220,11 +209,6 @@ class Campaign:
         if now - since > self.deployment.patience:
             reason = "no machine that it fits on was open in deploy.patience seconds"
             self._transitions.fail(task, reason)
-
-    def _affordable(self, estimate: float, tasks: Sequence[Task]) -> bool:
-        """Return whether an order may be sent now; False: bills of others have to come first."""
-        bills = any(busy(task) for task in tasks) or self._monitor.waits_for_figures(tasks)
-        return all(guard.allows(self.tasks, estimate, bills=bills) for guard in self._guards)
 
     def _task_state(
         self, segment: Segment, row: int, task: Task, tasks: Sequence[Task], now: float, mask: Bools

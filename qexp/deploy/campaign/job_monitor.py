@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 from qexp.deploy.campaign.journal import UNDER_WAY, UNSETTLED, State, Task
+from qexp.deploy.campaign.spend_guard import StoppedError
 from qexp.deploy.campaign.transitions import Transitions
 from qexp.deploy.executors.executor import (
     Executor,
@@ -29,18 +30,6 @@ PAUSE = 5.0
 """Seconds before a service that does not answer is asked again."""
 FIGURES = ("created", "running", "finished", "quantum_seconds")
 """What an executor knows of a job in figures, and a task takes over."""
-
-
-class StoppedError(Exception):
-    """The campaign cannot continue now; the journal is complete, and the message one line.
-
-    Attributes:
-        limit: The key of the limit that stopped it, if it was one that can be raised.
-    """
-
-    def __init__(self, message: str, limit: str | None = None) -> None:
-        super().__init__(message)
-        self.limit = limit
 
 
 @dataclass
@@ -83,12 +72,7 @@ class JobMonitor:
         self._watches.pop(task.id, None)
 
     def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Ask the executor something; None if there is no answer now.
-
-        Args:
-            question: One of its methods.
-            *args: Of the question.
-            **kwargs: Of the question.
+        """Ask the executor something by one of its methods; None if there is no answer now.
 
         Raises:
             StoppedError: There has been none for too long.
@@ -100,13 +84,10 @@ class JobMonitor:
             log.warning("%s: %s", what, error)
             now = self.executor.now()
             if now - self._silent.setdefault(what, now) > self._patience:
-                raise self._out_of_patience(error) from error
+                raise StoppedError(f"no answer for deploy.patience={self._patience:g} s: {error}") from error
             return None
         self._silent.pop(what, None)
         return answer
-
-    def _out_of_patience(self, error: UnreachableError) -> StoppedError:
-        return StoppedError(f"no answer for deploy.patience={self._patience:g} s: {error}")
 
     def _waited(self, task: Task, state: str) -> float:
         """Return how long a task's order has been in a state of `Watch.since`; from now on, if it was not."""
@@ -147,7 +128,8 @@ class JobMonitor:
         events = self._transitions.journal.events()
         noted = {event.detail.split(": ")[0] for event in events if event.state == "twice"}
         for job in jobs:
-            task = by_id.get(_task_of(job.tag))
+            number = job.tag.split("-")[-2:-1]  # an order's tag is CAMPAIGN-TASK-ATTEMPT
+            task = by_id.get(int(number[0])) if number and number[0].isdigit() else None
             if task is None or job.id in noted or job.id == task.job:
                 continue
             if job.tag == task.tag:
@@ -190,9 +172,9 @@ class JobMonitor:
             else:
                 watch.due = now + self._pause
 
-    def next_due(self, tasks: Sequence[Task]) -> float | None:
-        """Return when an order is to be looked for next, None if none is."""
-        return min((self._watches[task.id].due for task in tasks if task.state in UNSETTLED), default=None)
+    def next_due(self, tasks: Sequence[Task]) -> list[float]:
+        """Return when orders are to be looked for next, on the campaign's clock, seconds."""
+        return [self._watches[task.id].due for task in tasks if task.state in UNSETTLED]
 
     def _adopt(self, task: Task, jobs: Sequence[Job]) -> None:
         """Take over the job that carries a task's tag."""
@@ -281,7 +263,7 @@ class JobMonitor:
             if self.ask(self.executor.find, task.tag or "") is not None:
                 self._transitions.fail(task, f"the job is done, but its result cannot be read: {error}")
             elif isinstance(error, UnreachableError):
-                raise self._out_of_patience(error) from error
+                raise StoppedError(f"no answer for deploy.patience={self._patience:g} s: {error}") from error
             return
         task.counts = None if counts is None else dict(counts)
         task.state, task.error = State.DONE, None
@@ -303,9 +285,3 @@ class JobMonitor:
 def busy(task: Task) -> bool:
     """Return whether an order of the task is, or may be, at the executor."""
     return task.state in UNDER_WAY or task.state in UNSETTLED
-
-
-def _task_of(tag: str) -> int:
-    """Return the task that an order's tag names, -1 for none."""
-    parts = tag.split("-")
-    return int(parts[-2]) if len(parts) > 2 and parts[-2].isdigit() else -1

@@ -61,20 +61,11 @@ class Task:
         id: Position in the journal, in the order in which tasks are to be placed.
         segment: Tasks of one segment, of one scheduler in one block, share the machines' queues.
         block: Tasks of one block are the same circuits and arrivals for all schedulers.
-        scheduler: Who places it.
         position: Index in the workload: which tasks of several schedulers are the same.
-        circuit: Algorithm and width.
-        width: Qubits.
         depth: Logical depth, layers.
-        shots: Repetitions.
         offset: Arrival after the segment's begin, seconds.
-        state: Where it is.
         attempt: 1 at first; one more each time it is placed again.
-        excused: Attempts that `deploy.retries` does not count.
-        tag: Of its (latest) order.
-        node: Machine it was placed on.
-        job: The executor's name for it.
-        arrival: When it asked for a machine.
+        tag: Of its latest order.
         decided: When a machine was chosen.
         decision_seconds: How long the choice took, features included, seconds of real time.
         predicted_wait: What the scheduler expected of the machine's queue, seconds.
@@ -82,12 +73,10 @@ class Task:
         esp: Estimated success probability.
         estimated_quantum_seconds: What the spend guard expects, seconds.
         created: When the executor accepted the job.
-        running: When it began to run.
-        finished: When it was over.
         quantum_seconds: What was charged, seconds.
         spent: What was charged, or may have been, for attempts before this one, seconds.
+        excused: Attempts that `deploy.retries` does not count.
         counts: How often each bit string was measured.
-        error: Why it failed.
     """
 
     id: int
@@ -135,19 +124,12 @@ CREATE TABLE shadow (
 );
 """
 _INSERT = f"INSERT INTO task VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608 no text of a user's
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM task ORDER BY id"  # noqa: S608
 _UPDATE = f"UPDATE task SET {', '.join(f'{name} = :{name}' for name in COLUMNS)} WHERE id = :id"  # noqa: S608
 
 
 class Event(NamedTuple):
-    """Something that happened, to a task or to none in particular.
-
-    Attributes:
-        task: Its id, or None.
-        time: On the campaign's clock, seconds.
-        at: When that was, UTC.
-        state: The task's, or a word for what happened.
-        detail: What else there is to say.
-    """
+    """Something that happened, to a task or to none: when by the campaign's clock (seconds), and in UTC."""
 
     task: int | None
     time: float
@@ -157,10 +139,7 @@ class Event(NamedTuple):
 
 
 class Journal:
-    """The journal of one campaign.
-
-    Args:
-        path: An existing journal.
+    """The journal of one campaign, in a file that exists.
 
     Raises:
         InputError: It is no journal.
@@ -172,7 +151,9 @@ class Journal:
             self._db = _connect(path)
             if (verdict := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise InputError(f"{path}: damaged: {' '.join(str(verdict).split())}")
-            _add_columns(self._db)
+            columns = {row[1] for row in self._db.execute("PRAGMA table_info(task)")}
+            if columns and "excused" not in columns:  # in the journal of an earlier version
+                self._db.execute("ALTER TABLE task ADD COLUMN excused DEFAULT 0")
             rows = self._db.execute("SELECT key, value FROM meta")
             self.meta: dict[str, Any] = {key: json.loads(value) for key, value in rows}
         except sqlite3.Error as error:
@@ -217,9 +198,8 @@ class Journal:
 
     def tasks(self) -> list[Task]:
         """Return all tasks, by id."""
-        cursor = self._db.cursor()
-        cursor.row_factory = sqlite3.Row
-        return [_task(dict(row)) for row in cursor.execute("SELECT * FROM task ORDER BY id")]
+        rows = self._db.execute(_SELECT)
+        return [_task(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
     def frame(self) -> pd.DataFrame:
         """Return the tasks as a table with a column for each attribute of `Task`."""
@@ -231,7 +211,7 @@ class Journal:
         """Write a task as it is now, and what happened; durable when this returns.
 
         Args:
-            task: The task.
+            task: Whose row it is.
             time: On the campaign's clock, seconds.
             detail: What happened, if the state does not say it.
         """
@@ -296,14 +276,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     # FULL: a committed change survives a power cut, not only the end of this process.
     db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
     return db
-
-
-def _add_columns(db: sqlite3.Connection) -> None:
-    """Give the journal of an earlier version the columns that came later."""
-    there = {row[1] for row in db.execute("PRAGMA table_info(task)")}
-    if there and "excused" not in there:
-        with db:
-            db.execute("ALTER TABLE task ADD COLUMN excused DEFAULT 0")
 
 
 def _utc() -> str:

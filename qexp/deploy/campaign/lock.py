@@ -29,20 +29,17 @@ def locked(folder: Path) -> Iterator[None]:
     """
     if fcntl is None:
         raise InputError("deploy: campaigns need file locks (fcntl), which this system does not have")
-    held = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    number = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    with os.fdopen(number, "r+", encoding="ascii", errors="replace") as file:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            who = os.read(held, 20).decode("ascii", "replace").strip()
-            raise InputError(
-                f"{relative(folder)}: another process runs this campaign (pid {who or 'unknown'})"
-            ) from None
-        os.ftruncate(held, 0)
-        os.write(held, f"{os.getpid()}\n".encode())
+            who = file.read(20).strip() or "unknown"
+            raise InputError(f"{relative(folder)}: another process runs this campaign (pid {who})") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
         yield
-    finally:
-        os.close(held)
 
 
 def refuse_locked(folder: Path) -> None:

@@ -7,12 +7,9 @@ from qexp.deploy.executors.executor import Executor, latest
 
 
 class Transitions:
-    """Changes tasks, and writes them to the journal.
+    """Changes tasks, and writes them to the journal at the executor's time.
 
-    Args:
-        journal: The campaign's journal.
-        executor: Whose clock it is.
-        retries: How often a task may be placed again.
+    A task may be placed again ``retries`` times.
     """
 
     def __init__(self, journal: Journal, executor: Executor, retries: int) -> None:

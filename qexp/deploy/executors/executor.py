@@ -33,11 +33,9 @@ class Order:
     """One circuit to run on one machine.
 
     Attributes:
-        tag: Found on the job afterwards; no other order has it. At most 86 characters.
-        campaign: Tag that all orders of a campaign carry beside their own; at most 86 characters.
-        node: Name of the machine.
+        tag: Found on the job afterwards; no other order has it. At most 86 characters, as the campaign's.
+        campaign: Tag that all orders of a campaign carry beside their own.
         circuit: Algorithm and width, as in the catalogue: ``ghz_5``.
-        shots: Repetitions.
         max_seconds: The machine is to stop the job after so many seconds of quantum time, or None.
     """
 
@@ -54,12 +52,8 @@ class Job:
     """What an executor knows of a job; times in seconds on the campaign's clock, None if not known (yet).
 
     Attributes:
-        id: The executor's name for it.
         tag: Of the order.
-        state: Where it is.
         created: When it was accepted.
-        running: When it began to run.
-        finished: When it was over.
         quantum_seconds: Time on the quantum machine that was charged, seconds.
         error: Why it failed, in one line, None if it did not.
     """
@@ -84,7 +78,6 @@ class Machine:
     """How a machine is doing, by the executor's word.
 
     Attributes:
-        name: Of the machine.
         open: Whether it takes jobs.
         status: The vendor's word for it.
         pending: Jobs that wait or run there, whoever's they are; None if not known. Has been seen to read 0
