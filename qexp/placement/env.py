@@ -121,15 +121,7 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         """
         super().reset(seed=seed, options=options)
         episode = (options or {}).get("episode") or self._draw()
-        scenario = self.scenario
-        self._cloud = SimulatedCloud(
-            scenario.fleet,
-            episode,
-            mask=scenario.mask,
-            rescheduling_delay=scenario.rescheduling_delay,
-            max_refusals=scenario.max_refusals,
-            initial_backlog=scenario.initial_backlog,
-        )
+        self._cloud = SimulatedCloud(self.scenario.fleet, episode, self.scenario.rules)
         self._total = 0.0
         return self._observe(self._cloud), {}
 
@@ -153,14 +145,8 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         if self._cloud is None:
             raise gym.error.ResetNeeded("call reset() before step()")
         placed = self._cloud.place(checked_action(action, len(self.scenario.fleet)))
-        elapsed = self.scenario.rescheduling_delay if placed.refused else placed.wait + placed.service
-        self._total += elapsed
-        outcome = Outcome(
-            np.asarray(placed.refused),
-            np.asarray(elapsed),
-            np.asarray(placed.delay + placed.wait + placed.service),
-            np.asarray(placed.esp),
-        )
+        outcome = Outcome.of(placed, self.scenario.rescheduling_delay)
+        self._total += float(outcome.elapsed)
         info: dict[str, Any] = {}
         if placed.placed_all or placed.gave_up:
             info["total_completion_time"] = self._total

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qexp.placement.state import NodeState, TaskState
+from qexp.placement.state import NodeState, TaskState, padded
 from qexp.problem.arrays import LIMIT, Bools, Float32s, Floats, Ints
 
 NODE_FEATURES = (
@@ -131,18 +131,15 @@ class CircuitFeatures:
     @classmethod
     def joined(cls, parts: Sequence[CircuitFeatures]) -> CircuitFeatures:
         """Return several fleets' circuits in one batch: small fleets are padded, with nodes of zeros."""
-        nodes = max(len(part.fits) for part in parts)
-
-        def pad(table: Float32s, axis: int, value: np.float32 = _ZERO) -> Float32s:
-            widths = [(0, nodes - table.shape[axis] if a == axis else 0) for a in range(table.ndim)]
-            return np.pad(table, widths, constant_values=value)
-
+        most = max(len(part.fits) for part in parts)
+        fits = np.concatenate([padded(part.fits, most, 0, axis=0) for part in parts], axis=1)
+        service = np.concatenate([padded(part.service, most, _FAR, axis=0) for part in parts], axis=1)
         return cls(
             np.concatenate([part.task for part in parts]),
-            np.concatenate([pad(part.nodes, 1) for part in parts]),
+            np.concatenate([padded(part.nodes, most, 0) for part in parts]),
             # In this order of memory, or taking some of the circuits would copy all of them first.
-            np.ascontiguousarray(np.concatenate([pad(part.fits, 0) for part in parts], axis=1)),
-            np.ascontiguousarray(np.concatenate([pad(part.service, 0, _FAR) for part in parts], axis=1)),
+            np.ascontiguousarray(fits),
+            np.ascontiguousarray(service),
             np.concatenate([part.machines for part in parts]),
         )
 

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from qexp.placement.batched import NEVER, BatchedCloud, padded
+from qexp.placement.batched import NEVER, BatchedCloud
 from qexp.placement.features import (
     NODE_FEATURES,
     TASK_FEATURES,
@@ -19,7 +19,7 @@ from qexp.placement.features import (
     placement_features,
 )
 from qexp.placement.scenario import Scenario
-from qexp.placement.state import NodeState, TaskState
+from qexp.placement.state import NodeState, TaskState, padded
 from qexp.problem.arrays import LIMIT
 
 Observation = dict[str, np.ndarray] | np.ndarray

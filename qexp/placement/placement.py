@@ -141,14 +141,7 @@ class Placement(Scenario, DecisionProblem):
         """Play one episode on the event-driven engine, see `DecisionProblem.play`."""
         from qexp.placement.engine import SimulatedCloud  # imports SimPy
 
-        cloud = SimulatedCloud(
-            self.fleet,
-            episode,
-            mask=self.mask,
-            rescheduling_delay=self.rescheduling_delay,
-            max_refusals=self.max_refusals,
-            initial_backlog=self.initial_backlog,
-        )
+        cloud = SimulatedCloud(self.fleet, episode, self.rules)
         scheduler.start(episode, rng)
         while cloud.waiting is not None:
             task, nodes = cloud.task_state(), cloud.node_state()

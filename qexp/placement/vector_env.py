@@ -51,10 +51,7 @@ class PlacementVectorEnv(LockstepVectorEnv):
             Tables.joined([_tables(each) for each in fleets]) if fleets else _tables(scenario),
             num_envs,
             scenario.longest,
-            mask=scenario.mask,
-            rescheduling_delay=scenario.rescheduling_delay,
-            max_refusals=scenario.max_refusals,
-            initial_backlog=scenario.initial_backlog,
+            scenario.rules,
         )
         self._observer = LockstepObserver(scenario, fleets)
         self.total = np.zeros(num_envs)
@@ -67,13 +64,9 @@ class PlacementVectorEnv(LockstepVectorEnv):
         """
         active = ~self.over
         placed = self.cloud.place(self._checked(actions), active)
-        refused = placed.refused
-        delay = self.scenario.rescheduling_delay
-        elapsed = np.where(refused, delay, placed.wait + placed.service)
-        completion = placed.delay + placed.wait + placed.service
-        reward = self.scenario.reward.of(Outcome(refused, elapsed, completion, placed.esp))
-        reward = np.where(active, reward, 0.0)
-        self.total += np.where(active, elapsed, 0.0)
+        outcome = Outcome.of(placed, self.scenario.rescheduling_delay)
+        reward = np.where(active, self.scenario.reward.of(outcome), 0.0)
+        self.total += np.where(active, outcome.elapsed, 0.0)
         terminated, truncated = placed.placed_all, placed.gave_up
         over = terminated | truncated
         infos: dict[str, Any] = {}
