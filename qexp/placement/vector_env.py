@@ -1,4 +1,4 @@
-"""The placement environment for many episodes at once, on the batched engine: what training runs on."""
+"""The placement environment for many episodes at once, on the batched engine, for training."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class PlacementVectorEnv(LockstepVectorEnv):
     """``num_envs`` independent placement episodes, stepped by one call; `PlacementEnv` has the data sheet.
 
     With ``fleets``, every episode plays on one of them, drawn at random, instead of the scenario's. Small
-    ones are padded to the largest, with nodes of zeros that may not be chosen; ``present`` in the
-    observation, int8 ``(nodes,)``, is 0 for those. All else is as in an environment of that fleet alone.
+    ones are padded to the largest, with machines of zeros that may not be chosen; ``present`` in the
+    observation, int8 ``(machines,)``, is 0 for those. All else is as in an environment of that fleet alone.
 
     The step that ends an episode reports its ``total_completion_time`` (seconds, rescheduling delays
     included) and ``reschedules`` in ``infos``, with Gymnasium's ``_name`` masks.
