@@ -1,4 +1,4 @@
-"""The placement environment for many episodes at once, on the batched engine: what training runs on."""
+"""The placement environment for many episodes at once, on the batched engine, for training."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class PlacementVectorEnv(LockstepVectorEnv):
     """``num_envs`` independent placement episodes, stepped by one call; `PlacementEnv` has the data sheet.
 
     With ``fleets``, every episode plays on one of them, drawn at random, instead of the scenario's. Small
-    ones are padded to the largest, with nodes of zeros that may not be chosen; ``present`` in the
-    observation, int8 ``(nodes,)``, is 0 for those. All else is as in an environment of that fleet alone.
+    ones are padded to the largest, with machines of zeros that may not be chosen; ``present`` in the
+    observation, int8 ``(machines,)``, is 0 for those. All else is as in an environment of that fleet alone.
 
     The step that ends an episode reports its ``total_completion_time`` (seconds, rescheduling delays
     included) and ``reschedules`` in ``infos``, with Gymnasium's ``_name`` masks.
@@ -51,10 +51,7 @@ class PlacementVectorEnv(LockstepVectorEnv):
             Tables.joined([_tables(each) for each in fleets]) if fleets else _tables(scenario),
             num_envs,
             scenario.longest,
-            mask=scenario.mask,
-            rescheduling_delay=scenario.rescheduling_delay,
-            max_refusals=scenario.max_refusals,
-            initial_backlog=scenario.initial_backlog,
+            scenario.rules,
         )
         self._observer = LockstepObserver(scenario, fleets)
         self.total = np.zeros(num_envs)
@@ -67,13 +64,9 @@ class PlacementVectorEnv(LockstepVectorEnv):
         """
         active = ~self.over
         placed = self.cloud.place(self._checked(actions), active)
-        refused = placed.refused
-        delay = self.scenario.rescheduling_delay
-        elapsed = np.where(refused, delay, placed.wait + placed.service)
-        completion = placed.delay + placed.wait + placed.service
-        reward = self.scenario.reward.of(Outcome(refused, elapsed, completion, placed.esp))
-        reward = np.where(active, reward, 0.0)
-        self.total += np.where(active, elapsed, 0.0)
+        outcome = Outcome.of(placed, self.scenario.rescheduling_delay)
+        reward = np.where(active, self.scenario.reward.of(outcome), 0.0)
+        self.total += np.where(active, outcome.elapsed, 0.0)
         terminated, truncated = placed.placed_all, placed.gave_up
         over = terminated | truncated
         infos: dict[str, Any] = {}

@@ -15,6 +15,7 @@ import qexp.env
 from qexp.env.gate_scheduling import BasicRewarder, GateSchedulingEnv, Scheduling
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.env import PlacementEnv
+from qexp.placement.episode import Rules
 from qexp.placement.reward.inverse import Inverse
 
 WAYS = {"deepcopy": copy.deepcopy, "pickle": lambda env: pickle.loads(pickle.dumps(env))}  # noqa: S301
@@ -119,7 +120,7 @@ def test_a_given_episode_is_copied_too(qce25, make_episode, way):
 @pytest.mark.parametrize("placed", [0, 3, 25])
 @pytest.mark.parametrize("finished", [False, True])
 def test_the_log_of_a_cloud_is_complete_in_a_copy(qce25, way, placed, finished):
-    cloud = SimulatedCloud(qce25.fleet, qce25.episode(0, 0), initial_backlog=2.0)
+    cloud = SimulatedCloud(qce25.fleet, qce25.episode(0, 0), Rules(initial_backlog=2.0))
     for _ in range(placed):
         cloud.place(0)
     if finished:

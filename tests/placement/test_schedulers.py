@@ -15,6 +15,7 @@ from qexp.config.composition import register
 from qexp.config.option import REGISTRY
 from qexp.errors import InputError
 from qexp.placement.engine import SimulatedCloud
+from qexp.placement.episode import Rules
 from qexp.placement.policy import PlacementPolicy
 from qexp.placement.schedulers.clairvoyant import Clairvoyant
 from qexp.placement.schedulers.fidelity import Fidelity
@@ -45,7 +46,7 @@ def started(scheduler, episode, seed=0):
 
 def play(scheduler, fleet, episode, **rules):
     """Return the finished cloud."""
-    cloud = SimulatedCloud(fleet, episode, **rules)
+    cloud = SimulatedCloud(fleet, episode, Rules(**rules))
     started(scheduler, episode)
     while cloud.waiting is not None:
         if cloud.place(scheduler.select(cloud.task_state(), cloud.node_state())).gave_up:
