@@ -8,10 +8,11 @@ from __future__ import annotations
 import platform
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, is_dataclass, replace
 from datetime import datetime
 from importlib import metadata
-from numbers import Integral
+from numbers import Integral, Real
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,27 @@ from omegaconf.errors import OmegaConfBaseException
 
 import qexp
 from qexp.algo.training import Training
-from qexp.config.build import config_of, make, plain
+from qexp.config.build import make
 from qexp.config.composition import compose, files_of
 from qexp.config.messages import explain
-from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, keys, load_options, option
+from qexp.config.option import (
+    GROUPS,
+    NAME,
+    REGISTRY,
+    TARGET,
+    keys,
+    load_options,
+    named,
+    option,
+    path_of,
+)
 from qexp.config.outside import with_names_of_classes
 from qexp.config.schema import settled, validate
 from qexp.config.typed import readable
 from qexp.deploy.deployment import Deployment
 from qexp.errors import InputError
 from qexp.experiment import run as run_config
+from qexp.experiment import start
 from qexp.fleet.account import refuse_secrets
 from qexp.fleet.fleet import FLEET_FILE, Fleet, FleetSource, load_fleet, write_fleet
 from qexp.problem.problem import DecisionProblem
@@ -39,7 +51,7 @@ from qexp.report.leaderboard import leaderboard as rows_of
 from qexp.runfolder import RunFolder
 from qexp.stages.evaluation import Evaluation
 from qexp.stages.evaluation import evaluate as play
-from qexp.stages.resume import composable, own_config
+from qexp.stages.resume import composable
 from qexp.stages.run import Result
 from qexp.tracking import Tracking
 from qexp.tracking.local import apply_environment
@@ -60,7 +72,7 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
         config_dir: Folder of option files of one's own, laid out like ``conf/``.
 
     Returns:
-        What the run found; everything is in its folder.
+        The run's result; everything is in its folder.
 
     Raises:
         InputError: Something cannot be used; nothing was left behind.
@@ -70,25 +82,26 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
         >>> qexp.run("scheduler=met", "eval.episodes=5", "tracking=off", "plots=false").status
         'COMPLETED'
     """
-    _refuse_flags(overrides)
+    given: Sequence[Any] = overrides
+    for item in given:
+        if not isinstance(item, str) or item.startswith("-"):
+            raise InputError(
+                f'{item!r}: run takes what sets something, as in run("algo=a2c", "env.tasks=25")'
+            )
     refuse_secrets(list(overrides))
     typed = readable(with_names_of_classes(overrides))
     places, config, dir_typed = compose(composable(typed), config_dir)
     with files_of(places):
-        if config.sweep is not None:
-            raise InputError(f"sweep={config.sweep} names a multirun: run it as qexp -m ...")
-        resumes = config.resume is not None
-        path = Path(config.resume) if resumes else _folder(folder or dir_typed)
-        with RunFolder(path, kept=resumes) as run_folder:
-            try:
-                apply_environment(config, list(overrides))
-                if resumes:
-                    config = own_config(run_folder, config, overrides)
-                else:
-                    _note_overrides(path, overrides)
-                return _found(run_config(config, run_folder, resume=resumes))
-            except OmegaConfBaseException as error:
-                raise InputError(explain(error)) from error
+        try:
+            if config.resume is not None:
+                return _found(start(config, RunFolder(Path(config.resume), kept=True), overrides))
+            path = _folder(folder or dir_typed)
+            # Written down where Hydra would: runs are named after it.
+            (path / ".hydra").mkdir(exist_ok=True)
+            OmegaConf.save(OmegaConf.create(list(overrides)), path / ".hydra" / "overrides.yaml")
+            return _found(start(config, RunFolder(path), overrides))
+        except OmegaConfBaseException as error:
+            raise InputError(explain(error)) from error
 
 
 def evaluate(
@@ -114,8 +127,10 @@ def evaluate(
         InputError: A scheduler cannot be made or decides elsewhere, or there are not so many episodes.
     """
     load_options()
-    _check_count("episodes", episodes, 1)
-    _check_count("seed", seed, 0)
+    counts: dict[str, tuple[Any, int]] = {"episodes": (episodes, 1), "seed": (seed, 0)}
+    for name, (value, least) in counts.items():
+        if not isinstance(value, Integral) or int(value) < least:
+            raise InputError(f"{name}={value}: must be an integer of at least {least}")
     if isinstance(schedulers, str) or not schedulers:
         raise InputError(f"schedulers={schedulers!r}: name at least one, in a list or a mapping")
     decided = problem if isinstance(problem, DecisionProblem) else _problem(problem or "placement")
@@ -123,16 +138,16 @@ def evaluate(
         schedulers.items() if isinstance(schedulers, Mapping) else ((None, one) for one in schedulers)
     )
     made: dict[str, Scheduler] = {}
-    for name, one in listed:
-        called, decider = _decider(name, one)
-        if called in made:
-            raise InputError(f"schedulers: {called} is there more than once: name them with a mapping")
-        if decider.environment != decided.metric.environment:
+    for given, choice in listed:
+        name, scheduler = _scheduler(given, choice)
+        if name in made:
+            raise InputError(f"schedulers: {name} is there more than once: name them with a mapping")
+        if scheduler.environment != decided.metric.environment:
             raise InputError(
-                f"schedulers: {called}: it decides in env={decider.environment}, "
+                f"schedulers: {name}: it decides in env={scheduler.environment}, "
                 f"not {decided.metric.environment}"
             )
-        made[called] = decider
+        made[name] = scheduler
     return play(decided, made, episodes=int(episodes), seed=int(seed))
 
 
@@ -186,7 +201,6 @@ class Experiment:
     episodes: int = 100
     eval_seed: int | None = None
     plots: bool | str = True
-    _fleet: Fleet | None = field(default=None, init=False, repr=False)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -205,49 +219,39 @@ class Experiment:
         """
         path = _folder(folder)
         with RunFolder(path) as run_folder:
-            config = self._composed()
-            if self._fleet is not None:
-                write_fleet(self._fleet, path)
-                config["backend"] = {NAME: "file", "path": str(path / FLEET_FILE)}
-            checked = OmegaConf.create(validate(config))
-            apply_environment(checked, self._tracking_keys())
-            return _found(run_config(checked, run_folder))
+            config = OmegaConf.create(validate(self._composed(path)))
+            # An object of tracking gives all its keys.
+            given = {} if isinstance(self.tracking, str) else _node(self.tracking, "tracking")
+            apply_environment(config, [f"tracking.{key}" for key in given])
+            return _found(run_config(config, run_folder))
 
-    def _tracking_keys(self) -> list[str]:
-        """Return the keys of tracking that are given; an object gives them all."""
-        if isinstance(self.tracking, str):
-            return []
-        return [f"tracking.{key}" for key in _node(self.tracking, "tracking")]
-
-    def _composed(self) -> dict[str, Any]:
+    def _composed(self, folder: Path | None = None) -> dict[str, Any]:
         load_options()
-        env = _node(self.problem, "env")
-        algo = _node("none" if self.training is None else self.training, "algo")
-        deploy = _node("none" if self.campaign is None else self.campaign, "deploy")
-        goes: dict[str, str] = {"backend": "qce5", "scheduler": "mct"}
-        for group, node in (("env", env), ("algo", algo), ("deploy", deploy)):
-            goes |= _kind(group, node).chooses
-        backend = self._machines(goes["backend"])
-        scheduler = goes["scheduler"] if self.scheduler is None else self.scheduler
-        return {
-            "seed": self.seed,
-            "eval": {
-                "episodes": self.episodes,
-                "baselines": None if self.baselines is None else _entries(self.baselines),
-                "seed": self.seed if self.eval_seed is None else self.eval_seed,
-            },
-            "plots": self.plots,
-            "backend": _node(backend, "backend"),
-            "env": env,
-            "algo": algo,
-            "scheduler": _node(scheduler, "scheduler"),
-            "deploy": deploy,
+        nodes = {
+            "env": _node(self.problem, "env"),
+            "algo": _node("none" if self.training is None else self.training, "algo"),
+            "deploy": _node("none" if self.campaign is None else self.campaign, "deploy"),
             "tracking": _node(self.tracking, "tracking"),
         }
+        default: dict[str, str] = {"backend": "qce5", "scheduler": "mct"}
+        for group in ("env", "algo", "deploy"):
+            kind: Any = REGISTRY[group][nodes[group][NAME]]
+            default |= kind.chooses
+        nodes["backend"] = _node(self._machines(default["backend"], folder), "backend")
+        scheduler = default["scheduler"] if self.scheduler is None else self.scheduler
+        nodes["scheduler"] = _node(scheduler, "scheduler")
+        if isinstance(self.baselines, str | Mapping):
+            raise InputError(f"baselines={self.baselines!r}: give a list")
+        baselines = None
+        if self.baselines is not None:
+            listed = [_node(one, "scheduler") for one in self.baselines]
+            baselines = [{node.pop(NAME): node} for node in listed]
+        eval_seed = self.seed if self.eval_seed is None else self.eval_seed
+        evaluation = {"episodes": self.episodes, "baselines": baselines, "seed": eval_seed}
+        return {"seed": self.seed, "eval": evaluation, "plots": self.plots} | nodes
 
-    def _machines(self, default: str) -> Choice | FleetSource:
-        """Return the option that has the machines; those of one's own go into the run folder."""
-        self._fleet = None
+    def _machines(self, default: str, folder: Path | None) -> Choice | FleetSource:
+        """Return the option that has the machines; a fleet of one's own is written to the run folder."""
         fleet: Any = self.backend
         if isinstance(self.problem, DecisionProblem) and self.problem.has_fleet:
             if self.backend is not None:
@@ -255,27 +259,30 @@ class Experiment:
             fleet = getattr(self.problem, "fleet", None)
         if not isinstance(fleet, Fleet):
             return fleet or default
-        shipped = [name for name in ("qce5", "ibm13", "heron") if load_fleet(name).hash == fleet.hash]
-        if shipped:
-            return shipped[0]
-        self._fleet = fleet
-        return {"file": {"path": FLEET_FILE}}
+        for name in ("qce5", "ibm13", "heron"):
+            if load_fleet(name).hash == fleet.hash:
+                return name
+        if folder is not None:
+            write_fleet(fleet, folder)
+        return {"file": {"path": str((folder or Path()) / FLEET_FILE)}}
 
 
 def show_versions() -> None:
     """Print what a bug report should say: versions of qexp, Python and what matters for results."""
-    names = ("gymnasium", "hydra-core", "mlflow", "numpy", "omegaconf", "pydantic", "ray", "simpy", "torch")
-    extras = (
-        "mqt-bench",
-        "optuna",
-        "ortools",
-        "qiskit",
-        "qiskit-aer",
-        "qiskit-ibm-runtime",
-        "stable-baselines3",
+    names = (
+        *("gymnasium", "hydra-core", "mlflow", "numpy", "omegaconf", "pydantic", "ray", "simpy", "torch"),
+        *(
+            "mqt-bench",
+            "optuna",
+            "ortools",
+            "qiskit",
+            "qiskit-aer",
+            "qiskit-ibm-runtime",
+            "stable-baselines3",
+        ),
     )
     lines = {"qexp": qexp.__version__, "python": platform.python_version(), "system": platform.platform()}
-    for name in (*names, *extras):
+    for name in names:
         try:
             lines[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -306,29 +313,10 @@ def _found(result: Result) -> Result:
     return replace(result, folder=result.folder.absolute())
 
 
-def _note_overrides(path: Path, overrides: Sequence[str]) -> None:
-    """Write down what was asked for, where Hydra would: runs are named after it."""
-    (path / ".hydra").mkdir(exist_ok=True)
-    (path / ".hydra" / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, Integral) or int(value) < least:
-        raise InputError(f"{name}={value}: must be an integer of at least {least}")
-
-
-def _refuse_flags(overrides: Sequence[Any]) -> None:
-    for item in overrides:
-        if not isinstance(item, str) or item.startswith("-"):
-            raise InputError(
-                f'{item!r}: run takes what sets something, as in run("algo=a2c", "env.tasks=25")'
-            )
-
-
 def _node(choice: Any, group: str) -> dict[str, Any]:
     """Return the configuration of a part, whatever it is given as."""
     if isinstance(choice, GROUPS[group]):
-        node = config_of(choice, group)
+        node = _config_of(choice, group)
         if node[NAME] not in REGISTRY[group]:
             option(group)(type(choice))
         return node
@@ -344,24 +332,44 @@ def _node(choice: Any, group: str) -> dict[str, Any]:
         raise InputError(f"{group}: there is no option {name!r}: choose one of {', '.join(known)}")
     parts = {key.name: key.group for key in keys(known[name]).values() if key.group} if name in known else {}
     return {
-        key: _node(value, part) if (part := parts.get(key)) else plain(value, f"{group}.{key}")
+        key: _node(value, part) if (part := parts.get(key)) else _plain(value, f"{group}.{key}")
         for key, value in node.items()
     }
 
 
-def _kind(group: str, node: Mapping[str, Any]) -> Any:
-    return REGISTRY[group][node[NAME]]
+def _config_of(option: Any, group: str) -> dict[str, Any]:
+    """Return the resolved configuration that builds an option of a group again: the opposite of `make`."""
+    kind: type = type(option)
+    if not is_dataclass(kind):
+        raise InputError(f"{group}: {path_of(kind)}: options are dataclasses: put @dataclass above the class")
+    values = {}
+    for name, key in keys(kind).items():
+        value = getattr(option, name)
+        values[name] = _config_of(value, key.group) if key.group else _plain(value, f"{group}.{name}")
+    return named(kind, group) | values
 
 
-def _entries(listed: Sequence[Choice | Scheduler]) -> list[Any]:
-    """Return a list of schedulers as a configuration has it."""
-    if isinstance(listed, str | Mapping):
-        raise InputError(f"baselines={listed!r}: give a list")
-    nodes = [_node(one, "scheduler") for one in listed]
-    return [{node[NAME]: {key: value for key, value in node.items() if key != NAME}} for node in nodes]
+def _plain(value: Any, key: str) -> Any:
+    """Return the value of a key as a configuration holds it: NumPy's numbers as Python's, paths as text."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one, f"{key}.{name}") for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one, key) for one in value]
+    raise InputError(
+        f"{key}: {type(value).__name__} is no value of a configuration: "
+        "numbers, text, lists and mappings of them are"
+    )
 
 
-def _decider(name: str | None, choice: Choice | Scheduler) -> tuple[str, Scheduler]:
+def _scheduler(name: str | None, choice: Choice | Scheduler) -> tuple[str, Scheduler]:
     """Return a scheduler and what it is called; an object that has a name need not say its settings."""
     if isinstance(choice, Scheduler):
         try:
@@ -376,6 +384,6 @@ def _decider(name: str | None, choice: Choice | Scheduler) -> tuple[str, Schedul
 
 def _problem(choice: Choice) -> DecisionProblem:
     node = settled(_node(choice, "env"), "env")
-    machines = _kind("env", node).chooses.get("backend", "qce5")
-    fleet = make(settled({NAME: machines}, "backend"), FleetSource).load()
+    kind: Any = REGISTRY["env"][node[NAME]]
+    fleet = make(settled({NAME: kind.chooses.get("backend", "qce5")}, "backend"), FleetSource).load()
     return make(node, DecisionProblem, fleet=fleet)

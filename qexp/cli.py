@@ -37,12 +37,11 @@ from qexp.config.typed import COMPLETION, readable
 from qexp.deploy.campaign.journal import FILE as JOURNAL
 from qexp.errors import FULL_ERROR, DivergenceError, InputError, answered, interrupts_pass
 from qexp.fleet.account import refuse_secrets
-from qexp.runfolder import RUN_FILE, RunFolder, relative, resume_with
-from qexp.stages.resume import composable, own_config, run_dir
+from qexp.runfolder import RunFolder, relative, resume_with
+from qexp.stages.resume import composable, run_dir
 from qexp.sweep.job import run_job
 from qexp.sweep.plan import job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
-from qexp.tracking.local import apply_environment
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +67,19 @@ OmegaConf.register_new_resolver(
 
 
 class _Jobs:
-    """The jobs of one command: what Hydra calls, and what could not be run."""
+    """The jobs of one command: what Hydra calls, and why they could not be run.
+
+    Attributes:
+        started: Whether Hydra has called it.
+        folder: Of the run, once that has begun.
+        error: What the input, or the disk, refused.
+        failure: Why the run failed, in a line.
+    """
 
     def __init__(self) -> None:
         self.started = False
-        self.refused: list[Exception] = []
         self.folder: Path | None = None
-        self.disk: OSError | sqlite3.OperationalError | None = None
+        self.error: Exception | None = None
         self.failure: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -92,40 +97,34 @@ class _Jobs:
         os.chdir(hydra_config.runtime.cwd)
         if hydra_config.mode is RunMode.MULTIRUN:
             return run_job(config, hydra_config)
-        from qexp.experiment import run  # everything that --help and --cfg can do without
+        from qexp.experiment import start  # everything that --help and --cfg can do without
 
+        self.folder = Path(hydra_config.runtime.output_dir)
+        typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]
         try:
-            with interrupts_pass(), RunFolder(Path(hydra_config.runtime.output_dir)) as folder:
-                self.folder = folder.path
-                _check_single(config)
-                apply_environment(config, hydra_config.overrides.task)
-                if config.resume is not None:
-                    folder.kept = (folder.path / RUN_FILE).exists()
-                    typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]
-                    config = own_config(folder, config, typed)
-                self.failure = run(config, folder, resume=folder.kept).error
+            with interrupts_pass():
+                self.failure = start(config, RunFolder(self.folder), typed).error
+        except DivergenceError as error:
+            self.failure = f"{error}; what there is of it: {relative(self.folder)}"
         except (InputError, OmegaConfBaseException) as error:
             # Raised to Hydra, it would come with Hydra's own words.
-            self.refused.append(error)
-        except DivergenceError as error:
-            self.failure = f"{error}; what there is of it: {relative(folder.path)}"
+            self.error = error
         except (OSError, sqlite3.OperationalError) as error:
             if not _of_the_disk(error):
                 raise
             log.info("the run failed", exc_info=True)  # into the log file, if that can be written
-            self.disk = error
+            self.error = error
         return None
 
     def status(self, *, wants_traceback: bool) -> int:
         """Say what could not be done, and return the exit status."""
-        for error in (*self.refused, *filter(None, [self.disk])):
-            if wants_traceback:
-                raise error
-            line = explain(error) if error is not self.disk else self._explain_disk(self.disk)
-            print(f"qexp: {line}", file=sys.stderr)
-        if self.disk is not None:
+        if self.error is not None and wants_traceback:
+            raise self.error
+        if isinstance(self.error, OSError | sqlite3.OperationalError):
+            print(f"qexp: {self._explain_disk(self.error)}", file=sys.stderr)
             return 1 if self.started else 2
-        if self.refused:
+        if self.error is not None:
+            print(f"qexp: {explain(self.error)}", file=sys.stderr)
             return 2
         if self.failure is not None:
             print(f"qexp: {self.failure}", file=sys.stderr)
@@ -133,32 +132,14 @@ class _Jobs:
         return SweepSession.current.status if SweepSession.current else 0
 
     def _explain_disk(self, error: OSError | sqlite3.OperationalError) -> str:
-        """Say in one line what the disk refused, and how to go on when that is mended."""
+        """Say in one line what the disk refused, and how to continue when that is mended."""
+        where, reason = self.folder, str(error)
         if isinstance(error, OSError):
-            where, reason = error.filename or self.folder, error.strerror
-        else:
-            where, reason = self.folder, str(error)
-        line = f"{relative(Path(where))}: {reason}" if where else str(reason)
+            where, reason = error.filename or self.folder, str(error.strerror)
+        line = f"{relative(Path(where))}: {reason}" if where else reason
         if self.folder is not None and (self.folder / JOURNAL).exists():
-            line += f"; when that is mended, go on with {resume_with(self.folder)}"
+            line += f"; when that is mended, continue with {resume_with(self.folder)}"
         return line
-
-
-def _check_single(config: DictConfig) -> None:
-    if config.sweep is not None:
-        raise InputError(f"sweep={config.sweep} names a multirun: add -m")
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
 
 
 def _of_the_disk(error: OSError | sqlite3.OperationalError) -> bool:
@@ -168,13 +149,22 @@ def _of_the_disk(error: OSError | sqlite3.OperationalError) -> bool:
 
 
 @contextmanager
-def _log_or_not(*, strict: bool) -> Iterator[None]:
-    """Keep a log file that cannot be written to, on a full disk, from printing a traceback for each line."""
-    before, logging.raiseExceptions = logging.raiseExceptions, strict
+def _errors_are_ours(*, log_errors: bool) -> Iterator[None]:
+    """Have Hydra hand every exception to us, instead of printing its own text and exiting with 1.
+
+    Args:
+        log_errors: Whether a log file that cannot be written to, on a full disk, has a traceback printed for
+            each line.
+    """
+    before, logging.raiseExceptions = (os.environ.get(FULL_ERROR), logging.raiseExceptions), log_errors
+    os.environ[FULL_ERROR] = "1"
     try:
         yield
     finally:
-        logging.raiseExceptions = before
+        variable, logging.raiseExceptions = before
+        os.environ.pop(FULL_ERROR)
+        if variable is not None:
+            os.environ[FULL_ERROR] = variable
 
 
 def main() -> int:
@@ -220,25 +210,18 @@ def _compose(arguments: list[str]) -> int:
     try:
         refuse_secrets(arguments)
         sys.argv[1:] = composable(readable(arguments))
-        # Hydra would print its own text and exit with 1; this makes it hand every exception to us instead.
-        with (
-            _environment(FULL_ERROR, "1"),
-            _log_or_not(strict=wants_traceback),
-            closed_at_the_end(),
-            interrupts_pass(),
-        ):
+        with _errors_are_ours(log_errors=wants_traceback), closed_at_the_end(), interrupts_pass():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
     except (InputError, HydraException, OmegaConfBaseException) as error:
-        jobs.refused.append(error)
+        jobs.error = error
     except (OSError, sqlite3.OperationalError) as error:
         if not _of_the_disk(error) and (jobs.started or not isinstance(error, FileNotFoundError)):
             raise
-        jobs.disk = error
+        jobs.error = error
     except (ValueError, YAMLError) as error:
         if jobs.started:
             raise
-        if isinstance(error.__cause__, OSError):  # the log file cannot be written
-            jobs.disk = error.__cause__
-        else:  # how Hydra refuses, for example, an option that is a number, or a config file that is not YAML
-            jobs.refused.append(InputError(f"{error}: {' '.join(sys.argv[1:])}"))
+        # The log file cannot be written; or an option is a number, or a config file is not YAML.
+        refused = isinstance(error.__cause__, OSError)
+        jobs.error = error.__cause__ if refused else InputError(f"{error}: {' '.join(sys.argv[1:])}")  # type: ignore[assignment]
     return jobs.status(wants_traceback=wants_traceback)

@@ -5,7 +5,7 @@ The command line, `qexp.run` and `qexp.Experiment` all come here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,37 @@ from qexp.fleet.fleet import FleetSource, fleet_of_run, record_fleet
 from qexp.problem.problem import DecisionProblem
 from qexp.problem.roster import Roster
 from qexp.report.progress import report_console
-from qexp.runfolder import RunFolder, relative
+from qexp.runfolder import RUN_FILE, RunFolder, relative
 from qexp.stages.deploy import deploy, prepare_campaign
 from qexp.stages.evaluation import compare
 from qexp.stages.report import log_result, write_failure, write_result
-from qexp.stages.resume import unfinished, write_limits
+from qexp.stages.resume import own_config, unfinished, write_limits
 from qexp.stages.run import Identity, Result, Run
 from qexp.stages.train import prepare_training, train_policy
 from qexp.tracking import Tracking
+from qexp.tracking.local import apply_environment
+
+
+def start(config: DictConfig, folder: RunFolder, typed: Sequence[str]) -> Result:
+    """Run what a command composed: a new run, or with ``resume`` the one that the folder holds.
+
+    Args:
+        config: The composed configuration.
+        folder: Where the files go; it is left as it was if the input cannot be used.
+        typed: The command's overrides.
+
+    Raises:
+        InputError: Something in the command cannot be used.
+    """
+    with folder:
+        if config.sweep is not None:
+            raise InputError(f"sweep={config.sweep} names a multirun: run it with qexp -m")
+        apply_environment(config, typed)
+        resumes = config.resume is not None
+        if resumes:
+            folder.kept = folder.kept or (folder.path / RUN_FILE).exists()
+            config = own_config(folder, config, typed)
+        return run(config, folder, resume=resumes)
 
 
 def run(

@@ -273,7 +273,7 @@ def test_a_disk_that_is_full_is_one_line_and_the_log_has_the_rest(qexp, monkeypa
     # A campaign's journal has all that is needed to go on.
     ended = qexp(*QUICK, "deploy=simulator", "deploy.tasks=2", "hydra.run.dir=other")
     assert ended.err == (
-        "qexp: other: No space left on device; when that is mended, go on with resume=other\n"
+        "qexp: other: No space left on device; when that is mended, continue with resume=other\n"
     )
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(OSError, match="No space left"):
@@ -295,7 +295,9 @@ def test_a_journal_that_cannot_be_written_is_one_line_and_goes_on_later(qexp, mo
         patch.setattr(journal, "_connect", small)
         ended = qexp(*QUICK, "deploy=simulator", "deploy.tasks=40", "hydra.run.dir=run")
     assert ended.status == 1
-    assert ended.err == ("qexp: run: database or disk is full; when that is mended, go on with resume=run\n")
+    assert ended.err == (
+        "qexp: run: database or disk is full; when that is mended, continue with resume=run\n"
+    )
     assert qexp("resume=run").status == 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from hydra.errors import MissingConfigException
 
 from qexp.config.option import REGISTRY, keys, load_options, words
+from qexp.config.root import Config
 from qexp.errors import InputError
 
 PRESETS = "experiment"
@@ -25,7 +26,7 @@ Usage: qexp [run] [group=option] [key=value] ...      (or: python -m qexp ...)
   qexp env=gate_scheduling                 schedule the gates of circuits instead
   qexp -m scheduler=mct,weighted seed=1,2  one run for each combination
   qexp experiment=compare                  a preset
-  qexp resume=outputs/...                  go on with a training run or a campaign that was cut off
+  qexp resume=outputs/...                  resume a training run or a campaign that was cut off
 
 Other commands (each has --help):
 
@@ -37,17 +38,6 @@ Options, by config group:
 
 All keys with their values: qexp --cfg job. What each means: the comments in conf/.
 Hydra's own flags: qexp --hydra-help."""
-ROOT_KEYS = (
-    "seed",
-    "plots",
-    "plots.format",
-    "sweep",
-    "resume",
-    "eval.episodes",
-    "eval.baselines",
-    "eval.seed",
-    "ray.address",
-)
 
 
 def explain(error: BaseException) -> str:
@@ -55,18 +45,21 @@ def explain(error: BaseException) -> str:
     text, full = _flat(error), _flat(error, error.__cause__)
     if isinstance(error, InputError):
         return text
-    if isinstance(error, MissingConfigException):
-        return _unknown_option(error, text)
-    if (group := re.match(r"Could not override '([^']+)'\. No match in the defaults list", text)) and (
-        owners := _environments_with(group[1])
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        names = sorted(option for option in error.options if not option.endswith("_schema"))
+        return f"{group}={name}: there is no such option; choose one of {', '.join(names)}"
+    if (part := re.match(r"Could not override '([^']+)'\. No match in the defaults list", text)) and (
+        owners := _environments_with(part[1])
     ):
-        return f"{group[1]}: the environment has no such group; it belongs to {_listed(owners)}"
-    if single := re.match(r"Error merging override ([\w.]+)=([^:]*): .*\bis not a ListConfig", full):
-        return f"{single[1]}={single[2]}: expected a list: write {single[1]}=[{single[2]}]"
-    if mapping := re.match(
-        r"Error merging override ([\w.]+)=(\{.*\}): Cannot merge DictConfig with List", full
+        return f"{part[1]}: the environment has no such group; it belongs to {_listed(owners)}"
+    if wrong := re.match(
+        r"Error merging override ([\w.]+)=(?:([^:]*): .*\bis not a ListConfig"
+        r"|(\{.*\}): Cannot merge DictConfig with List)",
+        full,
     ):
-        return f"{mapping[1]}={mapping[2]}: expected a list: write {mapping[1]}=[{mapping[2]}]"
+        key, value = wrong[1], wrong[2] or wrong[3]
+        return f"{key}={value}: expected a list: write {key}=[{value}]"
     if unknown := re.search(r"Could not override '([^']+)'.*Key '\w+' (?:is )?not in", full):
         return f"unknown key {unknown[1]!r}{_closest(unknown[1])}"
     if "mismatched input '='" in full or "LexerNoViableAlt" in full:
@@ -84,15 +77,6 @@ def _flat(*errors: BaseException | None) -> str:
     )
 
 
-def _unknown_option(error: MissingConfigException, text: str) -> str:
-    config, options = error.missing_cfg_file, error.options
-    if not config or not options:
-        return text
-    group, _, name = config.rpartition("/")
-    names = sorted(option for option in options if not option.endswith("_schema"))
-    return f"{group}={name}: there is no such option; choose one of {', '.join(names)}"
-
-
 def _environments_with(group: str) -> list[str]:
     parent, _, part = group.rpartition("/")
     options = REGISTRY.get(parent, {}) if group in REGISTRY else {}
@@ -106,7 +90,12 @@ def _listed(words: Sequence[str]) -> str:
 
 def keys_of_options() -> list[str]:
     """Return every key that some configuration has, and every config group."""
-    return sorted({*ROOT_KEYS, *REGISTRY, *(key for its in _keys_by_choice().values() for key in its)})
+    root = [
+        f"{name}.{below}" if key.section else name
+        for name, key in keys(Config).items()
+        for below in (keys(key.section) if key.section else [""])
+    ]
+    return sorted({*root, *REGISTRY, *(key for its in _keys_by_choice().values() for key in its)})
 
 
 def _keys_by_choice() -> dict[str, list[str]]:
@@ -125,14 +114,14 @@ def _closest(key: str) -> str:
         return f"; it belongs to {_listed(owners)}"
     parent, _, name = key.rpartition(".")
     known = keys_of_options()
-    siblings = [other for other in known if parent and re.split(r"\.(?=[^.]*$)", other)[0] == parent]
-    exact = [other for other in known if re.split("[./]", other)[-1] == name and parent]
-    nearby = [other for other in exact if re.split("[./]", other)[0] == re.split("[./]", key)[0]]
+    siblings = [other for other in known if parent and other.rpartition(".")[0] == parent]
+    same = [other for other in known if parent and _parts(other)[-1] == name]
+    nearby = [other for other in same if _parts(other)[0] == _parts(key)[0]]
     if not nearby and (close := _close(name, siblings)):
         return f"; did you mean {close!r}?{_owners(close, by_choice)}"
-    if exact := nearby or exact:
-        return f"; did you mean {' or '.join(map(repr, exact[:2]))}?"
-    if siblings := [other for other in siblings if other != parent]:
+    if same:
+        return f"; did you mean {' or '.join(map(repr, (nearby or same)[:2]))}?"
+    if siblings:
         owned: dict[str, list[str]] = {}
         for other in siblings:
             owned.setdefault(_owners(other, by_choice), []).append(other)
@@ -142,20 +131,22 @@ def _closest(key: str) -> str:
     return "; qexp --cfg job shows all keys"
 
 
+def _parts(key: str) -> list[str]:
+    return re.split("[./]", key)
+
+
 def _close(name: str, keys: Sequence[str]) -> str | None:
     """Return the key whose last part is closest to a name, if one is close."""
-    by_name = {re.split("[./]", key)[-1]: key for key in keys}
-    found = difflib.get_close_matches(name, by_name, n=1, cutoff=0.7)
-    return by_name[found[0]] if found else None
+    by_name = {_parts(key)[-1]: key for key in keys}
+    close = difflib.get_close_matches(name, by_name, n=1, cutoff=0.7)
+    return by_name[close[0]] if close else None
 
 
 def _owners(key: str, by_choice: Mapping[str, Sequence[str]]) -> str:
     """Say in brackets which options have a key, if it is not in all of its group's."""
     owners = [choice for choice, its in by_choice.items() if key in its]
     group = owners[0].partition("=")[0] if owners else ""
-    if len(owners) == len(REGISTRY.get(group, ())):
-        return ""
-    return f" ({', '.join(owners)})"
+    return "" if len(owners) == len(REGISTRY.get(group, ())) else f" ({', '.join(owners)})"
 
 
 def options_of(conf: Path) -> dict[str, dict[str, str]]:
@@ -170,14 +161,19 @@ def options_of(conf: Path) -> dict[str, dict[str, str]]:
         group: {name: words(cls) for name, cls in sorted(options.items())}
         for group, options in REGISTRY.items()
     }
-    lines = {
+    groups[PRESETS] = {
         path.stem: path.read_text(encoding="utf-8").splitlines()[2].removeprefix("#").strip()
         for path in sorted((conf / PRESETS).glob("*.yaml"))
     }
-    return dict(sorted((groups | {PRESETS: lines}).items()))
+    return dict(sorted(groups.items()))
 
 
 def help_text(conf: Path, commands: str) -> str:
-    """Return what ``--help`` prints: how to start, the other commands, and all options by config group."""
+    """Return what ``--help`` prints: how to start, the other commands, and all options by config group.
+
+    Args:
+        conf: See `options_of`.
+        commands: A line for each of the other commands.
+    """
     groups = (f"  {group:17s} {', '.join(options)}" for group, options in options_of(conf).items())
     return HELP.format(commands=commands, groups="\n".join(groups))

@@ -64,20 +64,12 @@ class Configurable:
 
     @classmethod
     def complete(cls, config: dict[str, Any]) -> None:
-        """Fill in what follows from the choice of the option, in place, before anything is checked.
-
-        Args:
-            config: The whole configuration as plain containers.
-        """
+        """Fill in what follows from the choice of the option, in place, before anything is checked."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A resolved configuration, for rules that hold options against each other.
-
-    Attributes:
-        config: The resolved configuration as plain containers.
-    """
+    """A resolved configuration, as plain containers, for rules that hold options against each other."""
 
     config: Mapping[str, Any]
 
@@ -101,7 +93,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Follows:
-    """In a field's ``Annotated``: unless it is set, the key has the value of another one where that exists.
+    """In a field's ``Annotated``: unless it is set, the key has the value of another one.
 
     Attributes:
         key: The other key, dotted, from the root.
@@ -114,24 +106,14 @@ class Follows:
 
 @dataclass(frozen=True)
 class ListOf:
-    """In a field's ``Annotated``: a list of options, each a name or ``{name: {key: value}}``.
-
-    Attributes:
-        group: Their config group.
-    """
+    """In a field's ``Annotated``: a list of a group's options, each a name or ``{name: {key: value}}``."""
 
     group: str
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of an option, as its field declares it.
-
-    Attributes:
-        name: Of the key.
-        hint: Its type, bounds included.
-        field: The dataclass field.
-    """
+    """A key of an option, as its field declares it; its hint is its type with bounds and words."""
 
     name: str
     hint: Any

@@ -7,7 +7,6 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,57 +31,32 @@ def class_at(path: str, group: str, key: str) -> type:
         InputError: There is no such class, or it is no option of the group.
     """
     module, _, name = path.rpartition(".")
-    found: Any = None
+    cls: Any = None
     if module:
         _see_here()
         try:
-            found = getattr(importlib.import_module(module), name, None)
+            cls = getattr(importlib.import_module(module), name, None)
         except Exception as error:
-            raise InputError(f"{key}={path}: cannot be imported: {reason(error)}{_advice(module)}") from error
+            top = module.partition(".")[0]
+            missing = isinstance(error, ModuleNotFoundError) and error.name == top
+            advice = f"; install {top}, or start in the folder that holds it" if missing else ""
+            raise InputError(f"{key}={path}: cannot be imported: {reason(error)}{advice}") from error
     base = GROUPS[group]
-    if found is None and module == "__main__":
+    if cls is None and module == "__main__":
         raise InputError(f"{key}={path}: it was defined in a script or notebook: put it into a module")
-    if not (isinstance(found, type) and issubclass(found, base) and dataclasses.is_dataclass(found)):
+    if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
         raise InputError(
             f"{key}={path}: not an option of {group}: it has to be a dataclass that derives from "
             f"{path_of(base)}"
         )
-    if found not in REGISTRY[group].values():
-        option(group, name_of(found, group))(found)
-    return found
-
-
-def note_once(said: str, complaints: list[str]) -> None:
-    """Note what is wrong; of several classes of a module that is not there, the reason once.
-
-    Args:
-        said: What `class_at` said.
-        complaints: What has been noted so far; changed in place.
-    """
-    about, why = said.partition(": ")[::2]
-    for position, earlier in enumerate(complaints):
-        if why and earlier.endswith(f": {why}"):
-            complaints[position] = f"{earlier.removesuffix(f': {why}')}, {about}: {why}"
-            return
-    complaints.append(said)
+    if cls not in REGISTRY[group].values():
+        option(group, name_of(cls, group))(cls)
+    return cls
 
 
 def reason(error: Exception) -> str:
     """Return an exception in a line."""
-    first = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
-
-
-def _advice(module: str) -> str:
-    """Say how a module that is not there comes to be found."""
-    top = module.partition(".")[0]
-    if top in sys.modules:
-        return ""
-    try:
-        there = find_spec(top) is not None
-    except (ImportError, ValueError):
-        there = False
-    return "" if there else f"; install {top}, or start in the folder that holds it"
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".removesuffix(": ")
 
 
 def _see_here() -> None:
@@ -98,28 +72,24 @@ def _see_here() -> None:
 def with_names_of_classes(typed: Sequence[str]) -> list[str]:
     """Return a command line in which ``GROUP._target_=CLASS`` chooses that class as any option is chosen.
 
-    Args:
-        typed: The command line, without the program.
-
     Raises:
         InputError: There is no such class, or it is no option of the group.
     """
     load_options()
     chosen: dict[str, str] = {}
     for item in typed:
-        key, equals, paths = item.lstrip("+").partition("=")
-        group = key.removesuffix(f".{TARGET}").replace(".", "/")
-        if equals and key.endswith(f".{TARGET}") and group in GROUPS:
+        key, _, paths = item.lstrip("+").partition("=")
+        group = _group(item)
+        if group in GROUPS and key.endswith(f".{TARGET}"):
             classes = [class_at(path.strip(" \"'"), group, key) for path in paths.split(",")]
             chosen[group] = f"{group}={','.join(name_of(cls, group) for cls in classes)}"
-    rest = [item for item in typed if not _chooses(item, chosen)]
-    return [*rest, *chosen.values()]
+    return [*(item for item in typed if _group(item) not in chosen), *chosen.values()]
 
 
-def _chooses(item: str, groups: Iterable[str]) -> bool:
-    """Tell whether an override chooses the option of one of these groups, by name or by class."""
-    key, equals, _ = item.lstrip("+").partition("=")
-    return bool(equals) and key.removesuffix(f".{TARGET}").replace(".", "/") in groups
+def _group(override: str) -> str | None:
+    """Return the group whose option an override chooses, by name or by class, if it is one."""
+    key, equals, _ = override.lstrip("+").partition("=")
+    return key.removesuffix(f".{TARGET}").replace(".", "/") if equals else None
 
 
 def register_named_in(folders: Iterable[Path]) -> set[tuple[str, str]]:
@@ -128,11 +98,8 @@ def register_named_in(folders: Iterable[Path]) -> set[tuple[str, str]]:
     Their schemas can then be in the files' defaults lists, their names in help and lists of options. What
     cannot be read or imported is left to the composition, which says so where it is used.
 
-    Args:
-        folders: Configuration folders, laid out like ``conf/``.
-
     Returns:
-        Group and name of every option file there.
+        Group and name of every option file in the folders.
     """
     files = set()
     for folder in folders:
@@ -153,11 +120,7 @@ def register_named_in(folders: Iterable[Path]) -> set[tuple[str, str]]:
 
 
 def config_folders(arguments: Sequence[str]) -> list[Path]:
-    """Return the folders of option files that a command line names: ``--config-dir``, ``hydra.searchpath``.
-
-    Args:
-        arguments: The command line, without the program.
-    """
+    """Return the folders of option files that ``--config-dir`` and ``hydra.searchpath`` name."""
     named: list[str] = []
     for position, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
@@ -172,18 +135,13 @@ def config_folders(arguments: Sequence[str]) -> list[Path]:
 def outside_options() -> dict[str, dict[str, type]]:
     """Return the options that do not ship with qexp, for another process: see `take_in`."""
     return {
-        group: own
+        group: {name: cls for name, cls in options.items() if not is_ours(cls)}
         for group, options in REGISTRY.items()
-        if (own := {name: cls for name, cls in options.items() if not is_ours(cls)})
     }
 
 
 def take_in(options: Mapping[str, Mapping[str, type]]) -> None:
-    """Register options that another process had.
-
-    Args:
-        options: From `outside_options`.
-    """
+    """Register options that another process had, see `outside_options`."""
     load_options()
     for group, own in options.items():
         for name, cls in own.items():

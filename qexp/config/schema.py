@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from qexp.config.composition import values_of_files
 from qexp.config.identity import with_names
 from qexp.config.option import GROUPS, NAME, REGISTRY, TARGET, Chosen, is_ours, keys, load_options, named
-from qexp.config.outside import class_at, note_once
+from qexp.config.outside import class_at
 from qexp.config.root import Config
 from qexp.errors import InputError
 
@@ -102,7 +102,7 @@ def _settled(
     try:
         cls = _class_of(node, group, prefix)
     except InputError as error:
-        note_once(str(error), complaints)
+        _note_once(str(error), complaints)
         return dict(node)
     if cls is None:
         unknown = f"{prefix}: there is no option {node[NAME]!r}" if NAME in node else prefix
@@ -124,6 +124,16 @@ def _settled(
         else:
             complaints.append(f"{prefix}.{key.name}={part}: choose an option with {group}/{key.name}=OPTION")
     return identity | _checked(cls, values, f"{prefix}.", complaints)
+
+
+def _note_once(complaint: str, complaints: list[str]) -> None:
+    """Add a complaint of `class_at`; of several classes of a module that is not there, the reason once."""
+    key, _, why = complaint.partition(": ")
+    for position, earlier in enumerate(complaints):
+        if why and earlier.endswith(f": {why}"):
+            complaints[position] = f"{earlier.removesuffix(f': {why}')}, {key}: {why}"
+            return
+    complaints.append(complaint)
 
 
 def _class_of(node: Mapping[str, Any], group: str, prefix: str) -> type | None:

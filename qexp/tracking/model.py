@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 
 
 NAME = "policy"
-"""What a run's model is called."""
+"""Name of a run's model."""
 
 ALIAS = "newest"
-"""What the last registered version goes by besides its number; `latest` is a word of MLflow's own."""
+"""Name of the last registered version besides its number; `latest` is a word of MLflow's own."""
+
+AXES = {"task": 2, "nodes": 3, "action_mask": 2, "present": 2}
+"""Axes of each column that decides; `present` may be left out."""
 
 
 def log(client: MlflowClient, run_id: str, bundle: Path, example: Arrays, register_as: str | None) -> None:
@@ -52,14 +55,14 @@ def log(client: MlflowClient, run_id: str, bundle: Path, example: Arrays, regist
         from mlflow.models import Model
 
         run = client.get_run(run_id)
-        found = client.search_logged_models(
+        logged = client.search_logged_models(
             [run.info.experiment_id], filter_string=f"source_run_id = '{run_id}' AND name = '{NAME}'"
         )
         # Created here, because MLflow would look for the experiment in its process-wide state. An entry
         # without its files is what a store that went away in the middle has.
         entry = (
-            found[0]
-            if found
+            logged[0]
+            if logged
             else client.create_logged_model(
                 run.info.experiment_id, name=NAME, source_run_id=run_id, params=run.data.params
             )
@@ -104,45 +107,41 @@ class _ServedPolicy:
         Raises:
             InputError: Observations cannot be decided on: the line names the column and the row.
         """
-        columns = _columns(model_input)
-        architecture = self._policy.description["architecture"]
-        for name, count in (("task", "task_features"), ("nodes", "node_features")):
-            if (given := columns[name].shape[-1]) != architecture[count]:
-                raise InputError(f"column {name}: {given} features; the policy takes {architecture[count]}")
-        _check(columns)
+        columns = {name: np.asarray(model_input[name]) for name in AXES if name in model_input}
+        _check_forms(columns, self._policy.description["architecture"])
+        _check_values(columns)
         return self._policy.decide(
             columns["task"], columns["nodes"], columns["action_mask"], columns.get("present")
         )
 
 
-def _columns(model_input: Arrays) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns that decide, by name; raise `InputError` unless they are arrays of numbers."""
-    columns = {}
-    for name, axes in {"task": 2, "nodes": 3, "action_mask": 2, "present": 2}.items():
-        if name not in model_input:
-            if name == "present":
-                continue
-            raise InputError(f"column {name}: it is missing")
-        columns[name] = column = np.asarray(model_input[name])
-        if column.ndim != axes or column.dtype.kind not in "biuf":
+def _check_forms(columns: Arrays, architecture: Mapping[str, int]) -> None:
+    """Raise `InputError` unless columns are arrays of numbers, of as many features, rows and nodes each."""
+    for name, axes in AXES.items():
+        if name not in columns:
+            if name != "present":
+                raise InputError(f"column {name}: it is missing")
+        elif (column := columns[name]).ndim != axes or column.dtype.kind not in "biuf":
             raise InputError(
                 f"column {name}: {column.ndim} axes of {column.dtype}; it takes {axes} axes of numbers"
             )
-    return columns
-
-
-def _check(columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Raise `InputError` unless every row has finite features and a node that may be chosen."""
-    task, mask = columns["task"], columns["action_mask"]
-    masks = {name: column for name, column in columns.items() if name in {"action_mask", "present"}}
-    for name, column in {"nodes": columns["nodes"][..., 0], **masks}.items():
-        if len(column) != len(task) or column.shape != mask.shape:
+    for name, count in (("task", "task_features"), ("nodes", "node_features")):
+        if (given := columns[name].shape[-1]) != architecture[count]:
+            raise InputError(f"column {name}: {given} features; the policy takes {architecture[count]}")
+    rows, nodes = len(columns["task"]), columns["action_mask"].shape[-1]
+    for name in ("nodes", "action_mask", "present"):
+        if name in columns and (shape := columns[name].shape[:2]) != (rows, nodes):
             raise InputError(
-                f"column {name}: {' x '.join(map(str, column.shape))} rows and nodes, but there are "
-                f"{len(task)} rows of task and {mask.shape[-1]} nodes in action_mask"
+                f"column {name}: {' x '.join(map(str, shape))} rows and nodes, but there are {rows} rows of "
+                f"task and {nodes} nodes in action_mask"
             )
+
+
+def _check_values(columns: Arrays) -> None:
+    """Raise `InputError` unless every row has finite features and a node that may be chosen."""
     for name, column in columns.items():
         _refuse_first(name, column, ~np.isfinite(column), "all must be finite")
+    masks = {name: column for name, column in columns.items() if name in {"action_mask", "present"}}
     for name, column in masks.items():
         _refuse_first(name, column, (column != 0) & (column != 1), "it takes 0 and 1")
     allowed = np.logical_and.reduce(list(masks.values()))
@@ -169,14 +168,13 @@ def _signature(example: Arrays) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    task, nodes, mask = example["task"], example["nodes"], example["action_mask"]
+    # Any number of observations and of nodes, but the policy's of features; present where nodes are padded.
+    shapes = {name: [-1] * axes for name, axes in AXES.items() if name in example}
+    for name in ("task", "nodes"):
+        shapes[name][-1] = example[name].shape[-1]
     inputs: list[ColSpec | TensorSpec] = [
-        TensorSpec(task.dtype, (-1, task.shape[-1]), "task"),
-        TensorSpec(nodes.dtype, (-1, -1, nodes.shape[-1]), "nodes"),
-        TensorSpec(mask.dtype, (-1, -1), "action_mask"),
+        TensorSpec(example[name].dtype, tuple(shape), name) for name, shape in shapes.items()
     ]
-    if "present" in example:  # where nodes are padded
-        inputs.append(TensorSpec(example["present"].dtype, (-1, -1), "present"))
     return ModelSignature(inputs=Schema(inputs), outputs=Schema([TensorSpec(np.dtype(np.int64), (-1,))]))
 
 

@@ -56,7 +56,7 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
     if uri is None:
         raise InputError(f"{folder}: made with tracking=off; say where to deliver it with --uri URI")
     with quiet():
-        from qexp.tracking.delivery import deliver
+        from qexp.tracking.mlflow_tracker import deliver
         from qexp.tracking.store import as_input_error, create_run, find_run, open_store
 
     with quiet(), as_input_error(uri), patience(seconds=120):

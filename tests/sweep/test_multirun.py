@@ -123,7 +123,7 @@ def test_more_values_join_a_sweep(qexp):
 
 def test_a_single_run_is_no_sweep(qexp):
     ended = qexp("sweep=s", *QUICK)
-    assert (ended.status, ended.err) == (2, "qexp: sweep=s names a multirun: add -m\n")
+    assert (ended.status, ended.err) == (2, "qexp: sweep=s names a multirun: run it with qexp -m\n")
     assert not Path("outputs").exists()
 
 

@@ -1,4 +1,4 @@
-"""Hyperparameter search: what it draws, that it learns, and that it goes on where it was cut off."""
+"""Hyperparameter search: what it draws, that it learns, and that it continues where it was cut off."""
 
 from __future__ import annotations
 
