@@ -67,20 +67,13 @@ OmegaConf.register_new_resolver(
 
 
 class _Jobs:
-    """The jobs of one command: what Hydra calls, and why they could not be run.
-
-    Attributes:
-        started: Whether Hydra has called it.
-        folder: Of the run, once that has begun.
-        error: What the input, or the disk, refused.
-        failure: Why the run failed, in a line.
-    """
+    """The jobs of one command: what Hydra calls, and why they could not be run."""
 
     def __init__(self) -> None:
         self.started = False
-        self.folder: Path | None = None
-        self.error: Exception | None = None
-        self.failure: str | None = None
+        self.folder: Path | None = None  # of the run, once that has begun
+        self.error: Exception | None = None  # of the input, or of the disk
+        self.failure: str | None = None  # of the run, in a line
 
     def __getstate__(self) -> dict[str, Any]:
         """Take options of somebody else's along to the process that runs a job."""
@@ -106,40 +99,21 @@ class _Jobs:
                 self.failure = start(config, RunFolder(self.folder), typed).error
         except DivergenceError as error:
             self.failure = f"{error}; what there is of it: {relative(self.folder)}"
-        except (InputError, OmegaConfBaseException) as error:
-            # Raised to Hydra, it would come with Hydra's own words.
-            self.error = error
-        except (OSError, sqlite3.OperationalError) as error:
-            if not _of_the_disk(error):
-                raise
+        except Exception as error:  # raised to Hydra, it would come with Hydra's own words
             log.info("the run failed", exc_info=True)  # into the log file, if that can be written
             self.error = error
         return None
 
-    def status(self, *, wants_traceback: bool) -> int:
-        """Say what could not be done, and return the exit status."""
-        if self.error is not None and wants_traceback:
-            raise self.error
-        if isinstance(self.error, OSError | sqlite3.OperationalError):
-            print(f"qexp: {self._explain_disk(self.error)}", file=sys.stderr)
-            return 1 if self.started else 2
-        if self.error is not None:
-            print(f"qexp: {explain(self.error)}", file=sys.stderr)
-            return 2
-        if self.failure is not None:
-            print(f"qexp: {self.failure}", file=sys.stderr)
-            return 1
-        return SweepSession.current.status if SweepSession.current else 0
-
-    def _explain_disk(self, error: OSError | sqlite3.OperationalError) -> str:
-        """Say in one line what the disk refused, and how to continue when that is mended."""
+    def refused_by_disk(self, error: OSError | sqlite3.OperationalError) -> int:
+        """Say in one line what the disk refused, and how to continue; return the exit status."""
         where, reason = self.folder, str(error)
         if isinstance(error, OSError):
             where, reason = error.filename or self.folder, str(error.strerror)
         line = f"{relative(Path(where))}: {reason}" if where else reason
         if self.folder is not None and (self.folder / JOURNAL).exists():
             line += f"; when that is mended, continue with {resume_with(self.folder)}"
-        return line
+        print(f"qexp: {line}", file=sys.stderr)
+        return 1 if self.started else 2
 
 
 def _of_the_disk(error: OSError | sqlite3.OperationalError) -> bool:
@@ -152,9 +126,7 @@ def _of_the_disk(error: OSError | sqlite3.OperationalError) -> bool:
 def _errors_are_ours(*, log_errors: bool) -> Iterator[None]:
     """Have Hydra hand every exception to us, instead of printing its own text and exiting with 1.
 
-    Args:
-        log_errors: Whether a log file that cannot be written to, on a full disk, has a traceback printed for
-            each line.
+    A log file that cannot be written to, on a full disk, has a traceback printed for each line if so wished.
     """
     before, logging.raiseExceptions = (os.environ.get(FULL_ERROR), logging.raiseExceptions), log_errors
     os.environ[FULL_ERROR] = "1"
@@ -212,16 +184,23 @@ def _compose(arguments: list[str]) -> int:
         sys.argv[1:] = composable(readable(arguments))
         with _errors_are_ours(log_errors=wants_traceback), closed_at_the_end(), interrupts_pass():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
+        if jobs.error is not None:
+            raise jobs.error
     except (InputError, HydraException, OmegaConfBaseException) as error:
-        jobs.error = error
+        raise InputError(explain(error)) from error
     except (OSError, sqlite3.OperationalError) as error:
-        if not _of_the_disk(error) and (jobs.started or not isinstance(error, FileNotFoundError)):
+        missing = isinstance(error, FileNotFoundError) and not jobs.started
+        if wants_traceback or not (missing or _of_the_disk(error)):
             raise
-        jobs.error = error
+        return jobs.refused_by_disk(error)
     except (ValueError, YAMLError) as error:
         if jobs.started:
             raise
-        # The log file cannot be written; or an option is a number, or a config file is not YAML.
-        refused = isinstance(error.__cause__, OSError)
-        jobs.error = error.__cause__ if refused else InputError(f"{error}: {' '.join(sys.argv[1:])}")  # type: ignore[assignment]
-    return jobs.status(wants_traceback=wants_traceback)
+        if isinstance(error.__cause__, OSError):  # the log file cannot be written
+            return jobs.refused_by_disk(error.__cause__)
+        # How Hydra refuses, for example, an option that is a number, or a config file that is not YAML.
+        raise InputError(f"{error}: {' '.join(sys.argv[1:])}") from error
+    if jobs.failure is not None:
+        print(f"qexp: {jobs.failure}", file=sys.stderr)
+        return 1
+    return SweepSession.current.status if SweepSession.current else 0

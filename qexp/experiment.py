@@ -101,12 +101,12 @@ def run(
         except BaseException as error:
             # Refused input leaves nothing behind, but what was trained is kept.
             if run.training is not None or not isinstance(error, InputError):
-                write_failure(error, run)
+                write_failure(run, error)
             # A sweep is resumed as a whole.
             if shared is None and (training or campaign) and interrupt_behind(error):
                 run.say(resume_hint(folder.path))
             raise
-        log_result(result, run)
+        log_result(run, result)
     run.say(f"run folder: {relative(folder.path)}")
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -135,7 +136,7 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file atomically."""
         target = self.path / name
-        scratch = self.path / f".{name}.tmp"
+        scratch = self.path / f".{name}.{os.getpid()}.tmp"
         scratch.write_text(text, encoding="utf-8")
         scratch.replace(target)
         return target

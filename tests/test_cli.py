@@ -266,7 +266,7 @@ def test_a_value_that_wants_quotes_is_said_to(qexp):
 
 @pytest.mark.slow
 def test_a_disk_that_is_full_is_one_line_and_the_log_has_the_rest(qexp, monkeypatch):
-    monkeypatch.setattr("qexp.stages.report.write_files", full)
+    monkeypatch.setattr("qexp.stages.report._write_files", full)
     ended = qexp(*QUICK, "hydra.run.dir=run")
     assert (ended.status, ended.err) == (1, "qexp: run: No space left on device\n")
     assert "Traceback" in Path("run/qexp.log").read_text(encoding="utf-8")

@@ -16,14 +16,7 @@ RUNS: dict[str, tuple[str, ...]] = {"run": (), "sweep": ("-m",)}
 
 @dataclass(frozen=True)
 class Command:
-    """A command.
-
-    Attributes:
-        module: Its function `command` does it, and takes the arguments and the name to be called by.
-        usage: The arguments, as help shows them.
-        purpose: What it does.
-        given: Arguments that choose it in a module of several commands.
-    """
+    """A command: the function `command` of a module, with the arguments that choose it among several."""
 
     module: str
     usage: str
@@ -89,10 +82,7 @@ def run_command(arguments: Sequence[str]) -> int | None:
 
 
 def completed_here(arguments: Sequence[str]) -> bool:
-    """Complete the command of the line that a shell asks about; leave what follows a run's to Hydra.
-
-    Args:
-        arguments: What the shell calls qexp with; the line is in ``COMP_LINE``.
+    """Complete the command of the line in ``COMP_LINE``; leave what follows a run's to Hydra.
 
     Returns:
         Whether there is nothing more to complete; a shell then proposes files.

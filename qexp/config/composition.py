@@ -100,10 +100,8 @@ class StructuredConfigSource(structured_config_source.StructuredConfigSource):
 def register(folders: Iterable[Path] = ()) -> None:
     """Store every option's schema with Hydra, as ``<group>/<option>_schema``.
 
-    Options that do not ship with qexp may have no file: they are stored as ``<group>/<option>`` too.
-
-    Args:
-        folders: With option files of a user's own, whose classes are registered first.
+    Options that do not ship with qexp may have no file: they are stored as ``<group>/<option>`` too. The
+    classes of a user's own option files, in those folders, are registered first.
     """
     load_options()
     _read_files_so()

@@ -72,11 +72,7 @@ def _comment(text: str, indent: str = "") -> list[str]:
 
 
 def texts(conf: Path) -> dict[Path, str]:
-    """Return the text that each generated file should have.
-
-    Args:
-        conf: The folder ``conf/``.
-    """
+    """Return the text that each generated file in a folder ``conf/`` should have."""
     load_options()
     files = {
         conf / group / f"{name}.yaml": option_file(cls, name)

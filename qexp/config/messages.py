@@ -152,9 +152,7 @@ def _owners(key: str, by_choice: Mapping[str, Sequence[str]]) -> str:
 def options_of(conf: Path) -> dict[str, dict[str, str]]:
     """Return every config group's options with what each is, in a line, and the presets with theirs.
 
-    Args:
-        conf: The folder of the presets: one opens with its package and its command; what it is for comes in
-            the third line.
+    A preset's file in the folder opens with its package and its command; what it is for is the third line.
     """
     load_options()
     groups = {

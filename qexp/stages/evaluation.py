@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import zlib
 from collections.abc import Callable, Collection, Mapping
@@ -23,6 +22,7 @@ from qexp.problem.scheduler import Scheduler
 from qexp.report.leaderboard import LeaderboardRow, leaderboard, render, verdict
 from qexp.report.progress import evaluation_progress
 from qexp.report.table import Table
+from qexp.runfolder import RunFolder
 from qexp.stages.run import Run
 
 if TYPE_CHECKING:
@@ -89,10 +89,8 @@ class Evaluations:
         if scheduler not in self.names:
             return
         self.folder.mkdir(exist_ok=True)
-        file = self._file(scheduler)
-        scratch = file.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_text(json.dumps(dict(zip(("episodes", "tasks"), rows, strict=True))), encoding="utf-8")
-        scratch.replace(file)
+        content = dict(zip(("episodes", "tasks"), rows, strict=True))
+        RunFolder(self.folder).write_text(self._file(scheduler).name, json.dumps(content))
 
     def _file(self, scheduler: str) -> Path:
         known = json.dumps([scheduler, self.identity], sort_keys=True)

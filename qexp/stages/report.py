@@ -30,7 +30,7 @@ def write_result(
     *,
     planned: bool,
 ) -> Result:
-    """Write the run folder's files.
+    """Write the run folder's files and pictures.
 
     Args:
         run: The run.
@@ -48,23 +48,14 @@ def write_result(
     elif deployment is not None and not deployment["tasks"].get("done"):
         status, error = FAILED, "no task of the campaign was done"
     result = Result(folder.path, rows, run.training, run.tracker.run_id, deployment, status, error)
-    kind = plot_format(settings["plots"])
-    if kind is not None and not evaluation.episodes.empty:
-        learned = None if roster.learned in evaluation.failed else roster.learned
-        write_plots(result, evaluation, run, learned, kind)
-    write_files(result, evaluation, run)
+    if (kind := plot_format(settings["plots"])) and not evaluation.episodes.empty:
+        _draw(run, evaluation, kind)
+    _write_files(run, evaluation, result)  # result.json comes last: who sees it can read all others
     drop_memories(folder.path / CHECKPOINTS)
     return result
 
 
-def write_files(result: Result, evaluation: Evaluation, run: Run) -> None:
-    """Write the run folder's files; result.json comes last, so that who sees it can read all others.
-
-    Args:
-        result: Of the run.
-        evaluation: The measurements behind it.
-        run: The run.
-    """
+def _write_files(run: Run, evaluation: Evaluation, result: Result) -> None:
     import pandas as pd
 
     folder, metric, training = result.folder, evaluation.metric, result.training
@@ -82,16 +73,37 @@ def write_files(result: Result, evaluation: Evaluation, run: Run) -> None:
     run.folder.write_json(RESULT_FILE, _head(run, result.status) | error | record)
 
 
-def write_failure(error: BaseException, run: Run) -> None:
-    """Record that a run failed or was interrupted, and by what."""
-    message = repr(error)
+def _draw(run: Run, evaluation: Evaluation, kind: str) -> None:
+    import pandas as pd
+
+    from qexp.report import plots
+
+    plots.write(
+        run.folder.path / "plots",
+        run.problem,
+        episodes=evaluation.episodes,
+        tasks=evaluation.tasks,
+        seed=run.resolved["eval"]["seed"],
+        training=None if run.training is None else pd.DataFrame(run.training.history),
+        learned=None if run.roster.learned in evaluation.failed else run.roster.learned,
+        format=kind,
+    )
+
+
+def write_failure(run: Run, error: BaseException) -> None:
+    """Record that a run failed or was interrupted, and by what.
+
+    Args:
+        run: The run.
+        error: What ended it.
+    """
+    status = "KILLED" if interrupt_behind(error) else FAILED  # MLflow's words
+    rest: dict[str, Any] = {"error": repr(error), "training": None, "deployment": None, "leaderboard": []}
     if isinstance(error, DivergenceError):
         import pandas as pd
 
-        message = str(error)
+        rest["error"] = str(error)
         pd.DataFrame(error.history).to_csv(run.folder.path / "training.csv", index=False)
-    status = "KILLED" if interrupt_behind(error) else FAILED  # MLflow's words
-    rest: dict[str, Any] = {"error": message, "training": None, "deployment": None, "leaderboard": []}
     run.folder.write_json(RESULT_FILE, _head(run, status) | rest)
 
 
@@ -99,41 +111,15 @@ def _head(run: Run, status: str) -> dict[str, Any]:
     return {"status": status, **asdict(run.identity), "mlflow_run_id": run.tracker.run_id}
 
 
-def write_plots(result: Result, evaluation: Evaluation, run: Run, learned: str | None, kind: str) -> None:
-    """Draw the run's plots.
-
-    Args:
-        result: Of the run.
-        evaluation: The measurements behind it.
-        run: The run.
-        learned: Name of the learned scheduler, if there is one.
-        kind: Format of the pictures.
-    """
-    import pandas as pd
-
-    from qexp.report import plots
-
-    plots.write(
-        result.folder / "plots",
-        run.problem,
-        episodes=evaluation.episodes,
-        tasks=evaluation.tasks,
-        seed=run.resolved["eval"]["seed"],
-        training=None if result.training is None else pd.DataFrame(result.training.history),
-        learned=learned,
-        format=kind,
-    )
-
-
-def log_result(result: Result, run: Run) -> None:
+def log_result(run: Run, result: Result) -> None:
     """Give the tracker the run's figures, files and policy; all of it is on disk, whatever becomes of that.
 
     The figures of the scheduler that the run is about are also logged as `eval/chosen/...`, under which those
     of runs with different schedulers stand side by side.
 
     Args:
-        result: Of the run.
         run: The run.
+        result: Its result.
     """
     tracker, problem = run.tracker, run.problem
     if result.status == FAILED:
@@ -146,7 +132,7 @@ def log_result(result: Result, run: Run) -> None:
     if run.resolved["plots"]:
         tracker.log_artifacts(result.folder / "plots", "plots")
     if result.deployment is not None:
-        tracker.log_metrics(campaign_metrics(result.deployment))
+        tracker.log_metrics(_campaign_metrics(result.deployment))
         for name in CAMPAIGN_FILES:
             tracker.log_artifacts(result.folder / name, "campaign")
     if result.training is not None:
@@ -157,7 +143,7 @@ def log_result(result: Result, run: Run) -> None:
             tracker.log_policy(result.folder / "policy", observation)
 
 
-def campaign_metrics(deployment: Mapping[str, Any]) -> dict[str, float | None]:
+def _campaign_metrics(deployment: Mapping[str, Any]) -> dict[str, float | None]:
     """Return a campaign's figures as flat metrics named `deploy/...`, and the gap's as they are."""
     figures: dict[str, float | None] = dict(deployment["gap"])
     figures |= {f"deploy/{key}": deployment[key] for key in ("jobs", "quantum_seconds")}

@@ -36,15 +36,12 @@ def run_dir(resume: str | None, fresh: str) -> str:
 
 
 def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str]) -> DictConfig:
-    """Return the configuration that a run was started with.
+    """Return the configuration that a run was started with, with `CHANGEABLE` keys and limits as typed now.
 
     Args:
         folder: The run folder.
         command: The configuration of the command that resumes it.
         overrides: What was typed in that command, Hydra's own keys included.
-
-    Returns:
-        The run's configuration, with `CHANGEABLE` keys and limits as typed now.
 
     Raises:
         InputError: The folder cannot be resumed, or not with these overrides.
@@ -112,9 +109,6 @@ def write_limits(folder: RunFolder, resolved: Mapping[str, Any]) -> None:
 
 def composable(typed: Sequence[str]) -> list[str]:
     """Return a command line that Hydra can compose: with ``resume``, limits are keys it lacks.
-
-    Args:
-        typed: The command line, without the program.
 
     Raises:
         InputError: Something beside ``resume`` that a run is not resumed with.

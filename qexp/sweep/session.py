@@ -88,11 +88,7 @@ class SweepSession(Callback):
         print(f"sweep folder: {relative(plan.folder)}", flush=True)
 
     def close(self, error: BaseException | None = None) -> None:
-        """End: write tables and figure, log them, and close the sweep's run as it went.
-
-        Args:
-            error: What kept jobs from running, or None.
-        """
+        """End: write tables and figure, log them, and close the sweep's run as it went, or by an error."""
         for name in (SWEEP_DIR, SWEPT, PARENT_RUN):
             os.environ.pop(name, None)
         if self._plan is None:

@@ -251,25 +251,16 @@ def _in_words(distribution: BaseDistribution) -> str:
 
 
 class Pruning(Callback):
-    """Hydra's callback in every job of a search: has its training watched.
-
-    Args:
-        storage: What the search is opened with.
-        study: Its name there.
-        pruner: One of `PRUNERS`.
-    """
+    """Hydra's callback in every job of a search: has its training watched by one of `PRUNERS`."""
 
     def __init__(self, storage: str, study: str, pruner: str) -> None:
-        self._storage = storage
-        self._study = study
-        self._pruner = pruner
+        self._opens = (storage, study, pruner)
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """Have the job's figures reported to its trial."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        study = optuna.load_study(
-            study_name=self._study, storage=_opened(self._storage), pruner=PRUNERS[self._pruner]()
-        )
+        storage, name, pruner = self._opens
+        study = optuna.load_study(study_name=name, storage=_opened(storage), pruner=PRUNERS[pruner]())
         frozen = study.trials[int(os.environ[TRIAL])]
         trial = Trial(study, frozen._trial_id)  # noqa: SLF001 -- nothing public opens a trial elsewhere
 

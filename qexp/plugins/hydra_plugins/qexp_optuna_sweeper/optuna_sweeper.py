@@ -52,11 +52,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSw
 
 
 class OptunaSweeper(Sweeper):
-    """Search for the values with the smallest (or largest) mean of what schedulers are compared by.
-
-    Args:
-        **settings: See `OptunaSweeperConf`.
-    """
+    """Search for the values with the smallest (or largest) mean of what schedulers are compared by."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = OptunaSweeperConf(**settings)
@@ -73,14 +69,7 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[Any]:
-        """Run the search.
-
-        Args:
-            arguments: Overrides of the command line; those that are sweeps join the search.
-
-        Returns:
-            What the launcher returned for each batch.
-        """
+        """Run the search over the sweeps among overrides; return what the launcher did for each batch."""
         assert self.config is not None
         assert self.hydra_context is not None
         try:

@@ -17,7 +17,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from qexp.algo.session import ray_session
 from qexp.errors import InputError
-from qexp.sweep.plan import as_typed
 
 PASSED_ON = ("QEXP_", "MLFLOW_", "AWS_", "HYDRA_FULL_ERROR")
 """Environment variables that reach the jobs: what they start with."""
@@ -63,7 +62,7 @@ class _Job:
         from ray.util import placement_group
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        self.config = config
+        self.number = config.hydra.job.num
         self.place: Any = None
         environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
         options: dict[str, Any] = {
@@ -79,16 +78,17 @@ class _Job:
             )
         self.answer = ray.remote(**options)(_run).remote(shared, config)
 
-    def lost(self, reason: str) -> JobReturn:
-        """Return what stands for a job that never returned."""
-        number = self.config.hydra.job.num
-        print(f"job {number}: FAILED: {reason}", flush=True)  # noqa: T201 -- the sweep's own output
-        job = JobReturn(
-            overrides=as_typed(self.config.hydra, "task"),
-            cfg=OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key != "hydra"]),
-            status=JobStatus.COMPLETED,
-        )
-        job.return_value = None
+    def result(self, ray: Any) -> JobReturn:
+        """Return what the job returned, or what stands for one that never did; print what it printed."""
+        job: JobReturn
+        try:
+            job, printed = ray.get(self.answer)
+        except ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            job, printed = JobReturn(status=JobStatus.COMPLETED), f"job {self.number}: FAILED: {reason}\n"
+            job.return_value = None
+        print(printed, end="", flush=True)  # noqa: T201 -- in one piece
+        self.leave()
         return job
 
     def leave(self) -> None:
@@ -105,13 +105,7 @@ def _gather(ray: Any, jobs: Sequence[_Job]) -> list[JobReturn]:
     try:
         while running:
             (ready,), _ = ray.wait(list(running), num_returns=1)
-            job = running.pop(ready)
-            try:
-                returned[ready], printed = ray.get(ready)
-                print(printed, end="", flush=True)  # noqa: T201 -- what the job printed, in one piece
-            except ray.exceptions.RayError as error:
-                returned[ready] = job.lost(str(error).strip().splitlines()[-1])
-            job.leave()
+            returned[ready] = running.pop(ready).result(ray)
     finally:
         # After an interrupt: nobody waits for these any more.
         for answer, job in running.items():

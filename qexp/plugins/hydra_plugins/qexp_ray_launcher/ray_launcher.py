@@ -36,11 +36,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="ray", node=RayLaunche
 
 
 class RayLauncher(Launcher):
-    """Run jobs side by side, as many as the cluster has room for.
-
-    Args:
-        **settings: See `RayLauncherConf`.
-    """
+    """Run jobs side by side, as many as the cluster has room for."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = RayLauncherConf(**settings)
