@@ -49,6 +49,16 @@ def relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, never half of it."""
+    scratch = path.with_name(f".{path.name}.tmp")
+    try:
+        scratch.write_bytes(data)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
 @dataclass
 class RunFolder:
     """A folder that other programs read; result.json appears last.
@@ -135,8 +145,5 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file atomically."""
-        target = self.path / name
-        scratch = self.path / f".{name}.tmp"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(target)
-        return target
+        write_atomically(self.path / name, text.encode())
+        return self.path / name
