@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -48,6 +47,16 @@ def resume_with(path: Path) -> str:
 def relative(path: Path) -> Path:
     """Return a path as a person in the current folder would type it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, never half of it."""
+    scratch = path.with_name(f".{path.name}.tmp")
+    try:
+        scratch.write_bytes(data)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 @dataclass
@@ -135,8 +144,5 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file atomically."""
-        target = self.path / name
-        scratch = self.path / f".{name}.{os.getpid()}.tmp"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(target)
-        return target
+        write_atomically(self.path / name, text.encode())
+        return self.path / name

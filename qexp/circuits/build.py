@@ -31,10 +31,11 @@ from rich.progress import track
 
 from qexp.circuits.catalogue import FILE, Key, Row, read_rows
 from qexp.errors import InputError, answered
-from qexp.fleet.build import make_folder, write_atomically
+from qexp.fleet.build import make_folder
 from qexp.fleet.calibration import provenance
 from qexp.fleet.ibm import fake_backend, missing_extra
 from qexp.fleet.machines import MACHINES
+from qexp.runfolder import write_atomically
 
 if TYPE_CHECKING:
     from qexp.circuits.compilation import Machine

@@ -19,6 +19,7 @@ from qexp.fleet.calibration import calibration, node_of, provenance
 from qexp.fleet.fleet import fleet_text
 from qexp.fleet.ibm import fake_backend
 from qexp.fleet.machines import MACHINES
+from qexp.runfolder import write_atomically
 
 RETIRED = [name for name, machine in MACHINES.items() if machine.clops]
 HERON = ["torino", "fez", "marrakesh", "boston", "kingston", "pittsburgh"]
@@ -35,37 +36,17 @@ def node(machine: str) -> dict[str, Any]:
     backend, known = fake_backend(machine), MACHINES[machine]
     if not known.clops:
         return node_of(backend, machine)[0]
-    return {
-        "name": machine,
-        "qubits": known.qubits,
-        "clops": known.clops,
-        "quantum_volume": known.quantum_volume,
-        "machine": machine,
-        "calibration": calibration(backend.target),
-        "source": provenance(backend),
-    }
+    papers = {"qubits": known.qubits, "clops": known.clops, "quantum_volume": known.quantum_volume}
+    measured = {"calibration": calibration(backend.target), "source": provenance(backend)}
+    return {"name": machine, **papers, "machine": machine, **measured}
 
 
 def make_folder(path: Path, argument: str) -> None:
-    """Make the output folder, before the work rather than after it.
-
-    Raises:
-        InputError: It cannot be made; the message names the command-line argument.
-    """
+    """Make the output folder before the work; raise `InputError`, naming the argument, if it cannot be."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{argument}: cannot make folder {path}: {error.strerror}") from error
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, never half of it."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
@@ -78,8 +59,7 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
     make_folder(out_dir, "OUT_DIR")
     head = "Made by `python -m qexp.fleet.build`; do not edit: the hash covers the nodes."
     for name, (description, machines) in FLEETS.items():
-        path = out_dir / f"{name}.yaml"
-        facts = {"name": name, "description": description}
+        path, facts = out_dir / f"{name}.yaml", {"name": name, "description": description}
         write_atomically(path, fleet_text(head, facts, [nodes[machine] for machine in machines]).encode())
         sys.stdout.write(f"{path}\n")
     return 0

@@ -47,11 +47,7 @@ class LiveFleet(FleetSource):
     timeout: Annotated[float, Gt(0), Le(3600), Doc("The longest wait for the service, seconds.")] = 120.0
 
     def load(self) -> Fleet:
-        """Read the machines.
-
-        Raises:
-            InputError: No account, a refused one, no connection, no answer in time, or no machine.
-        """
+        """Ask for the machines, see `FleetSource.load`."""
         taken = datetime.now(UTC).replace(microsecond=0)
         nodes, notes = ask(live_nodes, self.timeout, "backend.timeout")
         for note in notes:
@@ -157,13 +153,9 @@ def live_backends(service: QiskitRuntimeService) -> tuple[list[IBMBackend], list
 
 
 def connect(timeout: float | None = None) -> QiskitRuntimeService:
-    """Return the service of the user's account, all of whose requests go through `ibm_connection`.
+    """Return the service of the user's account, its requests by `ibm_connection`.
 
-    Args:
-        timeout: Of each request, seconds; None for the client's.
-
-    Raises:
-        InputError: There is no account, it is refused, or IBM Quantum cannot be reached.
+    Each may have a time-out, seconds. What is wrong is the client's to say.
     """
     client = _client()
     from qexp.fleet.ibm_connection import take_over
