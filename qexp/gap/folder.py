@@ -16,7 +16,6 @@ from qexp.deploy.campaign.journal import FILE, Journal
 from qexp.errors import InputError
 from qexp.fleet.fleet import FleetSource, fleet_of_run
 from qexp.placement.placement import Placement
-from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer
 from qexp.problem.policy_scheduler import PolicyScheduler
 from qexp.problem.roster import Roster
@@ -24,27 +23,17 @@ from qexp.problem.roster import Roster
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a gap report is made of.
-
-    Attributes:
-        journal: The campaign's.
-        scenario: The placement problem.
-        schedulers: Those of the campaign, and the run's baselines but the clairvoyant, by name.
-        plots: Format of the run's plots; true, for PNG, if it draws none.
-    """
+    """The campaign of a run."""
 
     journal: Journal
-    scenario: Scenario
-    schedulers: dict[str, Placer]
-    plots: bool | str
+    scenario: Placement
+    schedulers: dict[str, Placer]  # those of the campaign, and the run's baselines but the clairvoyant
+    plots: bool | str  # format of the run's plots; true, for PNG, if it draws none
 
 
 @contextmanager
 def open_campaign(folder: Path) -> Iterator[Recorded]:
-    """Read a run folder; the journal is closed in the end.
-
-    Args:
-        folder: With a journal and a config.yaml.
+    """Read the journal and the config.yaml of a run folder; the journal is closed in the end.
 
     Raises:
         InputError: It is no such folder, it cannot be written to, or its configuration cannot be used (any

@@ -95,6 +95,8 @@ def normalised_fidelity(
 ) -> float | None:
     """Return the Hellinger fidelity where 0 is what noise alone reaches and 1 what a perfect machine does.
 
+    None where so many shots do not tell signal from noise, see `Scale.tells`.
+
     (F - U) / (P - U), where U and P are the mean fidelities of as many shots on a machine that gives every
     bit string alike, and on a perfect one. Both are means, so a job may lie beyond: a little above 1, and
     below 0 where outcomes are worse than noise. With infinitely many shots P is 1, as in the
@@ -105,9 +107,6 @@ def normalised_fidelity(
         measured: Counts by outcome.
         ideal: Probabilities on a perfect machine, see `Scale.of`.
         scale: That of the circuit and so many shots, if it is known.
-
-    Returns:
-        The fidelity, or None where so many shots do not tell signal from noise, see `Scale.tells`.
 
     Raises:
         ValueError: One of them is empty.
