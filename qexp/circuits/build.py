@@ -1,7 +1,7 @@
 """Builds the circuit catalogue: MQT Bench circuits compiled for twenty IBM machines.
 
 Run as `qexp catalogue build`; the result ships as package data, so only a change of the compiler,
-the circuits or the machines calls for a rebuild. `--extend` keeps what is there and adds new machines.
+the circuits or the machines calls for a rebuild. `--extend` adds new machines to a catalogue.
 Needs `pip install 'qexp[catalogue]'`.
 """
 

@@ -59,7 +59,7 @@ def decompose(scenario: Scenario, rows: Sequence[Record]) -> tuple[list[Decompos
         execution, arrival = column(segment, "execution"), column(segment, "arrival")
         counted = np.array([row.counted for row in segment])
         known = np.array([row.split for row in segment])
-        # A job without a time of running kept no machine busy, unless it ran unobserved to its end.
+        # A job without a time of running occupied no machine, unless it ran unobserved to its end.
         busy = np.where(np.isnan(execution), np.where(counted, predicted, 0.0), execution)
         submitted = column(segment, "submitted")
         submitted = np.where(np.isnan(submitted), arrival, submitted)

@@ -18,7 +18,7 @@ from qexp.problem.arrays import Floats
 from qexp.report.statistics import LEVEL
 
 WAYS = ("recorded", *SIMULATED)
-"""Ways to foresee a mean completion time, see `SchedulerGap`."""
+"""Ways to predict a mean completion time, see `SchedulerGap`."""
 CALIBRATED = tuple(name for name, way in SIMULATED.items() if way.calibrated)
 """Those with figures of the blocks that the calibration was not fitted to, see `SchedulerGap.held_out`."""
 RANKED = WAYS[:-1]

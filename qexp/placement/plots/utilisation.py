@@ -1,4 +1,4 @@
-"""The machines that each scheduler keeps busy, and those that it leaves idle."""
+"""The share of time that each scheduler has each machine busy."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Clairvoyant(Placer):
     foresees: ClassVar[bool] = True
 
     beam: Annotated[
-        int, Ge(1), Le(10_000), Doc("Partial assignments kept after each task; more is slower and better.")
+        int, Ge(1), Le(10_000), Doc("Partial assignments that survive each task; more is slower and better.")
     ] = 24
     horizon: Annotated[
         int,

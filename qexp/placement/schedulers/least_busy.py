@@ -1,4 +1,4 @@
-"""What qiskit-ibm-runtime's ``least_busy`` does: the heuristic most users of IBM machines know."""
+"""The heuristic of qiskit-ibm-runtime's ``least_busy``, which most users of IBM machines know."""
 
 from __future__ import annotations
 

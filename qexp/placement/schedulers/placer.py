@@ -1,4 +1,4 @@
-"""What places tasks, one after another: a placer selects a machine for the task that waits."""
+"""Placers: schedulers that select a machine for one task after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The baseline that spreads tasks evenly and looks at nothing."""
+"""The baseline that spreads tasks evenly, whatever the state."""
 
 from __future__ import annotations
 
