@@ -64,7 +64,7 @@ class Figures(NamedTuple):
 
 @dataclass(frozen=True)
 class Machine:
-    """What the compiler may use of a machine.
+    """The parts of a machine that the compiler may use.
 
     Attributes:
         healthy: Largest part of the machine that working links hold together; qubits are renumbered.

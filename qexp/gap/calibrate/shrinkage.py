@@ -114,7 +114,7 @@ def fit(family: Family, jobs: Jobs, machines: int, prior: float) -> Model:
             return fleet
         others = np.full(len(jobs), prior / len(jobs))
         if family.grows:
-            # A long job tells more of the curve than a short one: the fleet's long ones must not drown these.
+            # A long job says more of the curve than a short one: the fleet's long ones must not drown these.
             typical = max(float(jobs.y[mine].mean()), 1e-9)
             others *= typical / np.maximum(predicted, typical)
         return fit_curve(x, jobs.y, mine + others)
