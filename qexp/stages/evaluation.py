@@ -94,7 +94,7 @@ def compare(run: Run) -> tuple[Evaluation, list[LeaderboardRow]]:
     shared = None
     if run.shared is not None:
         # The chosen scheduler's evaluation is not shared, as its keys may differ.
-        depends_on = {key: getattr(run.identity, key) for key in ("fleet_hash", "versions", "git_commit")}
+        depends_on = {key: run.identity[key] for key in ("fleet_hash", "versions", "git_commit")}
         depends_on |= {"env": run.resolved["env"], "eval": [settings["episodes"], settings["seed"]]}
         shared = Evaluations(run.shared, depends_on, roster.shared)
     with evaluation_progress(len(roster.evaluated), run.console) as done:
