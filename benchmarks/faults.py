@@ -2,10 +2,10 @@
 
 ``python -m benchmarks.faults [--kills 500] [--faults 1000] [--lag 0.3] [--seed 0] [--out FILE]``
 
-The service is a stand-in on the loopback interface in a process of its own, whose books `benchmarks.oracle`
-holds against the journal; the client is the unmodified qiskit-ibm-runtime. A campaign's process is forked
-from this one, which has imported the client, and killed with SIGKILL: at a random instant, or by the service
-itself while it deals with an order. Nothing is timed.
+The service is a stand-in on the loopback interface in a process of its own, which holds its books against
+the journal; the client is the unmodified qiskit-ibm-runtime. A campaign's process is forked from this one,
+which has imported the client, and killed with SIGKILL: at a random instant, or by the service itself while it
+deals with an order. Nothing is timed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.oracle import judge, records
 from benchmarks.tally import Tally, page
 from qexp.deploy.campaign.journal import FILE, UNSETTLED, Journal
 from qexp.deploy.ibm import IBM
-from qexp.fleet.fleet import Fleet, parse_fleet
+from qexp.fleet.fleet import Fleet, fleet_text, parse_fleet
 from qexp.placement.placement import Placement
 from qexp.placement.workload.catalogue import QCE
 
@@ -85,6 +84,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "account: 401, access token expired": {"on": r"(GET|POST) /jobs", "status": 401},
 }
 """What goes wrong on the way, by what it is called in the table."""
+WRONG = ("twice", "lost", "unseen", "charges")
+"""What can be wrong with a campaign, as the service's verdict and the tally call it."""
 FATES = ("cancelled", "undecodable", "failed")
 
 
@@ -115,10 +116,9 @@ def ask(url: str, what: str, body: object = None) -> Any:
 
 def fleet() -> Fleet:
     """Return the stand-in's machines as a fleet."""
-    from qexp.fleet.build import fleet_text
     from qexp.fleet.ibm import live_nodes
 
-    return parse_fleet(fleet_text("Made for a benchmark.", {"name": "stand-in"}, live_nodes([])), Path("x"))
+    return parse_fleet(fleet_text("Made for a benchmark.", {"name": "stand-in"}, live_nodes()[0]), Path("x"))
 
 
 def deployment(seed: int) -> IBM:
@@ -149,14 +149,15 @@ def fork(scenario: Placement, folder: Path, seed: int) -> int:
     try:
         from rich.console import Console
 
-        from qexp.deploy.campaign.conduct import conduct, prepare
+        from qexp.deploy.campaign.run import prepare, run_campaign
         from qexp.errors import InputError
         from qexp.placement.schedulers.mct import MCT
 
         with (folder / "output.txt").open("a", encoding="utf-8") as out:
             console = Console(file=out)
             try:
-                conduct(prepare(deployment(seed), scenario, console, "ibm"), {"mct": MCT()}, folder, console)
+                plan = prepare(deployment(seed), scenario, console, "ibm")
+                run_campaign(plan, {"mct": MCT()}, folder, console)
                 status = 0
             except InputError as error:
                 out.write(f"{error}\n")
@@ -256,18 +257,16 @@ def count(folder: Path, tally: Tally, url: str) -> None:
         tally.lost += TASKS
         return
     with Journal(folder / FILE) as journal:
-        jobs = records(ask(url, f"books/{journal.meta['campaign']}"))
-        verdict, tasks = judge(journal, jobs), journal.tasks()
+        campaign, tasks = journal.meta["campaign"], journal.tasks()
+    verdict = ask(url, f"verdict/{campaign}", {"journal": str(folder / FILE)})
     tally.tasks += len(tasks)
-    tally.accepted += len(jobs)
+    tally.accepted += verdict["jobs"]
     tally.ends.update(str(task.state) for task in tasks)
-    tally.twice += len(verdict.twice)
-    tally.lost += len(verdict.lost)
-    tally.unseen += len(verdict.unseen)
-    tally.charges += len(verdict.charges)
-    tally.findings += [f"campaign {tally.campaigns}, {finding}" for finding in verdict.findings]
-    for finding in verdict.findings:
-        say(f"campaign {tally.campaigns}, {finding}")
+    for kind in WRONG:
+        setattr(tally, kind, getattr(tally, kind) + len(verdict[kind]))
+        for finding in verdict[kind]:
+            tally.findings.append(f"campaign {tally.campaigns}, {finding}")
+            say(tally.findings[-1])
 
 
 def scenario() -> Placement:

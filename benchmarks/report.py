@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.measure import Figure
+from qexp.report.table import STRONG, Column, Row, Table
 
 PACKAGES = ("qexp", "numpy", "torch", "gymnasium", "simpy", "ray", "stable-baselines3", "ortools")
 
@@ -40,20 +41,29 @@ def page(groups: Mapping[str, Sequence[Figure]], facts: Sequence[str]) -> str:
         "",
         "Medians over the repetitions; what each figure means is in [benchmarks.md](benchmarks.md).",
     ]
+    columns = [
+        Column("name", "figure", words=True),
+        Column("unit", words=True),
+        Column("median", "measured", format=_number, style=lambda _: STRONG),
+        Column("spread", "from - to"),
+        Column("at least"),
+        Column("aim"),
+        Column("reached", words=True),
+    ]
     for name, figures in groups.items():
         lines += ["", f"## {name}", ""]
-        lines += ["| figure | unit | measured | from - to | at least | aim | reached |"]
-        lines += ["|---|---|---:|---:|---:|---:|---|"]
-        lines += [_row(figure) for figure in figures]
+        lines += [Table("", columns, [_row(figure) for figure in figures]).markdown().rstrip()]
     return "\n".join(lines) + "\n"
 
 
-def _row(figure: Figure) -> str:
-    spread = f"{_number(min(figure.values))} - {_number(max(figure.values))}"
+def _row(figure: Figure) -> Row:
     limit = "at most " if figure.lower_is_better else ""
-    targets = [f"{limit}{_number(x)}" if x is not None else "" for x in (figure.at_least, figure.aim)]
-    cells = [figure.name, figure.unit, f"**{_number(figure.median)}**", spread, *targets, figure.reached]
-    return "| " + " | ".join(cells) + " |"
+    targets = {"at least": figure.at_least, "aim": figure.aim}
+    return {
+        **{key: getattr(figure, key) for key in ("name", "unit", "median", "reached")},
+        "spread": f"{_number(min(figure.values))} - {_number(max(figure.values))}",
+        **{key: "" if x is None else f"{limit}{_number(x)}" for key, x in targets.items()},
+    }
 
 
 def _number(value: float) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.report import machine
+from qexp.report.table import STRONG, Column, Row, Table
+
+WRONG = ("twice", "lost", "unseen", "charges", "stuck", "let_in")
+"""What must not be."""
 
 BESIDE = """\
 Beside these, one machine of three was in maintenance throughout each faulty campaign, and of its jobs 3 %
@@ -47,7 +51,7 @@ class Tally:
     @property
     def wrong(self) -> int:
         """How much there is that must not be."""
-        return self.twice + self.lost + self.unseen + self.charges + self.stuck + self.let_in
+        return sum(getattr(self, name) for name in WRONG)
 
 
 def page(killed: Tally, faulty: Tally, moments: Sequence[str], lag: float, settle: float) -> str:
@@ -60,36 +64,39 @@ def page(killed: Tally, faulty: Tally, moments: Sequence[str], lag: float, settl
         lag: Until a job is listed, seconds.
         settle: ``deploy.settle`` of the campaigns, seconds.
     """
-    rows = [
-        ("campaigns", "campaigns"),
-        ("tasks", "tasks"),
-        ("kills (SIGKILL)", "kills"),
+    counts = [
+        *(("campaigns", "campaigns"), ("tasks", "tasks"), ("kills (SIGKILL)", "kills")),
         ("orders accepted by the service", "accepted"),
-        ("**orders accepted twice**", "twice"),
-        ("**tasks lost**", "lost"),
-        ("**jobs that the journal never heard of**", "unseen"),
-        ("**tasks with other quantum seconds than charged**", "charges"),
-        ("**campaigns stuck**", "stuck"),
+        ("orders accepted twice", "twice"),
+        ("tasks lost", "lost"),
+        ("jobs that the journal never heard of", "unseen"),
+        ("tasks with other quantum seconds than charged", "charges"),
+        ("campaigns stuck", "stuck"),
         ("second processes on a campaign under way", "seconds"),
-        ("**of these, let in**", "let_in"),
+        ("of these, let in", "let_in"),
+    ]
+    rows = [
+        {"what": title, "killed": getattr(killed, key), "faulty": getattr(faulty, key), "wrong": key in WRONG}
+        for title, key in counts
+    ]
+    rows.append({"what": "faults", "killed": killed.struck.total(), "faulty": faulty.struck.total()})
+    rows += [
+        {"what": f"tasks that ended {state}", "killed": killed.ends[state], "faulty": faulty.ends[state]}
+        for state in sorted({*killed.ends, *faulty.ends})
     ]
     lines = ["# Campaigns under fire", "", "Made by `python -m benchmarks.faults`.", ""]
     lines += [f"- {fact}" for fact in machine()]
-    lines += ["", "| | killed and resumed | faults injected |", "|---|--:|--:|"]
-    lines += [f"| {title} | {getattr(killed, key)} | {getattr(faulty, key)} |" for title, key in rows]
-    lines.append(f"| faults | {killed.struck.total()} | {faulty.struck.total()} |")
-    for state in sorted({*killed.ends, *faulty.ends}):
-        lines.append(f"| tasks that ended {state} | {killed.ends[state]} | {faulty.ends[state]} |")
-    lines += [
-        "",
-        "| killed when | kills | of these, with an order of unclear fate in the journal |",
-        "|---|--:|--:|",
+    titles = {"what": "", "killed": "killed and resumed", "faulty": "faults injected"}
+    lines += ["", _table(titles, rows)]
+    titles = {"what": "killed when", "kills": "kills"}
+    titles["unclear"] = "of these, with an order of unclear fate in the journal"
+    struck = [
+        {"what": when, "kills": killed.killed[when], "unclear": killed.unclear[when]} for when in moments
     ]
-    lines += [f"| {when} | {killed.killed[when]} | {killed.unclear[when]} |" for when in moments]
-    lines += ["", "| fault | injected |", "|---|--:|"]
-    lines += [f"| {name} | {times} |" for name, times in faulty.struck.items()]
+    lines += [_table(titles, struck)]
+    faults = [{"what": name, "times": times} for name, times in faulty.struck.items()]
+    lines += [_table({"what": "fault", "times": "injected"}, faults)]
     lines += [
-        "",
         f"A job was listed {lag:g} s after it was accepted; `deploy.settle` was {settle:g} s.",
         BESIDE,
         "",
@@ -99,3 +106,8 @@ def page(killed: Tally, faulty: Tally, moments: Sequence[str], lag: float, settl
     for title, tally in (("killed", killed), ("faulty", faulty)):
         lines += [f"- {title}: {finding}" for finding in tally.findings]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(titles: Mapping[str, str], rows: Sequence[Row]) -> str:
+    columns = [Column(key, title, words=key == "what") for key, title in titles.items()]
+    return Table("", columns, rows, style=lambda row: STRONG if row.get("wrong") else "").markdown()

@@ -14,6 +14,7 @@ from pathlib import Path
 from qexp.cli import conf_dir
 from qexp.config.messages import options_of
 from qexp.config.option import REGISTRY, is_ours, load_options
+from qexp.report.table import CODE, STRONG, Column, Table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -22,40 +23,48 @@ README = ROOT / "README.md"
 def options_table() -> str:
     """Return the config groups and their options as a Markdown table."""
     load_options()
-    rows = ["| group | option | what it is |", "|---|---|---|"]
+    rows = []
     for group, options in options_of(conf_dir()).items():
         shipped = {name for name, cls in REGISTRY.get(group, {}).items() if is_ours(cls)} or options.keys()
-        rows += [f"| {group} | `{name}` | {text} |" for name, text in options.items() if name in shipped]
-    return "\n".join(rows)
+        rows += [
+            {"group": group, "option": name, "text": text}
+            for name, text in options.items()
+            if name in shipped
+        ]
+    columns = [
+        Column("group", words=True),
+        Column("option", words=True, style=lambda _: CODE),
+        Column("text", "what it is", words=True),
+    ]
+    return Table("", columns, rows).markdown().rstrip()
 
 
 def leaderboard_table(run: Path) -> str:
     """Return a run's leaderboard as a Markdown table."""
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    rows = [
-        "| scheduler | mean (s) | 95 % interval | vs mct (%) | 95 % interval | wins vs mct | gap closed |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+    whole, change, share = "{:.0f}".format, "{:+.1f}".format, "{:.0%}".format
+    columns = [
+        Column("scheduler", words=True),
+        Column("total_completion_time_mean", "mean", "s", whole),
+        Column(("ci_low", "ci_high"), "95 % interval", format=whole),
+        Column("vs_mct_pct", "vs mct", "%", change),
+        Column(("vs_mct_ci_low_pct", "vs_mct_ci_high_pct"), "95 % interval", format=change),
+        Column("win_rate_vs_mct", "wins vs mct", format=share),
+        Column("gap_closed", "gap closed", format=share),
     ]
-    for row in result["leaderboard"]:
-        name = f"**{row['scheduler']}**" if row["scheduler"] in {"a2c", "dqn"} else row["scheduler"]
-        cells = [
-            name,
-            f"{row['total_completion_time_mean']:.0f}",
-            f"{row['ci_low']:.0f} to {row['ci_high']:.0f}",
-            f"{row['vs_mct_pct']:+.1f}",
-            f"{row['vs_mct_ci_low_pct']:+.1f} to {row['vs_mct_ci_high_pct']:+.1f}",
-            f"{row['win_rate_vs_mct']:.0%}",
-            f"{row['gap_closed']:.0%}",
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
     training, episodes = result["training"], result["leaderboard"][0]["episodes"]
     steps, minutes = training["env_steps"] / 1e6, training["seconds"] / 60
+    table = Table(
+        "",
+        columns,
+        result["leaderboard"],
+        style=lambda row: STRONG if row["scheduler"] in {"a2c", "dqn"} else "",
+    )
     caption = (
         f"`python -m qexp algo=a2c env.tasks=25`, seed {result['seed']}, {episodes} paired episodes; "
         f"trained for {steps:.1f} million decisions in {minutes:.1f} minutes on two cores."
     )
-    rows += ["", caption]
-    return "\n".join(rows)
+    return f"{table.markdown()}\n{caption}"
 
 
 def fill(text: str, part: str, content: str) -> str:

@@ -43,8 +43,7 @@ from qexp.errors import InputError
 from qexp.experiment import run as run_config
 from qexp.experiment import start
 from qexp.fleet.account import refuse_secrets
-from qexp.fleet.fleet import Fleet, FleetSource, load_fleet
-from qexp.fleet.kept import FLEET_FILE, write_fleet
+from qexp.fleet.fleet import FLEET_FILE, Fleet, FleetSource, load_fleet, write_fleet
 from qexp.problem.problem import DecisionProblem
 from qexp.problem.roster import POLICY, label
 from qexp.problem.scheduler import Scheduler
@@ -55,7 +54,7 @@ from qexp.stages.evaluation import evaluate as play
 from qexp.stages.resume import composable
 from qexp.stages.run import Result
 from qexp.tracking import Tracking
-from qexp.tracking.options import apply_environment
+from qexp.tracking.local import apply_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,7 +181,7 @@ class Experiment:
         seed: Of everything random.
         episodes: Of the evaluation.
         eval_seed: Of the evaluation episodes; by default ``seed``.
-        plots: Whether to draw.
+        plots: Whether to draw, or the format to draw in: ``"png"``, ``"pdf"`` or ``"svg"``.
 
     Example:
         >>> import qexp
@@ -201,7 +200,7 @@ class Experiment:
     seed: int = 0
     episodes: int = 100
     eval_seed: int | None = None
-    plots: bool = True
+    plots: bool | str = True
 
     @property
     def config(self) -> dict[str, Any]:

@@ -19,21 +19,20 @@ from qexp.algo.training import Training
 from qexp.config.build import make
 from qexp.config.identity import is_former, option_of
 from qexp.config.schema import validate
-from qexp.deploy.campaign.conduct import (
+from qexp.deploy.campaign.journal import FILE, Journal
+from qexp.deploy.campaign.lock import refuse_locked
+from qexp.deploy.campaign.run import (
     Prepared,
     check_account,
     check_journal,
     clear_journal,
-    conduct,
-    go_on,
     prepare,
+    resume_hint,
+    run_campaign,
 )
-from qexp.deploy.campaign.journal import FILE, Journal
-from qexp.deploy.campaign.lock import refuse_conducted
 from qexp.deploy.deployment import Deployment
 from qexp.errors import InputError, interrupt_behind
-from qexp.fleet.fleet import FleetSource
-from qexp.fleet.kept import fleet_of, keep
+from qexp.fleet.fleet import FleetSource, fleet_of_run, record_fleet
 from qexp.placement.scenario import Scenario
 from qexp.problem.extract import extract
 from qexp.problem.policy_scheduler import PolicyScheduler
@@ -46,7 +45,7 @@ from qexp.stages.report import log_result, write_failure, write_result
 from qexp.stages.resume import own_config, unfinished, write_limits
 from qexp.stages.run import Result, Run, identity_of
 from qexp.tracking import Tracking
-from qexp.tracking.options import apply_environment
+from qexp.tracking.local import apply_environment
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ def run(
     """
     resolved = validate(config)
     source = make(resolved["backend"], FleetSource)
-    fleet = fleet_of(source, folder.path, begun=resume)
+    fleet = fleet_of_run(source, folder.path, begun=resume)
     problem = make(resolved["env"], DecisionProblem, fleet=fleet, held_out=resolved["eval"]["episodes"])
     identity = identity_of(resolved, problem.machines_hash)
     run = Run(resolved, problem, Roster.of(resolved), identity, folder, report_console(), resume, shared)
@@ -115,7 +114,7 @@ def run(
     with recorded as run.tracker:
         try:
             _begin(run)
-            keep(source, fleet, folder.path)
+            record_fleet(source, fleet, folder.path)
             if training is not None:
                 _train(run, training)
             evaluation, rows = compare(run)
@@ -128,7 +127,7 @@ def run(
                 write_failure(run, error)
             # A sweep is resumed as a whole.
             if shared is None and (training or campaign) and interrupt_behind(error):
-                run.say(go_on(folder.path))
+                run.say(resume_hint(folder.path))
             raise
         log_result(run, result)
     run.say(f"run folder: {relative(folder.path)}")
@@ -221,7 +220,7 @@ def _prepare_campaign(run: Run) -> Prepared | None:
     shadows = dict.fromkeys((*roster.campaign, roster.chosen, *roster.placing))
     campaign = prepare(deployment, run.problem, run.console, name, list(shadows))
     run.say(f"run folder: {relative(run.folder.path)}")
-    refuse_conducted(run.folder.path)
+    refuse_locked(run.folder.path)
     if run.resumes:
         check_journal(run.folder, confirmed=deployment.confirmed)
     check_account(campaign)
@@ -231,17 +230,16 @@ def _prepare_campaign(run: Run) -> Prepared | None:
 def _deploy(run: Run, campaign: Prepared) -> dict[str, Any] | None:
     """Run the campaign and write its gap report; return both's figures, or None if it is not confirmed."""
     from qexp.gap.report import PAGE_FILE, gap_report
-    from qexp.gap.show.sheet import render
-    from qexp.gap.show.sheets import decomposition, hold_out, schedulers
+    from qexp.gap.show.tables import decomposition, hold_out, render, schedulers
 
     deciders, folder = run.roster.placing, run.folder.path
-    figures = conduct(campaign, deciders, folder, run.console)
+    figures = run_campaign(campaign, deciders, folder, run.console)
     if figures is None:
         return None
     with Journal(folder / FILE) as journal:
         gap = gap_report(journal, campaign.scenario, deciders, folder, plots=run.resolved["plots"])
     tables = (decomposition(gap), schedulers(gap), hold_out(gap.hold_out))
-    run.console.print(render((table for table in tables if table.rows), gap.notes))
+    run.console.print(render(tables, gap.notes))
     run.say(f"gap report: {relative(folder / PAGE_FILE)}")
     for error, count in figures["errors"].items():
         run.say(f"{count} not done: {error}", markup=False)

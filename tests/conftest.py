@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
@@ -10,15 +11,47 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+from cases import choose_profile
 
 from qexp.fleet.fleet import Calibration, Fleet, QNode, load_fleet
 from qexp.placement.episode import Episode
 from qexp.placement.placement import Placement
 from qexp.placement.state import NodeState, TaskState
 
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
+
 ROOT = Path(__file__).parents[1]
+BLOCKER = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ImportError(name + " must not be imported")
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before tests are collected: which loop this is, and one thread for PyTorch and for processes.
+
+    Tests run side by side and compute little: threads of numerical libraries would wait for each other.
+    """
+    choose_profile(config.option.markexpr)
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what is imported by now: it would look through it again and again."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
@@ -203,3 +236,13 @@ def python() -> Callable[..., Ended]:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def without() -> Callable[..., str]:
+    """Return Python code after which importing any of the packages raises."""
+
+    def code(*packages: str) -> str:
+        return BLOCKER.format(blocked=set(packages))
+
+    return code

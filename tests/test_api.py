@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from cases import quick_first
 
 import qexp
 import qexp.api
@@ -71,6 +72,7 @@ def qexp_command():
     return call
 
 
+@pytest.mark.slow
 def test_in_threads_and_in_a_process_that_is_spawned(tmp_path):
     arguments = ("eval.baselines=[mct]", *SMALL)
     with ThreadPoolExecutor(3) as pool:
@@ -98,19 +100,22 @@ def test_an_edited_option_file_is_the_baselines_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
-    [
-        (["env.task=3"], "did you mean 'env.tasks'"),
-        (["eval.episodes=0"], r"eval\.episodes=0: must be"),
-        (["scheduler=nope"], "there is no such option"),
-        (["seed=1,2"], "sweep"),
-        (["experiment=compare"], "several runs"),
-        (["sweep=s"], "multirun"),
-        (["-m", "seed=1,2"], "run takes what sets something"),
-        ([["env.tasks=4"]], "run takes what sets something"),
-        (["~plots"], "plots cannot be removed; give it a value: plots=VALUE"),
-        (["report"], "report: a command comes first"),
-        (["scheduler=policy", "scheduler.path=/home/müller"], "here 'scheduler.path=\"/home/müller\"'"),
-    ],
+    quick_first(
+        [
+            (["env.task=3"], "did you mean 'env.tasks'"),
+            (["eval.episodes=0"], r"eval\.episodes=0: must be"),
+            (["scheduler=nope"], "there is no such option"),
+            (["seed=1,2"], "sweep"),
+            (["experiment=compare"], "several runs"),
+            (["sweep=s"], "multirun"),
+            (["-m", "seed=1,2"], "run takes what sets something"),
+            ([["env.tasks=4"]], "run takes what sets something"),
+            (["~plots"], "plots cannot be removed; give it a value: plots=VALUE"),
+            (["report"], "report: a command comes first"),
+            (["scheduler=policy", "scheduler.path=/home/müller"], "here 'scheduler.path=\"/home/müller\"'"),
+        ],
+        4,
+    ),
 )
 def test_what_is_wrong_is_one_line_and_leaves_nothing(tmp_path, overrides, said):
     with pytest.raises(qexp.InputError, match=said) as refused:
@@ -281,7 +286,7 @@ def test_the_examples_of_the_docstrings():
     assert (found.failed, found.attempted) == (0, 5)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_run_that_trains_returns_a_policy_that_decides():
     budget = ("env.tasks=5", "algo.env_steps=2000", "algo.num_envs=8", "algo.hidden=8")
     found = qexp.run("algo=a2c", *budget, "eval.baselines=[mct]", *SMALL)
@@ -292,6 +297,7 @@ def test_a_run_that_trains_returns_a_policy_that_decides():
     assert again.episodes["total_completion_time"].mean() == pytest.approx(means["a2c"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tracking", "store"),
     [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cases import quick_first
 
 from qexp.deploy.campaign import journal
 
@@ -134,7 +135,7 @@ def assert_refused(ended, *words: str) -> None:
         assert word in ended.err
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", quick_first(REFUSED, 10))
 def test_bad_input_is_refused_in_one_line_and_leaves_nothing(case, qexp, inputs, tmp_path):
     arguments, words = REFUSED[case]
     if any("tasks.csv" in argument for argument in arguments):
@@ -152,16 +153,19 @@ def test_the_good_input_files_of_these_tests_are_good(qexp, inputs):
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "pattern"),
-    [
-        ("tasks.csv", "0,qft,9,", "0,qft,nine,", "tasks.csv:3: original_width: .*'nine'"),
-        ("tasks.csv", "1,ghz,5,6,", "1,ghz,5,", "tasks.csv:4: .*fields"),
-        ("tasks.csv", TASKS, "\0\xff", "tasks.csv:1: "),
-        ("tasks.csv", ',27,150,"', ',-1,-1,"', "tasks.csv:3: qft .*fits no machine"),
-        ("mine.yaml", "name: mine", "name: [mine", "mine.yaml:3: not valid YAML"),
-        ("mine.yaml", "  clops: 2900\n", "", r"mine.yaml: nodes\[1\]\.clops: .*required"),
-        ("mine.yaml", "name: beta", "name: alpha", "mine.yaml: .*'alpha'.*more than once"),
-        ("mine.yaml", "name: mine", f"name: mine\nhash: sha256:{'0' * 64}", "mine.yaml: hash: "),
-    ],
+    quick_first(
+        [
+            ("tasks.csv", "0,qft,9,", "0,qft,nine,", "tasks.csv:3: original_width: .*'nine'"),
+            ("tasks.csv", "1,ghz,5,6,", "1,ghz,5,", "tasks.csv:4: .*fields"),
+            ("tasks.csv", TASKS, "\0\xff", "tasks.csv:1: "),
+            ("tasks.csv", ',27,150,"', ',-1,-1,"', "tasks.csv:3: qft .*fits no machine"),
+            ("mine.yaml", "name: mine", "name: [mine", "mine.yaml:3: not valid YAML"),
+            ("mine.yaml", "  clops: 2900\n", "", r"mine.yaml: nodes\[1\]\.clops: .*required"),
+            ("mine.yaml", "name: beta", "name: alpha", "mine.yaml: .*'alpha'.*more than once"),
+            ("mine.yaml", "name: mine", f"name: mine\nhash: sha256:{'0' * 64}", "mine.yaml: hash: "),
+        ],
+        2,
+    ),
 )
 def test_malformed_files_are_refused_with_file_and_place(name, old, new, pattern, qexp, inputs):
     """One of each kind; tests/workload and tests/backend have them all."""
@@ -175,7 +179,9 @@ def test_malformed_files_are_refused_with_file_and_place(name, old, new, pattern
     assert sorted(inputs.rglob("*")) == before
 
 
-@pytest.mark.parametrize("argument", ["scheduler=mtc", "env.taks=3", "env.tasks=0", "seed=${nope}"])
+@pytest.mark.parametrize(
+    "argument", quick_first(["scheduler=mtc", "env.taks=3", "env.tasks=0", "seed=${nope}"])
+)
 def test_a_chosen_run_folder_is_not_left_behind_either(argument, qexp, inputs, tmp_path):
     for run in (tmp_path / "run", inputs / "some" / "deep" / "run"):
         assert_refused(qexp(argument, "tracking=off", f"hydra.run.dir={run}"))
@@ -197,6 +203,7 @@ def test_a_refused_run_spares_what_was_there_before(qexp, inputs, tmp_path):
     assert list(inputs.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_one_bad_job_of_a_sweep_is_reported_and_the_others_run(qexp, tmp_path):
     sweep = tmp_path / "sweep"
     ended = qexp("-m", *QUICK, "env.workload.min_width=2,30", f"hydra.sweep.dir={sweep}")
@@ -257,6 +264,7 @@ def test_a_value_that_wants_quotes_is_said_to(qexp):
     assert """quotes twice: 'key="value"'""" in ended.err
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_one_line_and_the_log_has_the_rest(qexp, monkeypatch):
     monkeypatch.setattr("qexp.stages.report._write_files", full)
     ended = qexp(*QUICK, "hydra.run.dir=run")
@@ -272,6 +280,7 @@ def test_a_disk_that_is_full_is_one_line_and_the_log_has_the_rest(qexp, monkeypa
         qexp(*QUICK, "hydra.run.dir=third")
 
 
+@pytest.mark.slow
 def test_a_journal_that_cannot_be_written_is_one_line_and_goes_on_later(qexp, monkeypatch):
     connect = journal._connect
 
@@ -326,10 +335,12 @@ def test_help_lists_groups_options_and_how_to_start(qexp):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [
-        (["env.taks=3"], ["'env.taks'", "'env.tasks'"]),
-        (["backend=file", "backend.path=x.yaml"], ["backend.path", "x.yaml"]),
-    ],
+    quick_first(
+        [
+            (["env.taks=3"], ["'env.taks'", "'env.tasks'"]),
+            (["backend=file", "backend.path=x.yaml"], ["backend.path", "x.yaml"]),
+        ]
+    ),
 )
 def test_refusals_of_the_real_command(arguments, words, python, tmp_path):
     assert_refused(python("-m", "qexp", *arguments, cwd=tmp_path), *words)
@@ -350,7 +361,7 @@ ALWAYS_HEAVY = ["ray", "torch", "qiskit", "qiskit_ibm_runtime", "mqt", "mlflow"]
 HEAVY = [*ALWAYS_HEAVY, "simpy", "pandas", "matplotlib", "scipy"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
+@pytest.mark.parametrize("arguments", quick_first([["--help"], ["--cfg", "job"]]))
 def test_looking_around_imports_nothing_heavy(arguments, python, tmp_path):
     ended = python("-c", LOADED.format(arguments=arguments, heavy=HEAVY), cwd=tmp_path)
     assert ended.out.splitlines()[-1] == "STATUS 0 []", ended.err
@@ -362,6 +373,7 @@ def test_importing_the_command_imports_nothing_heavy(python, tmp_path):
     assert python("-c", code, cwd=tmp_path).out == "set()\n"
 
 
+@pytest.mark.slow
 def test_a_heuristic_run_imports_neither_learning_nor_quantum_libraries(python, tmp_path):
     arguments = ["tracking=off", "plots=false", "eval.episodes=2", "env.tasks=3"]
     ended = python("-c", LOADED.format(arguments=arguments, heavy=ALWAYS_HEAVY), cwd=tmp_path)

@@ -66,7 +66,7 @@ def test_wheel_is_the_package_and_the_configuration(wheel: Path):
     # A file at the top of it would hide every other package's Hydra plugins.
     assert all(name.startswith("hydra_plugins/qexp_") for name in moved)
     assert "qexp/py.typed" in names
-    assert any(name.startswith("qexp/workload/data/") for name in names)
+    assert any(name.startswith("qexp/circuits/data/") for name in names)
 
 
 @pytest.fixture

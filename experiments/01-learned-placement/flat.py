@@ -140,7 +140,7 @@ def main() -> None:
     evaluation = evaluate(
         scenario, schedulers, episodes=resolved["eval"]["episodes"], seed=resolved["eval"]["seed"]
     )
-    rows = leaderboard(evaluation.episodes, seed=resolved["eval"]["seed"])
+    rows = leaderboard(evaluation.episodes, evaluation.metric, seed=resolved["eval"]["seed"])
     record = {"status": "COMPLETED", **identity_of(resolved, fleet.hash), "training": training}
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "result.json").write_text(

@@ -20,6 +20,8 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from qexp.report.table import Column, Table
+
 HERE = Path(__file__).resolve().parent
 RUNS = Path("outputs/studies/01-learned-placement")
 COMMON = (
@@ -107,28 +109,30 @@ def collect() -> pd.DataFrame:
 
 def table(results: pd.DataFrame) -> str:
     """Return the results over seeds as Markdown."""
-    lines = [
-        "| run | seeds | decisions | minutes | vs mct (%) | worst seed (%) | its upper limit | gap closed |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+    rows = []
     for name in STUDY:
-        rows = results[results["name"] == name]
-        if rows.empty:
+        mine = results[results["name"] == name]
+        if mine.empty:
             continue
-        mean, spread = rows["vs_mct_pct"].mean(), rows["vs_mct_pct"].std(ddof=1) if len(rows) > 1 else np.nan
-        worst = rows.loc[rows["vs_mct_pct"].idxmax()]
-        cells = [
-            name,
-            len(rows),
-            f"{rows['env_steps'].median() / 1e6:.2g} M",
-            f"{rows['seconds'].median() / 60:.1f}",
-            f"{mean:+.1f} (sd {spread:.1f})",
-            f"{worst['vs_mct_pct']:+.1f}",
-            f"{worst['vs_mct_ci_high_pct']:+.1f}",
-            f"{rows['gap_closed'].mean():.2f}",
-        ]
-        lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
-    return "\n".join(lines)
+        spread = mine["vs_mct_pct"].std(ddof=1) if len(mine) > 1 else np.nan
+        worst = mine.loc[mine["vs_mct_pct"].idxmax()]
+        rows.append(
+            {"name": name, "seeds": len(mine), "decisions": mine["env_steps"].median() / 1e6}
+            | {"minutes": mine["seconds"].median() / 60, "gap_closed": mine["gap_closed"].mean()}
+            | {"vs_mct": f"{mine['vs_mct_pct'].mean():+.1f} (sd {spread:.1f})"}
+            | {"worst": worst["vs_mct_pct"], "limit": worst["vs_mct_ci_high_pct"]}
+        )
+    columns = [
+        Column("name", "run", words=True),
+        Column("seeds"),
+        Column("decisions", format="{:.2g} M".format),
+        Column("minutes", format="{:.1f}".format),
+        Column("vs_mct", "vs mct", "%"),
+        Column("worst", "worst seed", "%", "{:+.1f}".format),
+        Column("limit", "its upper limit", format="{:+.1f}".format),
+        Column("gap_closed", "gap closed", format="{:.2f}".format),
+    ]
+    return Table("", columns, rows).markdown()
 
 
 def learning_curves(path: Path) -> None:
@@ -172,19 +176,26 @@ def learning_curves(path: Path) -> None:
 
 def utilisation() -> str:
     """Return what mct and the learned policy do differently, per machine, as Markdown."""
-    lines = ["| | machine | share of tasks (%) | mean width (qubits) | mean service (s) | mean wait (s) |"]
-    lines.append("|---|---|--:|--:|--:|--:|")
     file = folder("a2c", 0) / "tasks.csv"
     if not file.is_file():
         return ""
     tasks = pd.read_csv(file)
+    means = {"width": "qubits", "service": "s", "wait": "s"}
+    rows = []
     for scheduler in ("mct", "a2c", "clairvoyant"):
         mine = tasks[tasks["scheduler"] == scheduler]
-        for node, rows in mine.groupby("node", sort=False):
-            means = [f"{rows[column].mean():.1f}" for column in ("width", "service", "wait")]
-            share = f"{100 * len(rows) / len(mine):.0f}"
-            lines.append(f"| {' | '.join([scheduler, str(node), share, *means])} |")
-    return "\n".join(lines)
+        rows += [
+            {"scheduler": scheduler, "node": node, "share": 100 * len(its) / len(mine)}
+            | its[list(means)].mean().to_dict()
+            for node, its in mine.groupby("node", sort=False)
+        ]
+    columns = [
+        Column("scheduler", "", words=True),
+        Column("node", "machine", words=True),
+        Column("share", "share of tasks", "%", "{:.0f}".format),
+        *(Column(key, f"mean {key}", unit, "{:.1f}".format) for key, unit in means.items()),
+    ]
+    return Table("", columns, rows).markdown()
 
 
 def main() -> None:
@@ -198,7 +209,7 @@ def main() -> None:
         list(pool.map(lambda job: run(*job), wanted))
     results = collect()
     results.round(4).to_csv(HERE / "results.csv", index=False)
-    (HERE / "tables.md").write_text(table(results) + "\n\n" + utilisation() + "\n", encoding="utf-8")
+    (HERE / "tables.md").write_text(f"{table(results)}\n{utilisation()}", encoding="utf-8")
     learning_curves(HERE / "learning_curves.png")
     print(table(results))
 

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,10 @@ from qexp.gates.schedulers.randomised_critical_path import RandomisedCriticalPat
 from qexp.gates.tables import MachineTables
 from qexp.policy import load_policy
 from qexp.problem.policy_scheduler import PolicyScheduler
+from qexp.report.table import Column, Table
 from qexp.stages.evaluation import evaluate
 
+WORDS = partial(Column, words=True)
 HERE = Path(__file__).resolve().parent
 RUNS = Path("outputs/studies/02-gate-scheduling")
 COMMON = (
@@ -165,75 +168,93 @@ def ordered(names: list[str]) -> list[str]:
 
 def ratios(results: pd.DataFrame) -> str:
     """Return makespan over optimum as Markdown: a row per circuits and scheduler, a column per size."""
-    lines = [f"| circuits | scheduler | {' | '.join(f'{size} gates' for size in SIZES)} |"]
-    lines.append("|---|---|" + "--:|" * len(SIZES))
+    rows = []
     for family in FAMILIES:
         mine = results[results["circuits"] == family]
         for name in ordered(mine["scheduler"].unique().tolist()):
-            cells = []
-            for size in SIZES:
-                for row in mine[(mine["scheduler"] == name) & (mine["gates"] == size)].to_dict("records"):
-                    width = (row["over_optimum_high"] - row["over_optimum_low"]) / 2
-                    cells.append(f"{row['over_optimum']:.4f} ± {width:.4f}")
-            lines.append(f"| {family} | {name.replace(f'-{family}', '')} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            row = {"circuits": family, "scheduler": name.replace(f"-{family}", "")}
+            for its in mine[mine["scheduler"] == name].to_dict("records"):
+                width = (its["over_optimum_high"] - its["over_optimum_low"]) / 2
+                row[its["gates"]] = f"{its['over_optimum']:.4f} ± {width:.4f}"
+            rows.append(row)
+    columns = [WORDS("circuits"), WORDS("scheduler"), *(Column(size, f"{size} gates") for size in SIZES)]
+    return Table("", columns, rows).markdown()
 
 
 def changes(results: pd.DataFrame) -> str:
     """Return what learned policies change against critical_path, as Markdown."""
-    lines = [
-        "| circuits | gates | policy | vs critical_path (%) | 95 % interval | optimal (%) | critical_path's |"
-    ]
-    lines.append("|---|--:|---|--:|--:|--:|--:|")
+    rows = []
     for row in results[~results["scheduler"].isin(SCHEDULERS)].to_dict("records"):
         same = (results["circuits"] == row["circuits"]) & (results["gates"] == row["gates"])
         other = results[same & (results["scheduler"] == "critical_path")].iloc[0]
-        low, high = row["vs_critical_path_low_pct"], row["vs_critical_path_high_pct"]
-        cells = [row["circuits"], row["gates"], row["scheduler"].replace(f"-{row['circuits']}", "")]
-        cells += [f"{row['vs_critical_path_pct']:+.2f}", f"{low:+.2f} to {high:+.2f}"]
-        cells += [f"{100 * row['optimal_share']:.0f}", f"{100 * other['optimal_share']:.0f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        policy = row["scheduler"].replace(f"-{row['circuits']}", "")
+        optimal = {"optimal": 100 * row["optimal_share"], "theirs": 100 * other["optimal_share"]}
+        rows.append(row | {"policy": policy} | optimal)
+    change, whole = "{:+.2f}".format, "{:.0f}".format
+    columns = [
+        WORDS("circuits"),
+        Column("gates"),
+        WORDS("policy"),
+        Column("vs_critical_path_pct", "vs critical_path", "%", change),
+        Column(("vs_critical_path_low_pct", "vs_critical_path_high_pct"), "95 % interval", format=change),
+        Column("optimal", unit="%", format=whole),
+        Column("theirs", "critical_path's", format=whole),
+    ]
+    return Table("", columns, rows).markdown()
 
 
 def trainings() -> str:
     """Return how long the trainings took, as Markdown."""
-    lines = ["| policy | decisions | minutes |", "|---|--:|--:|"]
+    rows = []
     for name in TRAININGS:
         file = RUNS / name / "result.json"
         if file.is_file():
             training = json.loads(file.read_text(encoding="utf-8"))["training"]
-            lines.append(f"| {name} | {training['env_steps'] / 1e6:.2g} M | {training['seconds'] / 60:.1f} |")
-    return "\n".join(lines)
+            rows.append(
+                {
+                    "policy": name,
+                    "decisions": training["env_steps"] / 1e6,
+                    "minutes": training["seconds"] / 60,
+                }
+            )
+    columns = [
+        WORDS("policy"),
+        Column("decisions", format="{:.2g} M".format),
+        Column("minutes", format="{:.1f}".format),
+    ]
+    return Table("", columns, rows).markdown()
 
 
 def effort(results: pd.DataFrame) -> str:
     """Return the milliseconds of one core that a circuit takes, as Markdown."""
     mine = results[results["circuits"] == "workshop_cnot"]
-    lines = [
-        f"| scheduler | {' | '.join(f'{size} gates' for size in SIZES)} |",
-        "|---|" + "--:|" * len(SIZES),
-    ]
+    rows = []
     for name in ordered(mine["scheduler"].unique().tolist()):
-        rows = mine[mine["scheduler"] == name].set_index("gates")["cpu_seconds"]
-        cells = [f"{1000 * rows[size]:.1f}" for size in SIZES]
-        lines.append(f"| {name.replace('-workshop_cnot', '')} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        seconds = mine[mine["scheduler"] == name].set_index("gates")["cpu_seconds"]
+        rows.append({"scheduler": name.replace("-workshop_cnot", "")} | (1000 * seconds).to_dict())
+    sizes = (Column(size, f"{size} gates", format="{:.1f}".format) for size in SIZES)
+    return Table("", [WORDS("scheduler"), *sizes], rows).markdown()
 
 
 def examples() -> str:
     """Return the makespans of two small circuits whose optimum needs waiting, as Markdown."""
     tables = MachineTables.of(MachineProperties.from_file("workshop5"))
-    lists = [asap, alap, critical_path, randomised_critical_path]
+    lists = {
+        schedule.__name__: schedule for schedule in (asap, alap, critical_path, randomised_critical_path)
+    }
     learned = {name: load_policy(RUNS / name) for name in policies("workshop")}
-    heads = ["optimum", *(schedule.__name__ for schedule in lists), *(name.split("-")[0] for name in learned)]
-    lines = [f"| circuit | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
+    rows = []
     for name, circuit in EXAMPLES.items():
         problem = Problem.of(tables, checked_circuit(circuit, tables), CommutationRulebook())
-        cells = [optimum(problem).makespan, *(makespan(problem, schedule(problem)) for schedule in lists)]
-        cells += [makespan(problem, policy.starts(problem)) for policy in learned.values()]
-        lines.append(f"| {name} | {' | '.join(str(cell) for cell in cells)} |")
-    return "\n".join(lines)
+        row = {"circuit": name, "optimum": optimum(problem).makespan}
+        row |= {head: makespan(problem, schedule(problem)) for head, schedule in lists.items()}
+        rows.append(row | {key: makespan(problem, policy.starts(problem)) for key, policy in learned.items()})
+    columns = [
+        WORDS("circuit"),
+        *(Column(head) for head in ("optimum", *lists)),
+        *(Column(key, key.split("-")[0]) for key in learned),
+    ]
+    return Table("", columns, rows).markdown()
 
 
 def figure(results: pd.DataFrame, path: Path) -> None:
@@ -293,7 +314,7 @@ def main() -> None:
     results = pd.DataFrame(rows)
     results.round(5).to_csv(HERE / "results.csv", index=False)
     tables = [ratios(results), changes(results), trainings(), effort(results), examples()]
-    (HERE / "tables.md").write_text("\n\n".join(tables) + "\n", encoding="utf-8")
+    (HERE / "tables.md").write_text("\n".join(tables), encoding="utf-8")
     figure(results, HERE / "makespans.png")
 
 

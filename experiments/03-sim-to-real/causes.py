@@ -20,6 +20,7 @@ from qexp.placement.schedulers.mct import MCT
 from qexp.placement.state import NodeState, TaskState
 from qexp.problem.policy_scheduler import PolicyScheduler
 from qexp.report.leaderboard import leaderboard
+from qexp.report.table import Column, Table
 from qexp.stages.evaluation import evaluate
 
 DECISIONS = 4000
@@ -47,7 +48,7 @@ def compare(fleet: str, name: str, seed: int) -> list[dict]:
     scenario = problem(folder(fleet, name, seed=seed))
     episodes = max(5, DECISIONS // scenario.tasks)
     measured = evaluate(scenario, schedulers, episodes=episodes, seed=2024)
-    rows = leaderboard(measured.episodes, seed=2024)
+    rows = leaderboard(measured.episodes, measured.metric, seed=2024)
     return [
         {
             "fleet": fleet,
@@ -66,13 +67,16 @@ def compare(fleet: str, name: str, seed: int) -> list[dict]:
 
 def table(results: pd.DataFrame) -> str:
     """Return the comparison as Markdown."""
-    lines = ["| fleet, load | trained | tasks left | episodes | vs mct (%) | 95 % interval |"]
-    lines += ["|---|---|---|--:|--:|--:|"]
-    for _, row in results.iterrows():
-        interval = f"{row['vs_mct_ci_low_pct']:+.1f} to {row['vs_mct_ci_high_pct']:+.1f}"
-        cells = [row["fleet"], f"{row['trained']}, seed {row['seed']}", row["told"], row["episodes"]]
-        lines.append(f"| {' | '.join(str(cell) for cell in cells)} | {row['vs_mct_pct']:+.1f} | {interval} |")
-    return "\n".join(lines)
+    columns = [
+        Column("fleet", "fleet, load", words=True),
+        Column("policy", "trained", words=True),
+        Column("told", "tasks left", words=True),
+        Column("episodes"),
+        Column("vs_mct_pct", "vs mct", "%", "{:+.1f}".format),
+        Column(("vs_mct_ci_low_pct", "vs_mct_ci_high_pct"), "95 % interval", format="{:+.1f}".format),
+    ]
+    named = results.assign(policy=[f"{row.trained}, seed {row.seed}" for row in results.itertuples()])
+    return Table("", columns, named.to_dict("records")).markdown()
 
 
 def main() -> None:
@@ -86,7 +90,7 @@ def main() -> None:
                 print(table(pd.DataFrame(rows[-2:])), flush=True)
     results = pd.DataFrame(rows)
     results.round(4).to_csv(Path(HERE, "causes.csv"), index=False)
-    Path(HERE, "causes_tables.md").write_text(table(results) + "\n", encoding="utf-8")
+    Path(HERE, "causes_tables.md").write_text(table(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

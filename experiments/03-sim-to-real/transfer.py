@@ -23,6 +23,7 @@ import yaml
 from qexp.config.build import make
 from qexp.fleet.fleet import FleetSource
 from qexp.placement.placement import Placement
+from qexp.report.table import Column, Table
 
 HERE = Path(__file__).resolve().parent
 RUNS = Path("outputs/studies/03-sim-to-real/transfer")
@@ -118,21 +119,29 @@ def collect() -> pd.DataFrame:
 
 def table(results: pd.DataFrame) -> str:
     """Return the loads, and the results of every policy, as Markdown."""
-    lines = ["| fleet, load | machines | utilisation | tasks that wait | mean wait (s) | episodes |"]
-    lines += ["|---|--:|--:|--:|--:|--:|"]
-    for fleet, rows in results.groupby("fleet", sort=False):
-        row = rows.iloc[0]
-        cells = [fleet, row["machines"], f"{row['utilisation']:.0%}", f"{row['share_waiting']:.0%}"]
-        cells += [f"{row['mean_wait']:.1f}", row["episodes"]]
-        lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
-    lines += ["", "| fleet, load | trained | seed | vs mct (%) | 95 % interval | wins vs mct |"]
-    lines += ["|---|---|--:|--:|--:|--:|"]
-    for _, row in results.iterrows():
-        low, high = row["vs_mct_ci_low_pct"], row["vs_mct_ci_high_pct"]
-        cells = [row["fleet"], row["trained"], row["seed"], f"{row['vs_mct_pct']:+.1f}"]
-        cells += [f"{low:+.1f} to {high:+.1f}", f"{row['win_rate_vs_mct']:.0%}"]
-        lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
-    return "\n".join(lines)
+    share, tenths, change = "{:.0%}".format, "{:.1f}".format, "{:+.1f}".format
+    fleet = Column("fleet", "fleet, load", words=True)
+    loads = [
+        fleet,
+        Column("machines"),
+        Column("utilisation", format=share),
+        Column("share_waiting", "tasks that wait", format=share),
+        Column("mean_wait", "mean wait", "s", tenths),
+        Column("episodes"),
+    ]
+    policies = [
+        fleet,
+        Column("trained", words=True),
+        Column("seed"),
+        Column("vs_mct_pct", "vs mct", "%", change),
+        Column(("vs_mct_ci_low_pct", "vs_mct_ci_high_pct"), "95 % interval", format=change),
+        Column("win_rate_vs_mct", "wins vs mct", format=share),
+    ]
+    tables = (
+        Table("", loads, results.drop_duplicates("fleet").to_dict("records")),
+        Table("", policies, results.to_dict("records")),
+    )
+    return "\n".join(table.markdown() for table in tables)
 
 
 def main() -> None:
@@ -147,7 +156,7 @@ def main() -> None:
             run(folder(fleet, name, seed=seed), *policy, *where, f"eval.episodes={episodes}")
     results = collect()
     results.round(4).to_csv(HERE / "transfer.csv", index=False)
-    (HERE / "transfer_tables.md").write_text(table(results) + "\n", encoding="utf-8")
+    (HERE / "transfer_tables.md").write_text(table(results), encoding="utf-8")
     print(table(results))
 
 

@@ -11,8 +11,7 @@ from ray.rllib.core.rl_module.apis import InferenceOnlyAPI, QNetAPI, TargetNetwo
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from qexp.problem.network import Architecture, ScorerNetwork
-from qexp.problem.noisy import noise
+from qexp.problem.network import Architecture, ScorerNetwork, noise
 
 MASKED_LOGIT = -1e9  # finite, so that a probability of 0 times its logarithm is 0 and not undefined
 

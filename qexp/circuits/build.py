@@ -20,7 +20,6 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.metadata import version
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import track
 
+from qexp.circuits.catalogue import FILE, Key, Row, read_rows
 from qexp.errors import InputError, answered
 from qexp.fleet.build import make_folder, write_atomically
 from qexp.fleet.calibration import provenance
@@ -41,16 +41,7 @@ if TYPE_CHECKING:
 
 LEVEL = 1
 SEED = 1
-COLUMNS = (
-    "algorithm",
-    "width",
-    "logical_depth",
-    "machine",
-    "depth",
-    "two_qubit_gates",
-    "duration",
-    "log10_esp",
-)
+COLUMNS = Row._fields
 
 FAMILIES = {
     "ae": range(2, 44),  # MQT Bench cannot build it from 44 qubits on: its matrix loses unitarity
@@ -92,8 +83,6 @@ seven_qubit_steane_code, shors_nine_qubit_code), which seven of the retired mach
 sizes only, too deep).
 """
 
-Row = tuple[str, int, int, str, int, int, float, float]
-
 
 @cache
 def _machine(name: str) -> Machine:
@@ -102,7 +91,7 @@ def _machine(name: str) -> Machine:
     return Machine.from_backend(fake_backend(name))
 
 
-def circuit_rows(circuit: tuple[str, int], machines: Sequence[str], level: int = LEVEL) -> list[Row]:
+def circuit_rows(circuit: Key, machines: Iterable[str], level: int = LEVEL) -> list[Row]:
     """Compile one circuit for every machine it fits.
 
     Args:
@@ -118,72 +107,51 @@ def circuit_rows(circuit: tuple[str, int], machines: Sequence[str], level: int =
     algorithm, width = circuit
     source = compilation.benchmark_circuit(algorithm, width)
     logical_depth = compilation.logical_depth(source, SEED)
-    rows: list[Row] = []
+    rows = []
     for name in machines:
-        if width > MACHINES[name].qubits:
-            continue
-        target = _machine(name).target_for(width)
-        compiled = compilation.compile_circuit(source, target, level, SEED)
-        found = compilation.measure_figures(compiled, target)
-        rows.append((algorithm, width, logical_depth, name, *astuple(found)))
+        if width <= MACHINES[name].qubits:
+            target = _machine(name).target_for(width)
+            figures = compilation.measure_figures(
+                compilation.compile_circuit(source, target, level, SEED), target
+            )
+            rows.append(Row(algorithm, width, logical_depth, name, *figures))
     return rows
 
 
 def build(
-    circuits: Sequence[tuple[str, int]], machines: Sequence[str], level: int = LEVEL, jobs: int = 2
+    circuits: Sequence[Key], machines: Iterable[str], level: int = LEVEL, jobs: int = 2
 ) -> Iterator[list[Row]]:
-    """Compile circuits in a pool of processes; yield each circuit's rows, in the order given."""
+    """Compile circuits in a pool of processes; yield each circuit's rows, in the order given.
+
+    Args:
+        circuits: Families and widths.
+        machines: Names of `MACHINES`.
+        level: Qiskit's optimisation level.
+        jobs: Processes; 1: this one.
+    """
     work = partial(circuit_rows, machines=machines, level=level)
     if jobs == 1:
         yield from map(work, circuits)
         return
-    # Spawned, because forking a process that runs compiler threads can deadlock.
+    # Spawned, because forking a process that runs compiler threads can deadlock. Ctrl-C, which reaches the
+    # whole pool, ends its processes without a traceback of their own.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_on_interrupt) as pool:
+    on_interrupt = (signal.SIGINT, signal.SIG_DFL)
+    with ProcessPoolExecutor(jobs, spawn, initializer=signal.signal, initargs=on_interrupt) as pool:
         yield from pool.map(work, circuits)
 
 
-def _end_on_interrupt() -> None:
-    """Let Ctrl-C, which reaches a whole pool, end a process of it without a traceback of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def extended(
-    circuits: Sequence[tuple[str, int]], kept: Iterable[Row], added: Iterable[Sequence[Row]]
-) -> Iterator[list[Row]]:
-    """Put the rows of new machines in their places among those of an older catalogue.
-
-    Args:
-        circuits: All circuits, in the order of the catalogue.
-        kept: The older catalogue's rows.
-        added: New rows of each circuit, as `build` yields them.
-    """
-    rows: dict[tuple[str, int], list[Row]] = {}
-    for row in kept:
-        rows.setdefault((row[0], row[1]), []).append(row)
-    order = list(MACHINES)
-    for circuit, new in zip(circuits, added, strict=True):
-        yield sorted([*rows.get(circuit, []), *new], key=lambda row: order.index(row[3]))
-
-
-def read_rows(folder: Path) -> tuple[list[Row], dict[str, Any]]:
+def read_catalogue(folder: Path) -> tuple[list[Row], dict[str, Any]]:
     """Read a catalogue as `main` writes it: its rows, and how it was made.
 
     Raises:
         InputError: There is none in the folder.
     """
     try:
-        text = gzip.decompress((folder / "catalogue.csv.gz").read_bytes()).decode("ascii")
         facts = json.loads((folder / "catalogue.json").read_text(encoding="utf-8"))
+        return read_rows((folder / FILE).read_bytes()), facts
     except OSError as error:
         raise InputError(f"--extend: no catalogue in {folder}: {error.strerror}") from error
-    rows: list[Row] = [
-        (name, int(width), int(logical), machine, int(depth), int(gates), float(duration), float(esp))
-        for name, width, logical, machine, depth, gates, duration, esp in list(csv.reader(text.splitlines()))[
-            1:
-        ]
-    ]
-    return rows, facts
 
 
 def catalogue_csv(rows: Iterable[Row]) -> bytes:
@@ -197,12 +165,18 @@ def catalogue_csv(rows: Iterable[Row]) -> bytes:
 
 
 def catalogue_provenance(rows: Sequence[Row], content: bytes, level: int) -> dict[str, Any]:
-    """Return how a catalogue was made, for the JSON file beside it."""
+    """Return how a catalogue was made, for the JSON file beside it.
+
+    Args:
+        rows: Of the catalogue.
+        content: Its CSV text.
+        level: Qiskit's optimisation level.
+    """
     from qexp.circuits.compilation import OPTIONS
 
     widths: dict[str, set[int]] = {}
     for row in rows:
-        widths.setdefault(row[0], set()).add(row[1])
+        widths.setdefault(row.algorithm, set()).add(row.width)
     return {
         "format": "qexp-catalogue/1",
         "command": "python -m qexp.circuits.build",
@@ -215,19 +189,19 @@ def catalogue_provenance(rows: Sequence[Row], content: bytes, level: int) -> dic
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in ("mqt-bench", "qiskit", "qiskit-ibm-runtime")},
         "families": {
-            name: {"circuits": len(found), "min_width": min(found), "max_width": max(found)}
+            name: {"circuits": len(sizes), "min_width": min(sizes), "max_width": max(sizes)}
             | OPTIONS.get(name, {})
-            for name, found in widths.items()
+            for name, sizes in widths.items()
         },
         "machines": {
             name: provenance(fake_backend(name))
             | {"qubits": MACHINES[name].qubits, "healthy_qubits": _machine(name).healthy.num_qubits}
-            for name in dict.fromkeys(row[3] for row in rows)
+            for name in dict.fromkeys(row.machine for row in rows)
         },
     }
 
 
-def parse_circuit(text: str) -> list[tuple[str, int]]:
+def parse_circuit(text: str) -> list[Key]:
     """Read `ALGO:WIDTH`, or `ALGO` for all its widths.
 
     Raises:
@@ -276,58 +250,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return answered(partial(command, arguments, "python -m qexp.circuits.build"), prefix="")
 
 
-def _wanted(options: argparse.Namespace, replaces_shipped: bool) -> list[tuple[str, int]]:
+def _wanted(options: argparse.Namespace, replaces_shipped: bool) -> list[Key]:
     partly = bool(options.only) or len(set(options.machines)) < len(MACHINES) or options.level != LEVEL
     if partly and replaces_shipped:
         raise InputError("--only, --machines and --level need --out DIR: the shipped catalogue is whole")
     return sorted({circuit for text in options.only or FAMILIES for circuit in parse_circuit(text)})
 
 
-def _build_into(out: Path, circuits: Sequence[tuple[str, int]], options: argparse.Namespace) -> None:
+def _build_into(out: Path, circuits: Sequence[Key], options: argparse.Namespace) -> None:
     try:
         from qexp.circuits import compilation  # noqa: F401
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    kept, made = read_rows(out) if options.extend else ([], {})
+    rows, made = read_catalogue(out) if options.extend else ([], {"machines": {}})
     if options.extend:
-        _check_same_build(made, circuits, kept, options.level)
-    machines = [
-        name for name in MACHINES if name in options.machines and name not in made.get("machines", {})
-    ]
+        _check_same_build(made, circuits, rows, options.level)
+    machines = [name for name in MACHINES if name in options.machines and name not in made["machines"]]
     if not machines:
         raise InputError(f"--extend: the catalogue in {out} has these machines already")
     if min(width for _, width in circuits) > max(MACHINES[name].qubits for name in machines):
         raise InputError(f"--machines: no circuit fits on {', '.join(machines)}")
     make_folder(out, "--out")
     console = Console(stderr=True)
-    compiled = extended(circuits, kept, build(circuits, machines, options.level, options.jobs))
-    rows = [row for found in track(compiled, "Compiling", len(circuits), console=console) for row in found]
+    compiled = build(circuits, machines, options.level, options.jobs)
+    for added in track(compiled, "Compiling", len(circuits), console=console):
+        rows += added
+    order = list(MACHINES)
+    rows.sort(key=lambda row: (row.circuit, order.index(row.machine)))
     content = catalogue_csv(rows)
     facts = catalogue_provenance(rows, content, options.level)
     # Without a time stamp the same rows give the same bytes.
-    write_atomically(out / "catalogue.csv.gz", gzip.compress(content, compresslevel=9, mtime=0))
+    write_atomically(out / FILE, gzip.compress(content, compresslevel=9, mtime=0))
     write_atomically(out / "catalogue.json", (json.dumps(facts, indent=2) + "\n").encode())
     console.print(f"{len(circuits)} circuits, {len(rows)} rows -> {out}")
 
 
-def _check_same_build(
-    made: dict[str, Any], circuits: Sequence[tuple[str, int]], kept: Sequence[Row], level: int
-) -> None:
+def _check_same_build(made: dict[str, Any], circuits: Sequence[Key], rows: list[Row], level: int) -> None:
     """Raise `InputError` unless rows of this build may stand beside those that are there."""
     packages = ("mqt-bench", "qiskit")
     asked = [level, SEED, *map(version, packages)]
-    found = [
+    was = [
         made["optimization_level"],
         made["seed_transpiler"],
         *(made["versions"][name] for name in packages),
     ]
-    if asked != found:
+    if asked != was:
         raise InputError(
-            f"--extend: the catalogue was made at level, seed, {', '.join(packages)} {found}, not {asked}: "
-            "make it anew, whole"
+            f"--extend: the catalogue was made at level, seed, {', '.join(packages)} {was}, not {asked}: "
+            "make it again, whole"
         )
-    if {(row[0], row[1]) for row in kept} != set(circuits):
-        raise InputError("--extend: the catalogue has other circuits: make it anew, whole")
+    if {row.circuit for row in rows} != set(circuits):
+        raise InputError("--extend: the catalogue has other circuits: make it again, whole")
 
 
 if __name__ == "__main__":

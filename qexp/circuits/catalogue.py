@@ -7,22 +7,32 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
+FILE = "catalogue.csv.gz"
 Key = tuple[str, int]
+"""Algorithm and width."""
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """One circuit on one machine: depth (layers), duration of a shot (s), log10 of the ESP."""
+class Row(NamedTuple):
+    """One circuit on one machine, see `qexp.circuits.compilation.Figures`; a line of the file."""
 
+    algorithm: str
+    width: int
+    logical_depth: int
+    machine: str
     depth: int
     two_qubit_gates: int
     duration: float
     log10_esp: float
+
+    @property
+    def circuit(self) -> Key:
+        """Which circuit it is."""
+        return self.algorithm, self.width
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Catalogue:
     """All circuits by (algorithm, width), and their compiled forms by machine."""
 
     logical_depth: dict[Key, int]
-    compiled: dict[str, dict[Key, Compiled]]
+    compiled: dict[str, dict[Key, Row]]
 
     @property
     def machines(self) -> list[str]:
@@ -46,13 +56,17 @@ class Catalogue:
 @cache
 def load_catalogue() -> Catalogue:
     """Read the shipped catalogue (once per process)."""
-    data = (resources.files("qexp.circuits") / "data" / "catalogue.csv.gz").read_bytes()
-    logical: dict[Key, int] = {}
-    compiled: dict[str, dict[Key, Compiled]] = {}
-    for row in csv.DictReader(io.StringIO(gzip.decompress(data).decode("ascii"))):
-        key = (row["algorithm"], int(row["width"]))
-        logical[key] = int(row["logical_depth"])
-        compiled.setdefault(row["machine"], {})[key] = Compiled(
-            int(row["depth"]), int(row["two_qubit_gates"]), float(row["duration"]), float(row["log10_esp"])
-        )
-    return Catalogue(logical, compiled)
+    catalogue = Catalogue({}, {})
+    for row in read_rows((resources.files("qexp.circuits") / "data" / FILE).read_bytes()):
+        catalogue.logical_depth[row.circuit] = row.logical_depth
+        catalogue.compiled.setdefault(row.machine, {})[row.circuit] = row
+    return catalogue
+
+
+def read_rows(packed: bytes) -> list[Row]:
+    """Read the rows of a catalogue's file."""
+    _, *lines = csv.reader(gzip.decompress(packed).decode("ascii").splitlines())
+    return [
+        Row(name, int(width), int(logical), machine, int(depth), int(gates), float(duration), float(esp))
+        for name, width, logical, machine, depth, gates, duration, esp in lines
+    ]

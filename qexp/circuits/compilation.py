@@ -1,4 +1,4 @@
-"""How one circuit is compiled for one machine, and which figures of the result the catalogue keeps.
+"""How one circuit is compiled for one machine, and the figures of the result.
 
 Needs the `catalogue` or the `deploy` extra: Qiskit for the compiler, MQT Bench for the circuits.
 """
@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import rustworkx as rx
 from mqt.bench import BenchmarkLevel, get_benchmark
@@ -45,9 +45,8 @@ entangles the two ansatz circuits linearly by default; the placement papers' cir
 1, were fully entangled, and so more than ten times as deep at 27 qubits."""
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What the catalogue keeps of one compiled circuit.
+class Figures(NamedTuple):
+    """The catalogue's figures of one compiled circuit.
 
     Attributes:
         depth: Longest chain of gates and measurements, as `QuantumCircuit.depth` counts it: virtual rz

@@ -49,6 +49,7 @@ def known(name: str) -> bool:
     return width.isdecimal() and (algorithm, int(width)) in load_catalogue().logical_depth
 
 
+@lru_cache(maxsize=4096)
 def compiled(name: str, backend: BackendV2, *, level: int = LEVEL, seed: int = SEED) -> QuantumCircuit:
     """Compile a circuit for a machine, avoiding its broken links.
 
@@ -64,11 +65,6 @@ def compiled(name: str, backend: BackendV2, *, level: int = LEVEL, seed: int = S
     Raises:
         InputError: There is no such circuit, it does not fit, or a package is not installed.
     """
-    return _compiled(name, backend, level, seed)
-
-
-@lru_cache(maxsize=4096)
-def _compiled(name: str, backend: BackendV2, level: int, seed: int) -> QuantumCircuit:
     source, machine = _drawn(name), machine_of(backend)
     if source.num_qubits > backend.num_qubits:
         raise InputError(f"{name} does not fit on {backend.name}, which has {backend.num_qubits} qubits")
@@ -93,7 +89,7 @@ def ideal_distribution(name: str) -> dict[str, float] | None:
 
     Returns:
         Probabilities by bit string, the last classical bit first, as Qiskit writes counts; None for a circuit
-        of more than `WIDEST_IDEAL` qubits, or one that goes on with a qubit it has measured.
+        of more than `WIDEST_IDEAL` qubits, or one that uses a qubit after measuring it.
 
     Raises:
         InputError: There is no such circuit, or a package is not installed.
@@ -119,14 +115,13 @@ def distribution(circuit: QuantumCircuit) -> dict[str, float] | None:
     bits = sorted(reads)
     # The first qubit asked for is the last bit of the index.
     probabilities = Statevector(gates).probabilities([reads[bit] for bit in bits])
-    outcomes = np.flatnonzero(probabilities >= 1e-12)
-    found: dict[str, float] = {}
-    for outcome in outcomes.tolist():
+    outcomes: dict[str, float] = {}
+    for outcome in np.flatnonzero(probabilities >= 1e-12).tolist():
         text = ["0"] * plain.num_clbits
         for position, bit in enumerate(bits):
             text[-1 - bit] = str(outcome >> position & 1)
-        found["".join(text)] = float(probabilities[outcome])
-    return found
+        outcomes["".join(text)] = float(probabilities[outcome])
+    return outcomes
 
 
 def _reads(circuit: QuantumCircuit) -> dict[int, int] | None:

@@ -31,7 +31,11 @@ class Command:
 
 
 COMMANDS = {
-    "report": Command("qexp.report.__main__", "SWEEP_DIR", "a sweep's tables and figure, from its files"),
+    "report": Command(
+        "qexp.report.__main__",
+        "RUN_OR_SWEEP [--format latex]",
+        "a run's or a sweep's tables, from its files alone",
+    ),
     "gap": Command("qexp.gap.__main__", "[fit] RUN_DIR", "how far simulation was from what was measured"),
     "sync": Command("qexp.tracking.sync", "RUN_DIR ...", "deliver runs to MLflow after the fact"),
     "extract": Command("qexp.problem.extract", "CHECKPOINT OUT", "make a policy bundle of a checkpoint"),

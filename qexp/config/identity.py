@@ -87,9 +87,12 @@ def options_chosen(resolved: Mapping[str, Any]) -> dict[str, str]:
 def config_hash(resolved: Mapping[str, Any]) -> str:
     """Return the hash that identifies a resolved configuration.
 
-    It is of names and values: `NO_RESULT` and `LIMITS` are left out, and where classes are.
+    It is of names and values: `NO_RESULT` and `LIMITS` are left out, where classes are, and how plots are
+    written.
     """
     relevant = {key: value for key, value in resolved.items() if key not in NO_RESULT}
+    if "plots" in relevant:
+        relevant["plots"] = bool(relevant["plots"])
     relevant["deploy"] = {
         key: value for key, value in resolved.get("deploy", {}).items() if key not in LIMITS
     }

@@ -10,6 +10,7 @@ from omegaconf import MISSING
 from typing_extensions import Doc
 
 from qexp.config.option import Follows, ListOf
+from qexp.config.plots import Plots
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Config:
     ] = 0
     eval: EvalConfig = field(default_factory=EvalConfig)
     ray: RayConfig = field(default_factory=RayConfig)
-    plots: Annotated[bool, Doc("Whether to draw plots into the run folder.")] = True
+    plots: Plots = True
     sweep: Annotated[
         str | None,
         Doc(

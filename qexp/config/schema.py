@@ -212,7 +212,7 @@ def _is_plain(value: Any) -> bool:
 def _violations(error: ValidationError, prefix: str) -> Iterator[str]:
     for item in error.errors():
         key = prefix + ".".join(str(part) for part in item["loc"])
-        reason = item["msg"].replace("Input should be", "must be")
+        reason = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         if item["type"] == "extra_forbidden":
             yield f"unknown key {key!r}"
         elif item["type"] == "missing":

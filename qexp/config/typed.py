@@ -28,7 +28,8 @@ GRAMMAR = re.compile(
 def readable(arguments: Sequence[str]) -> list[str]:
     """Return a command line, without the program, that Hydra can read: overrides first, then flags.
 
-    A value that only lacks quotes gets them where it is the path of something that exists.
+    A value that only lacks quotes gets them where it is the path of something that exists. Hydra knows
+    ``plots.format`` as ``plots``: one value.
 
     Raises:
         InputError: A word that sets nothing, an unknown flag, a key that cannot be removed, or a value that
@@ -44,6 +45,7 @@ def readable(arguments: Sequence[str]) -> list[str]:
         elif "=" not in override:
             _refuse_word(override, known)
     multirun = bool(MULTIRUN & set(flags))
+    overrides = [re.sub(r"^(\+*)plots\.format=", r"\1plots=", override) for override in overrides]
     return [*(_quoted(override, multirun=multirun) for override in overrides), *flags]
 
 

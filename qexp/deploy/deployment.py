@@ -1,4 +1,4 @@
-"""What every deploy option says: what is run for real, when, and by whom it is placed."""
+"""What every deploy option says: which tasks are run for real, when, and by whom they are placed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,36 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
-from qexp.config.option import NAME, REGISTRY, Chosen, Follows, ListOf, entries
+from qexp.config.option import NAME, REGISTRY, Chosen, Configurable, Follows, ListOf, entries, group
 from qexp.deploy.campaign.spend_guard import Guard
 from qexp.deploy.executors.executor import Executor
-from qexp.deploy.none import DeployOption
 from qexp.errors import InputError
 from qexp.placement.scenario import Scenario
 from qexp.problem.arrays import Floats
 from qexp.problem.scheduler import schedulers_of
 
+Clock = Annotated[
+    str,
+    Doc(
+        "real: tasks arrive as the environment draws them; compressed: `speed` times as fast; immediate: all "
+        "at once. IBM's machines are as fast as ever, local ones keep to the clock, and simulated time jumps."
+    ),
+]
+Settle = Annotated[
+    float,
+    Ge(0),
+    Doc(
+        "Seconds that a job may take to show up under its tag: so long an order is looked for of which it is "
+        "not known whether it was accepted."
+    ),
+]
 FORESEES = "it knows the future, which no real cloud tells"
 CLOCKS = ("real", "compressed", "immediate")
+
+
+@group("deploy")
+class DeployOption(Configurable):
+    """Where circuits run when they are let loose, if they are."""
 
 
 @dataclass
@@ -37,20 +56,14 @@ class Deployment(DeployOption, ABC):
     simulated: ClassVar[bool] = False
 
     tasks: Annotated[int, Ge(1), Le(100_000), Doc("Tasks that every scheduler places.")] = 25
-    clock: Annotated[
-        str,
-        Doc(
-            "real: tasks arrive as the environment draws them; compressed: `speed` times as fast; "
-            "immediate: all at once. Simulated time jumps, so that real and compressed are the same."
-        ),
-    ] = "compressed"
+    clock: Clock = "compressed"
     speed: Annotated[
         float,
         Gt(0),
         Le(1000),
         Doc(
-            "How many seconds of the campaign pass in a real one on the compressed clock; nothing in "
-            "simulated time."
+            "How many seconds of the campaign pass in a real one on the compressed clock (deploy=local: on"
+            " the immediate one too); at most 1000."
         ),
     ] = 20.0
     schedulers: Annotated[
@@ -73,9 +86,11 @@ class Deployment(DeployOption, ABC):
             "acting on it."
         ),
     ] = False
-    settle: Annotated[float, Ge(0), Doc("Seconds that a job may take to show up under its tag.")] = 0.0
+    settle: Settle = 0.0
     retries: Annotated[
-        int, Ge(0), Doc("How often a task is placed anew whose job was cancelled by others, refused or lost.")
+        int,
+        Ge(0),
+        Doc("How often a task is placed again whose job others cancelled, or that was refused or lost."),
     ] = 1
     patience: Annotated[
         float,
@@ -126,22 +141,13 @@ class Deployment(DeployOption, ABC):
             raise InputError(f"deploy.clock: expected one of {', '.join(CLOCKS)}, got {self.clock!r}")
 
     def offsets(self, arrival: Floats) -> Floats:
-        """Return when tasks arrive on the campaign's clock, seconds after their segment began.
-
-        Args:
-            arrival: When they arrive in the environment, seconds, ascending.
-        """
+        """Return when tasks arrive after their segment began, by when they do in the environment, seconds."""
         return np.zeros_like(arrival) if self.clock == "immediate" else arrival
 
     @property
     def guard(self) -> Guard:
         """What the campaign may cost; nothing costs anything unless the option says so."""
         return Guard()
-
-    @property
-    def max_execution_seconds(self) -> float | None:
-        """Quantum seconds after which a machine is to stop a job, or None."""
-        return None
 
     @property
     def confirmed(self) -> bool:
@@ -153,7 +159,7 @@ class Deployment(DeployOption, ABC):
 
         Args:
             scenario: The placement problem.
-            circuits: What will be run, by name.
+            circuits: Names of those that will be run.
         """
 
     @abstractmethod

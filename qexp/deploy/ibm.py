@@ -11,7 +11,7 @@ from typing_extensions import Doc
 
 from qexp.config.option import option
 from qexp.deploy.campaign.spend_guard import Guard
-from qexp.deploy.deployment import Deployment
+from qexp.deploy.deployment import Clock, Deployment, Settle
 from qexp.deploy.executors.executor import Executor
 from qexp.errors import InputError
 from qexp.placement.scenario import Scenario
@@ -31,31 +31,12 @@ class IBM(Deployment):
     chooses: ClassVar[Mapping[str, str]] = {"backend": "ibm"}
     paid: ClassVar[bool] = True
 
-    clock: Annotated[
-        str,
-        Doc(
-            "real: tasks arrive as the environment draws them; compressed: `speed` times as fast; "
-            "immediate: all at once. Only arrivals can be hurried, machines cannot."
-        ),
-    ] = "real"
-    speed: Annotated[
-        float,
-        Gt(0),
-        Le(1000),
-        Doc("How many times as fast tasks arrive on the compressed clock; at most 1000."),
-    ] = 20.0
-    settle: Annotated[
-        float,
-        Ge(0),
-        Doc(
-            "Seconds that a job may take to show up under its tag: so long an order whose fate is not"
-            " known is looked for."
-        ),
-    ] = 30.0
+    clock: Clock = "real"
+    settle: Settle = 30.0
     mode: Annotated[str, Doc("job: each job queues by itself; batch: one batch for each machine.")] = "job"
     confirm: Annotated[bool, Doc("Nothing is submitted without it: deploy.confirm=true.")] = False
     max_jobs: Annotated[
-        int, Ge(1), Doc("Jobs that the campaign may have, those that came to nothing included.")
+        int, Ge(1), Doc("Jobs that the campaign may have, refused and cancelled ones included.")
     ] = 100
     max_quantum_seconds: Annotated[
         float,
@@ -74,10 +55,10 @@ class IBM(Deployment):
             "Quantum time after which the service stops a job, seconds: several times what one circuit takes."
         ),
     ] = 10.0
-    poll_interval: Annotated[float, Gt(0), Doc("Between two looks at the jobs, seconds.")] = 10.0
-    status_interval: Annotated[float, Gt(0), Doc("Between two looks at the machines' queues, seconds.")] = (
-        30.0
-    )
+    poll_interval: Annotated[float, Gt(0), Doc("Between two questions about a job, seconds.")] = 10.0
+    status_interval: Annotated[
+        float, Gt(0), Doc("Between two questions about the machines' queues, seconds.")
+    ] = 30.0
     timeout: Annotated[
         float, Gt(0), Le(900), Doc("The longest wait for an answer of the service, seconds.")
     ] = 60.0
@@ -96,11 +77,6 @@ class IBM(Deployment):
     def guard(self) -> Guard:
         """What the campaign may cost."""
         return Guard(self.max_jobs, self.max_quantum_seconds, self.max_execution_time)
-
-    @property
-    def max_execution_seconds(self) -> float:
-        """Quantum seconds after which the service stops a job."""
-        return self.max_execution_time
 
     @property
     def confirmed(self) -> bool:

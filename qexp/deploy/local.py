@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 from typing_extensions import Doc
 
 from qexp.circuits.compiled import known
 from qexp.config.option import option
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executors.local.executor import LocalExecutor
-from qexp.deploy.executors.local.queue import MachineTime
+from qexp.deploy.executors.local.executor import LocalExecutor, MachineTime
 from qexp.errors import InputError
 from qexp.fleet.ibm import missing_extra
 from qexp.fleet.machines import MACHINES
@@ -34,20 +33,6 @@ class Local(Deployment):
     Circuits are compiled and sampled with the noise of each machine's snapshot.
     """
 
-    clock: Annotated[
-        str,
-        Doc(
-            "real: tasks arrive as the environment draws them; compressed: `speed` times as fast; "
-            "immediate: all "
-            "at once, on a clock that is compressed too."
-        ),
-    ] = "compressed"
-    speed: Annotated[
-        float,
-        Gt(0),
-        Le(1000),
-        Doc("How many seconds of the campaign pass in a real one, unless the clock is real; at most 1000."),
-    ] = 20.0
     overhead: Annotated[
         float,
         Ge(0),
@@ -77,7 +62,10 @@ class Local(Deployment):
 
     def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:
         """Raise `InputError` unless every circuit can be sampled and every machine has a stand-in."""
-        _check_installed()
+        try:
+            from qexp.deploy.executors.local import noise  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "deploy") from error
         for node in scenario.fleet.nodes:
             if node.catalogue_machine not in MACHINES:
                 raise InputError(
@@ -113,10 +101,3 @@ def _processes(count: int) -> ProcessPoolExecutor:
     # Spawned: forking a process that runs threads can deadlock.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, mp_context=context, initializer=enter_process)
-
-
-def _check_installed() -> None:
-    try:
-        from qexp.deploy.executors.local import noise  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "deploy") from error

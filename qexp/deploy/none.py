@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qexp.config.option import Configurable, group, option
-
-
-@group("deploy")
-class DeployOption(Configurable):
-    """Where circuits run when they are let loose, if they are."""
+from qexp.config.option import option
+from qexp.deploy.deployment import DeployOption
 
 
 @option("deploy", "none")

@@ -10,7 +10,7 @@ from typing_extensions import Doc
 
 from qexp.config.option import option
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executors.simulator.executor import SimulatorExecutor
+from qexp.deploy.executors.simulator import SimulatorExecutor
 from qexp.placement.scenario import Scenario
 
 

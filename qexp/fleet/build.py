@@ -14,11 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from qexp.errors import InputError, answered
 from qexp.fleet.calibration import calibration, node_of, provenance
-from qexp.fleet.fleet import FORMAT, content_hash
+from qexp.fleet.fleet import fleet_text
 from qexp.fleet.ibm import fake_backend
 from qexp.fleet.machines import MACHINES
 
@@ -46,18 +44,6 @@ def node(machine: str) -> dict[str, Any]:
         "calibration": calibration(backend.target),
         "source": provenance(backend),
     }
-
-
-def fleet_text(head: str, facts: dict[str, Any], nodes: Sequence[dict[str, Any]]) -> str:
-    """Return a fleet file.
-
-    Args:
-        head: Comment for the first line.
-        facts: What comes before the nodes.
-        nodes: The machines.
-    """
-    record = {"format": FORMAT} | facts | {"hash": content_hash(nodes), "nodes": list(nodes)}
-    return f"# {head}\n" + yaml.safe_dump(record, sort_keys=False, width=110)
 
 
 def make_folder(path: Path, argument: str) -> None:

@@ -1,11 +1,11 @@
-"""A fleet of quantum machines, read from a snapshot file that names its own content hash."""
+"""A fleet of quantum machines, and the files that fleets are read from and written to, each with its hash."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -23,6 +23,8 @@ from qexp.errors import InputError
 from qexp.problem.arrays import Floats, Ints
 
 FORMAT = "qexp-fleet/1"
+FLEET_FILE = "fleet.yaml"
+"""In the folder of a run whose machines may be others tomorrow."""
 MOST = 2**63 - 1  # what an array holds; larger numbers are slips of a keyboard
 
 # The reference implementation's fleet has one negative readout error (a slip of its authors); reproducing
@@ -36,7 +38,7 @@ class _Record(BaseModel):
 
 
 class Calibration(_Record):
-    """Averages over a machine's qubits and edges.
+    """Averages over a machine's qubits and edges; errors are probabilities.
 
     Attributes:
         t1: Relaxation time, seconds.
@@ -99,7 +101,7 @@ class QNode(_Record):
         return self.machine or self.name
 
 
-class _Snapshot(_Record):
+class _File(_Record):
     format: str
     name: Annotated[str, Field(min_length=1)]
     description: str = ""
@@ -109,16 +111,10 @@ class _Snapshot(_Record):
 
 
 def content_hash(nodes: Iterable[Mapping[str, Any]]) -> str:
-    """Return the hash that identifies a fleet: what its machines are, not where the figures came from.
+    """Return the hash that identifies a fleet by what its machines are, whenever and wherever they were read.
 
-    Neither does it depend on when they were read or on what was queued then.
-
-    Args:
-        nodes: One mapping per node, in order, in the layout of the file.
-
-    Returns:
-        ``sha256:`` and the digest of the canonical JSON of name, qubits, clops, quantum_volume, machine,
-        calibration (t1, t2, three error rates) and, where there is one, clops_h.
+    It is ``sha256:`` and the digest of the canonical JSON of name, qubits, clops, quantum_volume, machine,
+    calibration and, where there is one, clops_h of each node in the layout of the file, in order.
     """
     rows = [
         {
@@ -197,7 +193,8 @@ def load_fleet(path: str | Path, key: str = "backend.path") -> Fleet:
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{key}: cannot read fleet file {file}: {_reason(error)}") from error
+            reason = getattr(error, "strerror", "not UTF-8 text") or str(error)
+            raise InputError(f"{key}: cannot read fleet file {file}: {reason}") from error
     return parse_fleet(text, file)
 
 
@@ -221,7 +218,7 @@ def parse_fleet(text: str, file: Path) -> Fleet:
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise InputError(f"{file}:1: not a fleet file: expected a mapping with 'format: {FORMAT}'")
     try:
-        snapshot = _Snapshot.model_validate(raw)
+        snapshot = _File.model_validate(raw)
     except ValidationError as error:
         raise InputError(f"{file}: {_violations(error)}") from error
     names = [node.name for node in snapshot.nodes]
@@ -236,16 +233,34 @@ def parse_fleet(text: str, file: Path) -> Fleet:
     return fleet
 
 
-def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8 text"
-
-
 def _violations(error: ValidationError) -> str:
     parts = []
     for item in error.errors():
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in item["loc"]).lstrip(".")
         parts.append(f"{where}: {item['msg'][0].lower()}{item['msg'][1:]}")
     return "; ".join(parts)
+
+
+def fleet_text(head: str, facts: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text of a fleet file.
+
+    Args:
+        head: Comment for the first line.
+        facts: What comes before the nodes.
+        nodes: The machines.
+    """
+    record = {"format": FORMAT, **facts, "hash": content_hash(nodes), "nodes": list(nodes)}
+    return f"# {head}\n" + yaml.safe_dump(record, sort_keys=False, width=110)
+
+
+def write_fleet(fleet: Fleet, folder: Path) -> None:
+    """Write the machines that a run works with to its folder."""
+    facts = {"name": fleet.name, "description": "The machines as this run met them."}
+    if fleet.taken is not None:
+        facts["taken"] = fleet.taken.isoformat()
+    nodes = [node.model_dump(mode="json", exclude_none=True) for node in fleet.nodes]
+    text = fleet_text("Use it again with backend=file backend.path=FILE.", facts, nodes)
+    (folder / FLEET_FILE).write_text(text, encoding="utf-8")
 
 
 @group("backend")
@@ -265,6 +280,29 @@ class FleetSource(Configurable, ABC):
         Raises:
             InputError: They cannot be read or made.
         """
+
+
+def fleet_of_run(source: FleetSource, folder: Path, *, begun: bool) -> Fleet:
+    """Return the machines of a run.
+
+    Args:
+        source: The backend option.
+        folder: Run folder.
+        begun: Whether the run that is there is meant: it keeps the machines that it began with.
+
+    Raises:
+        InputError: See `FleetSource.load`.
+    """
+    file = folder / FLEET_FILE
+    return load_fleet(file, "resume") if begun and file.is_file() else source.load()
+
+
+def record_fleet(source: FleetSource, fleet: Fleet, folder: Path) -> None:
+    """Write a run's machines to its folder if their source may have others tomorrow."""
+    if not source.fixed:
+        write_fleet(fleet, folder)
+    elif Path(getattr(source, "path", "")) != folder / FLEET_FILE:
+        (folder / FLEET_FILE).unlink(missing_ok=True)
 
 
 @option("backend", "file")

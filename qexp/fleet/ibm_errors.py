@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+AWAY = (500, 502, 503, 504, 520, 521, 522, 524)
+"""What a gateway answers while the service behind it is away."""
+TRIES = 3
+"""How often something is asked for before the service counts as away."""
+
 
 class NoTokenError(Exception):
     """There is no access token.
@@ -26,23 +31,10 @@ def chain(error: Exception) -> list[Exception]:
 def statuses(error: Exception) -> set[int]:
     """Return the HTTP statuses that an error carries; 500 stands for those that the client gave up on."""
     links = chain(error)
-    found = {getattr(link, "status_code", None) for link in links}
-    found |= {getattr(getattr(link, "response", None), "status_code", None) for link in links}
-    found |= {500 for link in links if type(link).__name__ == "RetryError"}
-    return {status for status in found if isinstance(status, int) and status > 0}
-
-
-def refused(error: Exception) -> bool:
-    """Return whether it is the account that an error is about."""
-    of, found = kinds(error), statuses(error)
-    no_token = any(isinstance(link, NoTokenError) and link.refused for link in chain(error))
-    # Whoever gives out tokens says 400 of a key that it does not know; the service, of a wrong question.
-    return (
-        no_token
-        or "IBMNotAuthorizedError" in of
-        or bool(found & {401, 403})
-        or (400 in found and "ApiException" in of)
-    )
+    carriers = [*links, *(getattr(link, "response", None) for link in links)]
+    numbers = [getattr(carrier, "status_code", None) for carrier in carriers]
+    gave_up = {500 for link in links if type(link).__name__ == "RetryError"}
+    return gave_up | {number for number in numbers if isinstance(number, int) and number > 0}
 
 
 def kinds(error: Exception) -> set[str]:
@@ -50,38 +42,50 @@ def kinds(error: Exception) -> set[str]:
     return {kind.__name__ for link in chain(error) for kind in type(link).__mro__}
 
 
+def _key_refused(error: Exception) -> bool:
+    return any(isinstance(link, NoTokenError) and link.refused for link in chain(error))
+
+
+def refused(error: Exception) -> bool:
+    """Return whether it is the account that an error is about."""
+    names, numbers = kinds(error), statuses(error)
+    # Whoever gives out tokens says 400 of a key that it does not know; the service, of a wrong question.
+    wrong_key = "IBMNotAuthorizedError" in names or (400 in numbers and "ApiException" in names)
+    return _key_refused(error) or wrong_key or bool(numbers & {401, 403})
+
+
 def timed_out(error: Exception) -> bool:
     """Return whether an error is that somebody is there and says nothing."""
-    of = kinds(error)
+    names = kinds(error)
     # A connection that is refused is of the same family.
-    return bool(of & {"Timeout", "TimeoutError"}) and "NewConnectionError" not in of
+    return bool(names & {"Timeout", "TimeoutError"}) and "NewConnectionError" not in names
 
 
 def reason(error: Exception) -> str:
     """Return what an error of the client comes down to, in words of our own."""
-    of, found = kinds(error), statuses(error)
-    if "AccountNotFoundError" in of:
+    names, numbers = kinds(error), statuses(error)
+    if "AccountNotFoundError" in names:
         return (
             "no account: set QISKIT_IBM_TOKEN and QISKIT_IBM_INSTANCE, or save one with the client "
             "(QiskitRuntimeService.save_account)"
         )
-    if any(isinstance(link, NoTokenError) and link.refused for link in chain(error)):
+    if _key_refused(error):
         return "the account gets no access token: its API key is not (any longer) valid"
     if refused(error):
         return "the account was refused: its token is not valid, or not for this instance"
-    if "NoTokenError" in of:
+    if "NoTokenError" in names:
         return "no access token to be had now; the account may be all right"
-    if found:
-        later = "; try again later" if max(found) >= 429 else ""
-        return f"the service answers with status {max(found)}{later}"
+    if numbers:
+        later = "; try again later" if max(numbers) >= 429 else ""
+        return f"the service answers with status {max(numbers)}{later}"
     if timed_out(error):
         return "no answer in time"
-    if "JSONDecodeError" in of:
+    if "JSONDecodeError" in names:
         return "an answer that makes no sense (no JSON)"
-    if of & {"RequestException", "ConnectionError"}:
+    if names & {"RequestException", "ConnectionError"}:
         return "no connection; are the network and any proxy up?"
-    if "IBMInputValueError" in of:
+    if "IBMInputValueError" in names:
         return "the account has no access to the instance it names (QISKIT_IBM_INSTANCE or the saved one)"
-    if "AccountsError" in of:
+    if "AccountsError" in names:
         return "the account is not valid: its channel, token, URL or instance cannot be right"
     return f"the client stopped with {type(error).__name__}"

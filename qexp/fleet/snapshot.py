@@ -18,10 +18,10 @@ from rich.table import Table
 
 from qexp.errors import InputError, answered
 from qexp.fleet.account import refuse_secrets
-from qexp.fleet.build import fleet_text, write_atomically
+from qexp.fleet.build import write_atomically
 from qexp.fleet.calibration import native_gate, node_of, processor
 from qexp.fleet.difference import report
-from qexp.fleet.fleet import load_fleet, parse_fleet
+from qexp.fleet.fleet import fleet_text, load_fleet, parse_fleet
 from qexp.fleet.ibm import Nodes, ask, fake_backend, fake_names, live_nodes
 from qexp.fleet.machines import lattice_of
 
@@ -60,7 +60,7 @@ def take(options: argparse.Namespace, console: Console) -> None:
     taken = datetime.now(UTC).replace(microsecond=0)
     if options.command == "ibm":
         with console.status("Asking IBM Quantum"):
-            nodes = ask(lambda: live_nodes(notes), options.timeout)
+            nodes, notes = ask(live_nodes, options.timeout)
         what = "IBM Quantum machines as seen by one account."
     else:
         nodes = fake_nodes(options.names, notes)

@@ -15,20 +15,23 @@ from qexp.errors import answered
 from qexp.fleet.account import refuse_secrets
 from qexp.gap.folder import open_campaign
 from qexp.gap.gap import calibrate
-from qexp.gap.report import PAGE_FILE, gap_report
+from qexp.gap.measure.fidelity import fidelities
+from qexp.gap.report import PAGE_FILE, gap_report, write_calibration
 
 WIDTH = 120
 """Columns of the tables where the output is no terminal."""
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Read the arguments, by default the process's own, and do it; return the exit status."""
+    """Make the report, or fit the calibration; return the exit status.
+
+    Args:
+        arguments: By default the process's own.
+        prog: Name of the command.
+    """
     from rich.console import Console
 
-    from qexp.gap.measure.ideal import fidelities
-    from qexp.gap.report import write_calibration
-    from qexp.gap.show.sheet import render
-    from qexp.gap.show.sheets import calibration, hold_out, sheets
+    from qexp.gap.show.tables import calibration, hold_out, render, tables
 
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -47,16 +50,18 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
     folder = Path(words[-1])
     with open_campaign(folder) as campaign:
         if only_fit:
-            found = calibrate(campaign.journal, campaign.scenario, fidelities)
-            tables, notes = [calibration(found.calibration), hold_out(found.hold_out)], found.notes
-            written = write_calibration(found.calibration, folder)
+            fitted = calibrate(campaign.journal, campaign.scenario, fidelities)
+            made, notes = [calibration(fitted.calibration), hold_out(fitted.hold_out)], fitted.notes
+            written = write_calibration(fitted.calibration, folder)
         else:
-            gap = gap_report(campaign.journal, campaign.scenario, campaign.schedulers, folder)
-            tables, notes, written = sheets(gap), gap.notes, folder / PAGE_FILE
+            gap = gap_report(
+                campaign.journal, campaign.scenario, campaign.schedulers, folder, plots=campaign.plots
+            )
+            made, notes, written = tables(gap), gap.notes, folder / PAGE_FILE
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
-    console.print(render((table for table in tables if table.rows), notes))
+    console.print(render(made, notes))
     console.print(f"written: {written}", soft_wrap=True, highlight=False)
     return 0
 

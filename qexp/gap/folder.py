@@ -1,4 +1,4 @@
-"""A campaign as its run folder tells it: its journal, and the problem and schedulers of its configuration."""
+"""A campaign in its run folder: its journal, and the problem and schedulers of its configuration."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from qexp.config.identity import is_former, option_of
 from qexp.config.schema import validate
 from qexp.deploy.campaign.journal import FILE, Journal
 from qexp.errors import InputError
-from qexp.fleet.fleet import FleetSource
-from qexp.fleet.kept import fleet_of
+from qexp.fleet.fleet import FleetSource, fleet_of_run
+from qexp.placement.placement import Placement
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer
 from qexp.problem.policy_scheduler import PolicyScheduler
@@ -30,11 +30,13 @@ class Recorded:
         journal: The campaign's.
         scenario: The placement problem.
         schedulers: Those of the campaign, and the run's baselines but the clairvoyant, by name.
+        plots: Format of the run's plots; true, for PNG, if it draws none.
     """
 
     journal: Journal
     scenario: Scenario
     schedulers: dict[str, Placer]
+    plots: bool | str
 
 
 @contextmanager
@@ -54,8 +56,8 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
     if not os.access(folder, os.W_OK):  # reading the journal writes its write-ahead files
         raise InputError(f"{folder} cannot be written to: the report is made in the run folder")
     resolved = _config(folder / "config.yaml")
-    fleet = fleet_of(make(resolved["backend"], FleetSource), folder, begun=True)
-    scenario = make(resolved["env"], Scenario, fleet=fleet)
+    fleet = fleet_of_run(make(resolved["backend"], FleetSource), folder, begun=True)
+    scenario = make(resolved["env"], Placement, fleet=fleet)
     with Journal(folder / FILE) as journal:
         roster = Roster.of(resolved, lenient=True)
         if option_of(resolved, "algo") != "none":
@@ -66,7 +68,8 @@ def open_campaign(folder: Path) -> Iterator[Recorded]:
             roster.rename()
         placing = roster.placing
         known = dict.fromkeys([*names, *placing])
-        yield Recorded(journal, scenario, {name: placing[name] for name in known if name in placing})
+        schedulers = {name: placing[name] for name in known if name in placing}
+        yield Recorded(journal, scenario, schedulers, resolved["plots"] or True)
 
 
 def _config(path: Path) -> Mapping[str, Any]:

@@ -15,8 +15,9 @@ from qexp.gap.measure.machines import MachineGap, machine_gaps
 from qexp.gap.measure.notes import of_calibration, of_schedulers, of_tasks
 from qexp.gap.measure.records import Fidelity, Record, left_out, records, undisturbed
 from qexp.gap.measure.replay import with_simulation
-from qexp.gap.measure.schedulers import Ranks, SchedulerGap, Simulations, ranks, scheduler_gaps
+from qexp.gap.measure.schedulers import Ranks, SchedulerGap, ranks, scheduler_gaps
 from qexp.gap.measure.shadows import Shadow, gap_shadows
+from qexp.gap.measure.simulations import Simulations
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer
 
@@ -24,32 +25,27 @@ FORMAT = "qexp-gap/1"
 
 
 @dataclass(frozen=True)
-class Gap:
-    """How far simulation was from measurement.
+class Calibrated:
+    """A campaign, calibrated on its first half."""
 
-    Attributes:
-        campaign: What the campaign was, for the reader: name and value.
-        tasks: One record per task.
-        segments: The gap of each segment's total completion time, in parts.
-        machines: How far off predictions were on each machine.
-        schedulers: Mean completion time of each scheduler, measured and simulated.
-        ranks: How far simulation and measurement agree in the order of schedulers.
-        calibration: What the first half of the campaign teaches.
-        hold_out: What that is worth on the second.
-        shadows: What `deploy.shadow=true` logged: agreement of those that were asked without effect.
-        notes: What a reader must know to read the figures rightly.
-    """
-
-    campaign: dict[str, str]
-    tasks: list[Record]
-    segments: list[Decomposition]
-    machines: list[MachineGap]
-    schedulers: list[SchedulerGap]
-    ranks: list[Ranks]
+    scenario: Scenario  # the placement problem, as the campaign met it
+    tasks: list[Record]  # one per task
+    segments: list[Decomposition]  # the gap of each segment's total completion time, in parts
+    foreign: dict[int, float]  # foreign wait by task, seconds
     calibration: Calibration
-    hold_out: HoldOut
-    shadows: list[Shadow]
-    notes: list[str]
+    hold_out: HoldOut  # its worth on the second half
+    notes: list[str]  # needed to read the figures rightly
+
+
+@dataclass(frozen=True)
+class Gap(Calibrated):
+    """How far simulation was from measurement."""
+
+    campaign: dict[str, str]  # its settings, for the reader: name and value
+    machines: list[MachineGap]  # how far off predictions were on each machine
+    schedulers: list[SchedulerGap]  # mean completion time of each scheduler, measured and simulated
+    ranks: list[Ranks]  # how far simulation and measurement agree in the order of schedulers
+    shadows: list[Shadow]  # agreement of those that were asked without effect (`deploy.shadow=true`)
 
     @property
     def counted(self) -> int:
@@ -92,47 +88,22 @@ class Gap:
             figures[f"{name}/bias"], figures[f"{name}/factor"] = row.bias, row.factor
         for gap in self.schedulers:
             name = f"gap/scheduler/{gap.scheduler.replace('=', ':')}"
-            figures[f"{name}/measured"], figures[f"{name}/simulated"] = gap.measured, gap.simulated
-            figures[f"{name}/replayed"] = gap.replayed
-            figures[f"{name}/replayed_calibrated"] = gap.replayed_calibrated
+            for way in ("measured", "simulated", "replayed", "replayed_calibrated"):
+                figures[f"{name}/{way}"] = getattr(gap, way)
         for rank in self.ranks:
             figures[f"gap/ranks/{rank.way}/kendall"] = rank.kendall
         for shadow in self.shadows:
             names = "/".join(name.replace("=", ":") for name in (shadow.scheduler, shadow.shadow))
             figures[f"gap/shadow/{names}/agreement"] = shadow.agreement
-        held = self.hold_out
-        for when, total, execution, fidelity in (
-            ("before", held.total_before, held.execution_before, held.fidelity_before),
-            ("after", held.total_after, held.execution_after, held.fidelity_after),
-        ):
+        for when in ("before", "after"):
+            total, execution, fidelity = (
+                getattr(self.hold_out, f"{what}_{when}") for what in ("total", "execution", "fidelity")
+            )
             figures[f"gap/held_out/total_error_pct_{when}"] = total.error_pct
             figures[f"gap/held_out/execution_error_{when}"] = execution.absolute
             figures[f"gap/held_out/fidelity_error_{when}"] = fidelity.absolute
-        figures["gap/held_out/total_error_pct_after_load"] = held.total_after_load.error_pct
+        figures["gap/held_out/total_error_pct_after_load"] = self.hold_out.total_after_load.error_pct
         return figures
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """A campaign with what its first half teaches.
-
-    Attributes:
-        scenario: The placement problem, as the campaign met it.
-        tasks: One record per task.
-        segments: The gap of each segment's total completion time, in parts.
-        foreign: Foreign wait by task, seconds.
-        calibration: What the first half of the campaign teaches.
-        hold_out: What that is worth on the second.
-        notes: What a reader must know of the tasks.
-    """
-
-    scenario: Scenario
-    tasks: list[Record]
-    segments: list[Decomposition]
-    foreign: dict[int, float]
-    calibration: Calibration
-    hold_out: HoldOut
-    notes: list[str]
 
 
 def calibrate(journal: Journal, scenario: Scenario, fidelity: Fidelity) -> Calibrated:
@@ -171,44 +142,37 @@ def measure(
     Raises:
         InputError: The journal has a circuit or a machine that the scenario has not.
     """
-    found = calibrate(journal, scenario, fidelity)
-    rows = undisturbed(found.tasks)
+    campaign = calibrate(journal, scenario, fidelity)
+    rows = undisturbed(campaign.tasks)
     simulations = Simulations(
-        found.scenario,
+        campaign.scenario,
         schedulers,
-        Load.of(rows, found.foreign),
+        Load.of(rows, campaign.foreign),
         int(journal.meta.get("seed", 0)),
-        found.calibration.seconds(found.scenario),
-        found.calibration.delay,
+        campaign.calibration.seconds(campaign.scenario),
+        campaign.calibration.delay,
         held_out_blocks(rows),
     )
     gaps = scheduler_gaps(rows, simulations, journal.meta.get("schedulers", ()))
+    notes = [*of_schedulers(campaign.tasks, gaps, schedulers), *of_calibration(campaign.hold_out)]
     return Gap(
-        campaign=_campaign(journal),
-        tasks=found.tasks,
-        segments=found.segments,
-        machines=machine_gaps(found.tasks, scenario.fleet.names),
+        **vars(campaign) | {"notes": campaign.notes + notes},
+        campaign=_settings(journal),
+        machines=machine_gaps(campaign.tasks, scenario.fleet.names),
         schedulers=gaps,
         ranks=ranks(gaps),
-        calibration=found.calibration,
-        hold_out=found.hold_out,
-        shadows=gap_shadows(found.tasks, journal.shadows()),
-        notes=[
-            *found.notes,
-            *of_schedulers(found.tasks, gaps, schedulers),
-            *of_calibration(found.hold_out),
-        ],
+        shadows=gap_shadows(campaign.tasks, journal.shadows()),
     )
 
 
-def _campaign(journal: Journal) -> dict[str, str]:
-    """Return what the journal's meta data say of the campaign, as far as they are plain values."""
-    found = {}
+def _settings(journal: Journal) -> dict[str, str]:
+    """Return the journal's meta data that are plain values."""
+    settings = {}
     for key, value in journal.meta.items():
-        if key == "origin" or (key == "speed" and journal.meta.get("clock") == "real"):
-            continue  # a moment on the computer's clock, and a setting without effect
+        if key in {"format", "origin"} or (key == "speed" and journal.meta.get("clock") == "real"):
+            continue  # no setting, a moment on the computer's clock, and a setting without effect
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
-            found[key] = ", ".join(value)
-        elif isinstance(value, str | int | float) and key != "format":
-            found[key] = str(value)
-    return found
+            settings[key] = ", ".join(value)
+        elif isinstance(value, str | int | float):
+            settings[key] = str(value)
+    return settings

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
+from qexp.config.plots import plot_format
 from qexp.deploy.campaign.journal import Journal
 from qexp.gap.calibrate.calibration import Calibration
 from qexp.gap.gap import Gap, measure
 from qexp.gap.measure.decomposition import Decomposition
+from qexp.gap.measure.fidelity import fidelities
 from qexp.gap.measure.machines import MachineGap
 from qexp.gap.measure.records import Fidelity, Record
 from qexp.gap.measure.schedulers import SchedulerGap
@@ -36,10 +38,10 @@ def gap_report(
     schedulers: Mapping[str, Placer],
     folder: Path,
     *,
-    fidelity: Fidelity | None = None,
-    plots: bool = True,
+    fidelity: Fidelity = fidelities,
+    plots: bool | str = True,
 ) -> Gap:
-    """Work out a campaign's gap and write it down: tables, calibration, plots and a page.
+    """Work out a campaign's gap and write it, see `write`.
 
     Args:
         journal: See `measure`.
@@ -47,41 +49,44 @@ def gap_report(
         schedulers: See `measure`.
         folder: The run folder.
         fidelity: Of measured counts; by default from the catalogue's circuits.
-        plots: Whether to draw.
+        plots: Whether to draw, or the format to draw in.
 
     Raises:
         InputError: See `measure`.
     """
-    from qexp.gap.measure.ideal import fidelities
-
-    gap = measure(journal, scenario, schedulers, fidelity or fidelities)
+    gap = measure(journal, scenario, schedulers, fidelity)
     write(gap, folder, plots=plots)
     return gap
 
 
-def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
-    """Write tables, calibration, plots, the page and, last, gap.json.
+def write(gap: Gap, folder: Path, *, plots: bool | str = True) -> list[Path]:
+    """Write tables, calibration, plots, the page and, last, gap.json; return the paths.
 
     Args:
         gap: The report.
         folder: The run folder.
-        plots: Whether to draw.
-
-    Returns:
-        What was written.
+        plots: Whether to draw, or the format to draw in.
     """
+    import pandas as pd
+
     from qexp.gap.show.page import page
-    from qexp.gap.show.sheets import sheets
+    from qexp.gap.show.tables import tables
 
     for name, (rows, kind) in TABLES.items():
-        _table(getattr(gap, rows), kind, folder / name)
+        # Named, the columns are there even where there are no rows.
+        columns = [field.name for field in fields(kind)]
+        pd.DataFrame(getattr(gap, rows), columns=columns).to_csv(folder / name, index=False)
     calibration = write_calibration(gap.calibration, folder)
     drawn: list[Path] = []
-    if plots:
+    wanted = plot_format(plots)
+    if wanted is not None:
         from qexp.gap.show.plots import draw
 
-        drawn = draw(gap, folder / PLOTS)
-    (folder / PAGE_FILE).write_text(page(gap, sheets(gap), drawn), encoding="utf-8")
+        drawn = draw(gap, folder / PLOTS, wanted)
+    with TemporaryDirectory() as beside:
+        # A page shows PNG, whatever the files are.
+        shown = drawn if wanted in {None, "png"} else draw(gap, Path(beside), "png")
+        (folder / PAGE_FILE).write_text(page(gap, tables(gap), shown), encoding="utf-8")
     report = RunFolder(folder).write_json(GAP_FILE, gap.to_json())
     return [*(folder / name for name in TABLES), calibration, *drawn, folder / PAGE_FILE, report]
 
@@ -89,11 +94,3 @@ def write(gap: Gap, folder: Path, *, plots: bool = True) -> list[Path]:
 def write_calibration(calibration: Calibration, folder: Path) -> Path:
     """Write calibration.json."""
     return RunFolder(folder).write_json(CALIBRATION_FILE, calibration.to_json())
-
-
-def _table(rows: Sequence[Any], kind: type, path: Path) -> None:
-    import pandas as pd
-
-    # Named, the columns are there even where there are no rows.
-    columns = [field.name for field in fields(kind)]
-    pd.DataFrame([asdict(row) for row in rows], columns=columns).to_csv(path, index=False)

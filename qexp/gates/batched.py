@@ -32,17 +32,8 @@ FAR = -NEVER
 """A cycle after all others."""
 
 _STATE = (
-    "cycle",
-    "makespan",
-    "starts",
-    "unplaced",
-    "waiting",
-    "rivals",
-    "mates",
-    "work",
-    "free_at",
-    "until",
-    "started",
+    *("cycle", "makespan", "starts", "unplaced", "waiting", "rivals", "mates"),
+    *("work", "free_at", "until", "started"),
 )
 
 
@@ -78,10 +69,7 @@ class BatchedDispatch:
         self.circuits = CircuitArrays.padding(machine, size, self.width)
         self.durations: Whole = np.array(machine.cycles, dtype=np.int32)
         self.same_start: Bools = np.array(machine.same_start)
-        self.keeps_out: Whole = np.zeros((kinds, kinds), dtype=np.int32)
-        for code, pairs in enumerate(machine.excludes):
-            for other, cycles in pairs:
-                self.keeps_out[code, other] = cycles
+        self.keeps_out = machine.keeps_out()
 
         def whole(*columns: int) -> Whole:
             return np.zeros((size, *columns), dtype=np.int32)
@@ -173,11 +161,7 @@ class BatchedDispatch:
         return np.where(self.unplaced, earliest, FAR).astype(np.int32)
 
     def bound(self, earliest: Whole) -> Whole:
-        """Return the cycles that each schedule takes at least, ``[size]``.
-
-        Args:
-            earliest: What `earliest` returns.
-        """
+        """Return the cycles that each schedule takes at least, ``[size]``, from what `earliest` returns."""
         circuits, unplaced = self.circuits, self.unplaced
         ends = np.where(unplaced, earliest + circuits.rest, 0)
         bound = np.maximum(self.makespan, ends.max(axis=1, initial=0))
@@ -192,16 +176,15 @@ class BatchedDispatch:
         gates = int(self.circuits.gates[row])
         starts = np.empty(gates, dtype=np.int64)
         starts[self.circuits.index[row, :gates]] = self.starts[row, :gates]
-        found: list[int] = starts.tolist()
-        return found
+        return list(map(int, starts))
 
     def get_state(self) -> dict[str, Any]:
-        """Return what the schedules go on from."""
+        """Return what the schedules continue from."""
         circuits = {item.name: getattr(self.circuits, item.name).copy() for item in fields(CircuitArrays)}
         return {"circuits": circuits} | {name: getattr(self, name).copy() for name in _STATE}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` of schedules on the same machine returned.
+        """Continue from what `get_state` of schedules on the same machine returned.
 
         Raises:
             ValueError: The number of schedules or the width differs.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qexp.errors import InputError
 from qexp.gates.gate import Circuit, Gate
-
-if TYPE_CHECKING:
-    from qexp.gates.tables import MachineTables
+from qexp.gates.tables import MachineTables
 
 
 def checked_circuit(circuit: Any, machine: MachineTables, max_gates: int | None = None) -> Circuit:
@@ -34,33 +32,26 @@ def checked_circuit(circuit: Any, machine: MachineTables, max_gates: int | None 
         raise TypeError(f"a circuit should be a list of gates, but was of type {type(circuit)}")
     if max_gates is not None and len(circuit) > max_gates:
         raise InputError(f"the circuit has {len(circuit)} gates, more than max_gates={max_gates}")
-    codes, pairs, n_qubits = machine.codes, machine.two_qubit_gates, machine.n_qubits
     gates = []
     for i, gate in enumerate(circuit):
         try:
             name, q1, q2 = gate
-            checked = Gate(name, int(q1), int(q2))
+            gates.append(Gate(name, int(q1), int(q2)))
         except (TypeError, ValueError) as error:
             raise TypeError(f"gate {i} should be Gate(name, q1, q2), but was {gate!r}") from error
-        if name not in codes:
-            raise InputError(
-                f"gate {i} ({_text(checked)}): the machine has no gate {name!r}; {_known(machine)}"
-            )
-        if not (0 <= checked.q1 < n_qubits and 0 <= checked.q2 < n_qubits):
-            wrong = q2 if 0 <= checked.q1 < n_qubits else q1
-            raise InputError(
-                f"gate {i} ({_text(checked)}): no qubit {wrong}; the machine's are 0 to {n_qubits - 1}"
-            )
-        if checked.q1 == checked.q2 and name in pairs:
-            raise InputError(f"gate {i} ({_text(checked)}): {name} needs two different qubits")
-        gates.append(checked)
+        if wrong := _wrong(gates[-1], machine):
+            where = f"{gates[-1].q1}" if gates[-1].q1 == gates[-1].q2 else f"{gates[-1].q1}, {gates[-1].q2}"
+            raise InputError(f"gate {i} ({name} on {where}): {wrong}")
     return gates
 
 
-def _text(gate: Gate) -> str:
-    qubits = f"{gate.q1}" if gate.q1 == gate.q2 else f"{gate.q1}, {gate.q2}"
-    return f"{gate.name} on {qubits}"
-
-
-def _known(machine: MachineTables) -> str:
-    return f"its gates are {', '.join(machine.codes)}"
+def _wrong(gate: Gate, machine: MachineTables) -> str | None:
+    """Return why a machine cannot run a gate, or None."""
+    if gate.name not in machine.codes:
+        return f"the machine has no gate {gate.name!r}; its gates are {', '.join(machine.codes)}"
+    for qubit in (gate.q1, gate.q2):
+        if not 0 <= qubit < machine.n_qubits:
+            return f"no qubit {qubit}; the machine's are 0 to {machine.n_qubits - 1}"
+    if gate.q1 == gate.q2 and gate.name in machine.two_qubit_gates:
+        return f"{gate.name} needs two different qubits"
+    return None

@@ -83,7 +83,9 @@ class CircuitArrays:
         lag = _lags(index, waits, shared, cycles)
         loose = (lag == NEVER) & (lag.swapaxes(1, 2) == NEVER)
         row_kind, column_kind = code[:, :, None], code[:, None, :]
-        contends = loose & (shared | _exclusive(machine)[row_kind, column_kind])
+        exclusive = machine.keeps_out() > 0
+        exclusive |= exclusive.T
+        contends = loose & (shared | exclusive[row_kind, column_kind])
         spare = lag - cycles[:, :, None]  # cycles between the end of a gate and the start of another
         same = (row_kind == column_kind) & np.array(machine.same_start)[row_kind]
         aligned = same & (spare < 0) & (spare < 0).swapaxes(1, 2) & ~np.eye(width, dtype=bool)
@@ -102,15 +104,6 @@ class CircuitArrays:
         """Write other circuits into some rows."""
         for item in fields(self):
             getattr(self, item.name)[rows] = getattr(circuits, item.name)
-
-
-def _exclusive(machine: MachineTables) -> Bools:
-    """Return the kinds of gates that keep each other out, ``[kinds, kinds]``."""
-    exclusive = np.zeros((len(machine.cycles), len(machine.cycles)), dtype=bool)
-    for code, pairs in enumerate(machine.excludes):
-        for other, _ in pairs:
-            exclusive[code, other] = exclusive[other, code] = True
-    return exclusive
 
 
 def _lags(index: Whole, waits: Bools, shared: Bools, cycles: Whole) -> Whole:

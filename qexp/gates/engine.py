@@ -72,8 +72,8 @@ class Dispatch:
         self.ready: list[int] = []
         self._unplaced = (1 << gates) - 1
         self._watchers: list[list[int]] = [[] for _ in range(gates)]
-        nearest = self._watch_nearest if depth == 1 else self._watch_all
-        nearest()
+        for gate, later in enumerate(problem.blockers):
+            self._show(gate, later, fresh=True)
         self.choices = list(self.ready)
         self.legal[self.choices] = 1
 
@@ -104,7 +104,10 @@ class Dispatch:
         self.left -= 1
         self.ready.remove(gate)
         self._unplaced ^= 1 << gate
-        self._release(gate)
+        blockers, unplaced = problem.blockers, self._unplaced
+        for waiting in self._watchers[gate]:
+            self._show(waiting, blockers[waiting] & unplaced)
+        self._watchers[gate] = []
         self._find_choices()
 
     def advance(self, cycles: int = 1) -> None:
@@ -142,60 +145,18 @@ class Dispatch:
                 legal[gate] = 1
             self.choices = choices
 
-    def _release(self, placed: int) -> None:
-        """Show each gate that waited for this one what it waits for now, and find those that wait no more."""
-        blockers, unplaced, offsets, watchers = (
-            self.problem.blockers,
-            self._unplaced,
-            self.offsets,
-            self._watchers,
-        )
-        depth = self.depth
-        for gate in watchers[placed]:
-            rest = blockers[gate] & unplaced
-            if not rest:
-                self.ready.append(gate)
-                offsets[0, gate] = 0
-            elif depth == 1:
-                nearest = (rest & -rest).bit_length() - 1
-                offsets[0, gate] = nearest - gate
-                watchers[nearest].append(gate)
-            else:
-                shown = 0
-                while rest and shown < depth:
-                    low = rest & -rest
-                    nearest = low.bit_length() - 1
-                    offsets[shown, gate] = nearest - gate
-                    rest ^= low
-                    shown += 1
-                if shown < depth:
-                    offsets[shown, gate] = 0
-                else:  # only the last one can be new: the others were shown before, one row lower
-                    watchers[nearest].append(gate)
-        watchers[placed] = []
-
-    def _watch_nearest(self) -> None:
-        watchers, ready, row = self._watchers, self.ready, []
-        for gate, later in enumerate(self.problem.blockers):
-            if later:
-                nearest = (later & -later).bit_length() - 1
-                watchers[nearest].append(gate)
-                row.append(nearest - gate)
-            else:
-                ready.append(gate)
-                row.append(0)
-        self.offsets[0, : len(row)] = row
-
-    def _watch_all(self) -> None:
-        watchers, offsets = self._watchers, self.offsets
-        for gate, later in enumerate(self.problem.blockers):
+    def _show(self, gate: int, later: int, *, fresh: bool = False) -> None:
+        """Show the nearest of the gates that a gate waits for, and look again when one of them is placed."""
+        if not later:
+            self.ready.append(gate)
+        offsets, last = self.offsets, self.depth - 1
+        for row in range(self.depth):
             if not later:
-                self.ready.append(gate)
-            rest, shown = later, 0
-            while rest and shown < self.depth:
-                low = rest & -rest
-                nearest = low.bit_length() - 1
-                offsets[shown, gate] = nearest - gate
-                watchers[nearest].append(gate)
-                rest ^= low
-                shown += 1
+                offsets[row, gate] = 0  # as in the rows behind
+                return
+            low = later & -later
+            nearest = low.bit_length() - 1
+            offsets[row, gate] = nearest - gate
+            if fresh or row == last:  # the others were shown before, one row lower
+                self._watchers[nearest].append(gate)
+            later ^= low

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -10,9 +9,12 @@ import numpy as np
 
 from qexp.gates.gate_scheduling import GateScheduling
 from qexp.gates.vector_env import GateVectorEnv, Observation
-from qexp.problem.actions import checked_action
 from qexp.problem.arguments import scenario_of
 from qexp.problem.arrays import Bools
+from qexp.problem.checks import checked_action
+
+REFUSED = 1.0
+"""What an action costs that the mask does not allow, in mean durations of the circuit's gates."""
 
 
 class GateEnv(gym.Env[Observation, np.int64]):
@@ -23,8 +25,10 @@ class GateEnv(gym.Env[Observation, np.int64]):
     machine="ten_qubit", rulebook="default", circuits=Workshop(min_gates=20, max_gates=40))``.
 
     Observations, actions, rewards and ends are those of `GateVectorEnv`, which has the data sheet, without
-    the first dimension. An episode that is over needs a reset. ``action_masks()`` gives the mask to libraries
-    that ask for it by that name, such as sb3-contrib.
+    the first dimension. An action that the mask does not allow, which a `GateVectorEnv` refuses with an
+    error, changes nothing here and costs `REFUSED`, so that learners without masks can begin. An episode
+    that is over needs a reset. ``action_masks()`` gives the mask to libraries that ask for it by that name,
+    such as sb3-contrib.
 
     Settings
         ``machine``, ``rulebook``, ``max_steps``
@@ -50,11 +54,13 @@ class GateEnv(gym.Env[Observation, np.int64]):
         Raises:
             InputError: There is no such argument, or it is of the wrong type or out of bounds.
         """
-        self.scenario = gate_scheduling_of(scenario, settings)
-        self._vector: GateVectorEnv = self.scenario.make_vector_env(1)
+        self.scenario = scenario_of(GateScheduling, scenario, settings)
+        self._vector = self.scenario.make_vector_env(1)
         self.observation_space = self._vector.single_observation_space
         self.action_space = self._vector.single_action_space
         self._mask: Bools | None = None
+        self._steps = 0
+        self._over = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -67,7 +73,8 @@ class GateEnv(gym.Env[Observation, np.int64]):
         """
         super().reset(seed=seed, options=options)
         observation, infos = self._vector.reset(seed=[seed])
-        return self._first(observation), infos
+        self._steps, self._over = 0, False
+        return self._seen(observation), infos
 
     def action_masks(self) -> Bools:
         """Return which actions are allowed, as MaskablePPO of sb3-contrib asks for them, ``[actions]``.
@@ -86,16 +93,25 @@ class GateEnv(gym.Env[Observation, np.int64]):
             InputError: There is no such action.
             ResetNeeded: No episode has begun, or it is over.
         """
-        if self._mask is None or self._vector.over:
+        if self._mask is None or self._over:
             raise gym.error.ResetNeeded("call reset() before step()")
-        chosen = np.array([checked_action(action, len(self._mask))])
-        observation, reward, terminated, truncated, infos = self._vector.step(chosen)
-        info = {key: values[0] for key, values in infos.items() if not key.startswith("_")}
-        return self._first(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+        chosen = checked_action(action, len(self._mask))
+        self._steps += 1
+        cost, terminated, info = REFUSED, False, {}
+        if self._mask[chosen]:
+            observation, rewards, ended, _, infos = self._vector.step(np.array([chosen]))
+            self._seen(observation)
+            cost, terminated = -float(rewards[0]), bool(ended[0])
+            info = {key: values[0] for key, values in infos.items() if not key.startswith("_")}
+        limit = self.scenario.max_steps
+        truncated = not terminated and limit is not None and self._steps >= limit
+        self._over = terminated or truncated
+        return self._shown, -cost, terminated, truncated, info
 
-    def _first(self, observation: Observation) -> Observation:
+    def _seen(self, observation: Observation) -> Observation:
         self._mask = observation["action_mask"][0].astype(bool)
-        return {key: values[0] for key, values in observation.items()}
+        self._shown = {key: values[0] for key, values in observation.items()}
+        return self._shown
 
 
 def make_gate_vector(num_envs: int = 1, scenario: Any = None, **settings: Any) -> GateVectorEnv:
@@ -109,18 +125,5 @@ def make_gate_vector(num_envs: int = 1, scenario: Any = None, **settings: Any) -
     Raises:
         InputError: There is no such setting, or it is of the wrong type or out of bounds.
     """
-    vector: GateVectorEnv = gate_scheduling_of(scenario, settings).make_vector_env(num_envs)
+    vector: GateVectorEnv = scenario_of(GateScheduling, scenario, settings).make_vector_env(num_envs)
     return vector
-
-
-def gate_scheduling_of(scenario: GateScheduling | None, settings: Mapping[str, Any]) -> GateScheduling:
-    """Return the problem that some settings give.
-
-    Args:
-        scenario: What they are changes of; by default that of ``env=gate_scheduling``.
-        settings: Arguments of `GateScheduling`, by name.
-
-    Raises:
-        InputError: There is no such setting, or it is of the wrong type or out of bounds.
-    """
-    return scenario_of(GateScheduling, scenario, settings, {}, {})

@@ -7,7 +7,7 @@ so they agree on what episode k of a seed is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.util import find_spec
@@ -24,14 +24,13 @@ from qexp.fleet.fleet import Fleet
 from qexp.gates.circuit import checked_circuit
 from qexp.gates.circuits.circuits import Circuits, FixedCircuits, RandomCircuits
 from qexp.gates.circuits.workshop import Workshop
-from qexp.gates.episode import GateEpisode
 from qexp.gates.machine import MachineProperties
-from qexp.gates.problem import Problem
+from qexp.gates.problem import GateEpisode, Problem
 from qexp.gates.rulebook import named_rulebook
 from qexp.gates.schedule import forward_starts, makespan, violations
 from qexp.gates.schedulers.gate_scheduler import GateScheduler
 from qexp.gates.tables import MachineTables
-from qexp.problem.answer import shown, whole_number
+from qexp.problem.checks import shown, whole_number
 from qexp.problem.metric import Metric
 from qexp.problem.problem import EVALUATION_STREAM, KEYS, DecisionProblem, Pictured, Played
 from qexp.problem.scheduler import Scheduler
@@ -254,17 +253,17 @@ class GateScheduling(DecisionProblem):
         )
 
 
-def _checked(plan: Sequence[Any], scheduler: Scheduler, episode: GateEpisode) -> list[int]:
+def _checked(plan: Any, scheduler: Scheduler, episode: GateEpisode) -> list[int]:
     """Return a plan as integers.
 
     Raises:
         InputError: It has not a start for each gate, or the machine cannot run it.
     """
     problem, name = episode.problem, type(scheduler).__name__
-    starts = [whole_number(start) for start in plan]
+    starts = [whole_number(start) for start in plan] if np.iterable(plan) else []
     if len(starts) != len(problem) or None in starts:
         raise InputError(
-            f"scheduler: {name} answered {shown(list(plan))} for {episode.name}: it must be the start "
+            f"scheduler: {name} answered {shown(plan)} for {episode.name}: it must be the start "
             f"cycle of each of {len(problem)} gates"
         )
     whole = [int(start) for start in starts if start is not None]

@@ -36,12 +36,14 @@ class CircuitGenerator(ABC, Iterator[Circuit]):
 class RandomCircuitGenerator(CircuitGenerator):
     """Gates drawn one by one from fixed shares, two-qubit ones on two different qubits.
 
+    The length is uniform between the number of qubits and ``max_gates``.
+
     Args:
         seed: Seed or generator of the random numbers.
     """
 
     shares: ClassVar[dict[str, float]]
-    prepare: ClassVar[bool]
+    prepare: ClassVar[bool]  # every qubit first
 
     def __init__(self, seed: int | np.random.Generator | None = None) -> None:
         self.finite = False
@@ -94,26 +96,14 @@ class RandomCircuitGenerator(CircuitGenerator):
 
 
 class BasicCircuitGenerator(RandomCircuitGenerator):
-    """Every qubit prepared, then x, y and z (16 % each), cnot (50 %) and measure (2 %).
-
-    The length is uniform between the number of qubits and ``max_gates``.
-
-    Args:
-        seed: Seed or generator of the random numbers.
-    """
+    """Every qubit prepared, then x, y and z (16 % each), cnot (50 %) and measure (2 %)."""
 
     shares: ClassVar[dict[str, float]] = {"x": 0.16, "y": 0.16, "z": 0.16, "cnot": 0.5, "measure": 0.02}
     prepare: ClassVar[bool] = True
 
 
 class WorkshopCircuitGenerator(RandomCircuitGenerator):
-    """x and y (20 % each), cnot (50 %) and measure (10 %), for machines that know nothing else.
-
-    The length is uniform between the number of qubits and ``max_gates``.
-
-    Args:
-        seed: Seed or generator of the random numbers.
-    """
+    """x and y (20 % each), cnot (50 %) and measure (10 %), for machines that know nothing else."""
 
     shares: ClassVar[dict[str, float]] = {"x": 0.2, "y": 0.2, "cnot": 0.5, "measure": 0.1}
     prepare: ClassVar[bool] = False

@@ -1,20 +1,35 @@
-"""What a machine can do: its gates, how long they take, and what its control electronics forbid."""
+"""What a machine can do: its gates, how long they take, and what its control electronics forbid.
+
+Machines are files in YAML or JSON, in the layout of `MachineProperties.from_mapping`; some ship with qexp.
+"""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import Iterable, Mapping
+from importlib import resources
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from qexp.gates.encoder import GateEncoder
-from qexp.gates.machine_file import MachineFileError, read_machine
-from qexp.gates.number import positive_integer, real
+from qexp.errors import InputError
+from qexp.gates.gate import GateEncoder
 
 EXCLUSIONS = ("own_duration", "no_overlap")
+_REQUIRED = {"n_qubits", "gates", "machine_restrictions"}
+_KEYS = _REQUIRED | {"description", "exclusion", "two_qubit_gates", "cycle_ns"}
+_RESTRICTIONS = {"same_start", "not_in_same_cycle"}
+_DATA = resources.files("qexp.gates") / "data"
+
+
+class MachineFileError(InputError, NotImplementedError):
+    """A machine file that cannot be used.
+
+    A NotImplementedError too: scripts written for qgym, which reads no files, catch that one.
+    """
 
 
 class MachineProperties:
@@ -147,30 +162,20 @@ class MachineProperties:
             TypeError: Not a mapping.
             ValueError: A key is missing, or a value out of range.
         """
-        if not isinstance(machine_properties, Mapping):
-            raise TypeError(
-                f"'machine_properties' should be a mapping, but was of type {type(machine_properties)}"
-            )
-        if not {"n_qubits", "gates", "machine_restrictions"} <= machine_properties.keys():
+        given = _mapping(machine_properties, "machine_properties")
+        if not given.keys() >= _REQUIRED:
             raise ValueError(
                 "'machine_properties' must have the keys 'n_qubits', 'gates' and 'machine_restrictions'"
             )
-        restrictions = machine_properties["machine_restrictions"]
-        if not isinstance(restrictions, Mapping):
-            raise TypeError(
-                f"'machine_restrictions' should be a mapping, but was of type {type(restrictions)}"
-            )
-        if not {"same_start", "not_in_same_cycle"} <= restrictions.keys():
+        restrictions = _mapping(given["machine_restrictions"], "machine_restrictions")
+        if not restrictions.keys() >= _RESTRICTIONS:
             raise ValueError("'machine_restrictions' must have the keys 'same_start' and 'not_in_same_cycle'")
-        machine = cls(
-            machine_properties["n_qubits"],
-            exclusion=machine_properties.get("exclusion", "own_duration"),
-            cycle_ns=machine_properties.get("cycle_ns"),
-        )
-        machine.add_gates(machine_properties["gates"]).add_same_start(restrictions["same_start"])
+        exclusion, cycle_ns = given.get("exclusion", "own_duration"), given.get("cycle_ns")
+        machine = cls(given["n_qubits"], exclusion=exclusion, cycle_ns=cycle_ns)
+        machine.add_gates(given["gates"]).add_same_start(restrictions["same_start"])
         apart = restrictions["not_in_same_cycle"].items()
         machine.add_not_in_same_cycle((one, other) for one, others in apart for other in others)
-        return machine.add_two_qubit_gates(machine_properties.get("two_qubit_gates", ()))
+        return machine.add_two_qubit_gates(given.get("two_qubit_gates", ()))
 
     @classmethod
     def from_file(cls, filename: str | Path) -> MachineProperties:
@@ -179,7 +184,7 @@ class MachineProperties:
         Raises:
             InputError: No such file, or it holds no machine. (A NotImplementedError as well.)
         """
-        content = read_machine(filename)
+        content = _file_content(filename)
         try:
             return cls.from_mapping(content)
         except (TypeError, ValueError, AttributeError) as error:
@@ -192,15 +197,11 @@ class MachineProperties:
             ValueError: It is encoded.
         """
         self._assert_named()
+        restrictions = {"same_start": sorted(self._same_start), "not_in_same_cycle": self._apart()}
         mapping: dict[str, Any] = {
             "n_qubits": self.n_qubits,
             "gates": dict(self._gates),
-            "machine_restrictions": {
-                "same_start": sorted(self._same_start),
-                "not_in_same_cycle": {
-                    name: sorted(others) for name, others in self._not_in_same_cycle.items() if others
-                },
-            },
+            "machine_restrictions": restrictions,
             "exclusion": self.exclusion,
             "two_qubit_gates": sorted(self._two_qubit_gates),
         }
@@ -231,6 +232,9 @@ class MachineProperties:
             raise ValueError(f"unknown gate '{name}'")
         return name
 
+    def _apart(self) -> dict[Any, list[Any]]:
+        return {name: sorted(others) for name, others in self._not_in_same_cycle.items() if others}
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MachineProperties) and vars(self) == vars(other)
 
@@ -240,9 +244,8 @@ class MachineProperties:
         lines = [f"{type(self).__name__}:", f"n_qubits: {self.n_qubits}", "gates:"]
         lines += [f"  {name}: {cycles} cycles" for name, cycles in self._gates.items()]
         lines += [f"same_start: {', '.join(map(str, sorted(self._same_start)))}", "not_in_same_cycle:"]
-        apart = {name: sorted(others) for name, others in self._not_in_same_cycle.items() if others}
         return "\n".join(
-            lines + [f"  {name}: {', '.join(map(str, others))}" for name, others in apart.items()]
+            lines + [f"  {name}: {', '.join(map(str, others))}" for name, others in self._apart().items()]
         )
 
     def __repr__(self) -> str:
@@ -252,10 +255,9 @@ class MachineProperties:
         )
 
 
-def _lower(name: object) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"a gate's name should be a string, but was of type {type(name)}")
-    return name.lower()
+def machine_names() -> list[str]:
+    """Names of the machines that ship with qexp."""
+    return sorted(path.name.removesuffix(".yaml") for path in _DATA.iterdir() if path.name.endswith(".yaml"))
 
 
 def write_machine(machine: MachineProperties, path: str | Path) -> None:
@@ -272,3 +274,72 @@ def write_machine(machine: MachineProperties, path: str | Path) -> None:
     as_json = Path(path).suffix == ".json"
     text = json.dumps(mapping, indent=2) + "\n" if as_json else yaml.safe_dump(mapping, sort_keys=False)
     Path(path).write_text(text, encoding="utf-8")
+
+
+def positive_integer(value: object, name: str) -> int:
+    """Return a number that must be whole and at least 1; ``5.0`` is 5.
+
+    Args:
+        value: What is given.
+        name: Of the number, for messages.
+
+    Raises:
+        TypeError: It is no real number.
+        ValueError: It is not whole, or below 1.
+    """
+    number = int(value) if isinstance(value, Integral) else real(value, name)
+    if isinstance(number, float) and not number.is_integer():
+        raise ValueError(f"'{name}' should be an integer, but was {value}")
+    if number < 1:
+        raise ValueError(f"'{name}' should be at least 1, but was {value}")
+    return int(number)
+
+
+def real(value: object, name: str) -> float:
+    """Return a real number, infinity included, or raise a TypeError that names it."""
+    if not isinstance(value, Real):
+        raise TypeError(f"'{name}' should be a real number, but was of type {type(value)}")
+    return float(value)
+
+
+def _lower(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a gate's name should be a string, but was of type {type(name)}")
+    return name.lower()
+
+
+def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"'{name}' should be a mapping, but was of type {type(value)}")
+    return value
+
+
+def _file_content(name: str | Path) -> dict[str, Any]:
+    path = Path(name)
+    if str(name) in machine_names():
+        text = (_DATA / f"{name}.yaml").read_text(encoding="utf-8")
+    elif path.suffix not in {".yaml", ".yml", ".json"}:
+        raise MachineFileError(
+            f"unknown machine {str(name)!r}; give the path of a .yaml or .json file, or one of "
+            + ", ".join(machine_names())
+        )
+    else:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise MachineFileError(f"cannot read machine {path}: {reason}") from error
+    try:
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise MachineFileError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise MachineFileError(f"{path}: a machine is a mapping of {', '.join(sorted(_KEYS))}")
+    # A file is written once and read by others: a key nobody reads is a slip of the writer.
+    restrictions = content.get("machine_restrictions")
+    wrong = [str(key) for key in content if key not in _KEYS]
+    if isinstance(restrictions, dict):
+        wrong += [f"machine_restrictions.{key}" for key in restrictions if key not in _RESTRICTIONS]
+    if wrong:
+        raise MachineFileError(f"{path}: unknown key {wrong[0]!r}")
+    return content

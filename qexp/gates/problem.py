@@ -78,3 +78,19 @@ class Problem:
             on_qubit[other] |= 1 << i
         waits = zip(self.blockers, self.q1, self.q2, strict=True)
         return all(not later & ~(on_qubit[one] | on_qubit[other]) for later, one, other in waits)
+
+
+@dataclass(frozen=True)
+class GateEpisode:
+    """A circuit to schedule.
+
+    Attributes:
+        name: Where the circuit comes from, for people.
+        problem: The circuit on its machine.
+    """
+
+    name: str
+    problem: Problem
+
+    def __len__(self) -> int:
+        return len(self.problem)

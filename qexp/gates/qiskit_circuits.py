@@ -1,8 +1,9 @@
-"""Circuits from Qiskit, and schedules back to it."""
+"""Circuits from Qiskit, MQT Bench and OpenQASM files, and schedules back to Qiskit."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qexp.errors import InputError
@@ -32,7 +33,7 @@ def from_qiskit(circuit: QuantumCircuit, gates: Collection[str]) -> Circuit:
         InputError: An operation that the machine lacks, that acts on three or more qubits or on none, or that
             depends on measured bits; the message names it and its index.
     """
-    found = []
+    converted = []
     for i, instruction in enumerate(_scheduled(circuit)):
         operation = instruction.operation
         where = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
@@ -51,8 +52,8 @@ def from_qiskit(circuit: QuantumCircuit, gates: Collection[str]) -> Circuit:
                 f"{text}: it has {len(operation.params)} parameters, so two of them need not commute; "
                 "decompose it into rotations about an axis first"
             )
-        found.append(Gate(name, where[0], where[-1]))
-    return found
+        converted.append(Gate(name, where[0], where[-1]))
+    return converted
 
 
 def compile_for(circuit: QuantumCircuit, machine: MachineProperties, *, seed: int = 0) -> QuantumCircuit:
@@ -73,14 +74,9 @@ def compile_for(circuit: QuantumCircuit, machine: MachineProperties, *, seed: in
     if circuit.num_qubits > machine.n_qubits:
         raise InputError(f"the circuit has {circuit.num_qubits} qubits, the machine {machine.n_qubits}")
     standard = get_standard_gate_name_mapping()
-    basis = [_TO_QISKIT.get(name, name) for name in machine.gates]
+    basis = [name for ours in machine.gates if (name := _TO_QISKIT.get(ours, ours)) in standard]
     try:
-        return transpile(
-            circuit,
-            basis_gates=[name for name in basis if name in standard],
-            optimization_level=1,
-            seed_transpiler=seed,
-        )
+        return transpile(circuit, basis_gates=basis, optimization_level=1, seed_transpiler=seed)
     except TranspilerError as error:
         reason = str(error).strip("'\"").splitlines()[0]
         raise InputError(
@@ -138,18 +134,83 @@ def to_qiskit(
     return out
 
 
+def families() -> list[str]:
+    """Return the names of MQT Bench's families of circuits."""
+    from mqt.bench.benchmarks import get_available_benchmark_names
+
+    return sorted(get_available_benchmark_names())
+
+
+def mqt_bench(family: str, width: int, machine: MachineProperties) -> Circuit:
+    """Return an MQT Bench circuit in a machine's gates, any qubit next to any other.
+
+    Args:
+        family: One of `families`.
+        width: Qubits.
+        machine: What has to run it.
+
+    Raises:
+        InputError: MQT Bench has no such circuit, or the machine cannot run it.
+    """
+    from mqt.bench import BenchmarkLevel, get_benchmark
+
+    try:
+        circuit = get_benchmark(family, BenchmarkLevel.ALG, circuit_size=width, random_parameters=True)
+    except (ValueError, TypeError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"MQT Bench has no {family} of {width} qubits: {reason}") from error
+    return _in_gates_of(machine, circuit)
+
+
+def read_qasm(path: Path, machine: MachineProperties) -> Circuit:
+    """Return the circuit of an OpenQASM file, version 2 or 3, in a machine's gates.
+
+    Args:
+        path: The file.
+        machine: What has to run it.
+
+    Raises:
+        InputError: It cannot be read, or the machine cannot run it.
+    """
+    from qiskit import qasm2, qasm3
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InputError(f"cannot read {path}: {reason}") from error
+    try:
+        if "OPENQASM 3" in text:
+            circuit = qasm3.loads(text)
+        else:
+            circuit = qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+    except Exception as error:  # whatever the two parsers raise: each has a family of its own
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    return _in_gates_of(machine, circuit)
+
+
+def _in_gates_of(machine: MachineProperties, circuit: QuantumCircuit) -> Circuit:
+    """Return a circuit as gates of a machine: as it stands where that is possible, else compiled."""
+    if circuit.num_qubits <= machine.n_qubits:
+        try:
+            return from_qiskit(circuit, machine.gates)
+        except InputError:
+            pass
+    return from_qiskit(compile_for(circuit, machine), machine.gates)
+
+
 def _scheduled(circuit: QuantumCircuit) -> list[Any]:
     """The instructions that take part in a schedule; what cannot is refused."""
     from qiskit.circuit import ControlFlowOp
 
-    found = [instruction for instruction in circuit.data if instruction.operation.name != "barrier"]
-    for i, instruction in enumerate(found):
+    instructions = [instruction for instruction in circuit.data if instruction.operation.name != "barrier"]
+    for i, instruction in enumerate(instructions):
         name = instruction.operation.name
         if isinstance(instruction.operation, ControlFlowOp) or name in {"delay", "store"}:
             raise InputError(
                 f"gate {i} ({name}) cannot be scheduled: its time is fixed or depends on measured bits"
             )
-    return found
+    return instructions
 
 
 def _as_qiskit(circuit: Circuit, n_qubits: int) -> QuantumCircuit:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from qexp.gates.machine import MachineProperties
 
 
@@ -37,23 +40,28 @@ class MachineTables:
         Raises:
             ValueError: It is encoded.
         """
-        mapping = machine.to_mapping()
-        cycles: dict[str, int] = mapping["gates"]
+        cycles: dict[str, int] = machine.to_mapping()["gates"]
         codes = {name: code for code, name in enumerate(cycles, start=1)}
         own = machine.exclusion == "own_duration"
-        excludes = tuple(
-            tuple(
-                (codes[other], cycles[other] if own else cycles[name])
-                for other in sorted(machine.not_in_same_cycle[name])
-            )
-            for name in codes
-        )
+
+        def kept_out(name: str) -> tuple[tuple[int, int], ...]:
+            others = sorted(machine.not_in_same_cycle[name])
+            return tuple((codes[other], cycles[other if own else name]) for other in others)
+
         return cls(
             n_qubits=machine.n_qubits,
             names=("", *codes),
             codes=codes,
             cycles=(0, *cycles.values()),
             same_start=(False, *(name in machine.same_start for name in codes)),
-            excludes=((), *excludes),
+            excludes=((), *map(kept_out, codes)),
             two_qubit_gates=frozenset(machine.two_qubit_gates),
         )
+
+    def keeps_out(self) -> npt.NDArray[np.int32]:
+        """Return for how long a kind, the row, keeps out another, ``[kinds, kinds]``, see `excludes`."""
+        keeps_out = np.zeros((len(self.cycles), len(self.cycles)), dtype=np.int32)
+        for code, pairs in enumerate(self.excludes):
+            for other, cycles in pairs:
+                keeps_out[code, other] = cycles
+        return keeps_out

@@ -13,76 +13,40 @@ from typing import Any
 import numpy as np
 
 from qexp.fleet.fleet import Fleet
+from qexp.placement.episode import DEFAULT_RULES, Rules
 from qexp.placement.fcfs import served
-from qexp.placement.state import NodeState, TaskState
+from qexp.placement.state import NodeState, Placed, TaskState, padded
 from qexp.problem.arrays import Bools, Floats, Ints
 
-NEVER = -1.0  # free_at of a node that never worked
+NEVER = -1.0  # free_at of a machine that never worked
 STATE = (
     *("_rows", "_arrival", "_fresh", "_back", "_back_at", "_back_head", "_back_count", "_returned"),
     *("now", "free_at", "left", "_queue", "finish", "reschedules", "refusals", "task"),
 )
-"""The arrays that a `BatchedCloud` goes on from; all others follow from them or never change."""
+"""The arrays that are a `BatchedCloud`'s state; all others follow from them or never change."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Per-circuit tables that episodes index into.
+    """Per-circuit tables that episodes index into."""
 
-    Attributes:
-        width: Qubits, shape ``[circuits]``.
-        depth: Logical depth, layers, shape ``[circuits]``.
-        service: Seconds, infinite where a circuit does not fit, ``[circuits, nodes]``.
-        esp: Estimated success probability, ``[circuits, nodes]``.
-        shots: Repetitions of every circuit.
-    """
-
-    width: Ints
-    depth: Ints
-    service: Floats
-    esp: Floats
-    shots: int
+    width: Ints  # qubits, [circuits]
+    depth: Ints  # logical depth, layers, [circuits]
+    service: Floats  # seconds, infinite where a circuit does not fit, [circuits, machines]
+    esp: Floats  # estimated success probability, [circuits, machines]
+    shots: int  # repetitions of every circuit
 
     @classmethod
     def joined(cls, parts: Sequence[Tables]) -> Tables:
         """Return the rows of several fleets' tables in one: small fleets are padded, nothing fits there."""
-        nodes = max(part.service.shape[1] for part in parts)
+        machines = max(part.service.shape[1] for part in parts)
         return cls(
             np.concatenate([part.width for part in parts]),
             np.concatenate([part.depth for part in parts]),
-            np.concatenate([padded(part.service, nodes, np.inf) for part in parts]),
-            np.concatenate([padded(part.esp, nodes, 0.0) for part in parts]),
+            np.concatenate([padded(part.service, machines, np.inf) for part in parts]),
+            np.concatenate([padded(part.esp, machines, 0.0) for part in parts]),
             parts[0].shots,
         )
-
-
-def padded(table: np.ndarray, nodes: int, value: float) -> np.ndarray:
-    """Return a table ``[circuits, nodes, ...]`` with as many nodes as wanted, the new ones of one value."""
-    new = np.full((len(table), nodes - table.shape[1], *table.shape[2:]), value, dtype=table.dtype)
-    return np.concatenate([table, new], axis=1)
-
-
-@dataclass(slots=True)
-class Placements:
-    """What happened to one decision in each of B episodes; shapes ``[B]``.
-
-    Attributes:
-        refused: The circuit did not fit the chosen node.
-        wait: Seconds in the queue; 0 if refused.
-        service: Seconds on the machine; 0 if refused.
-        delay: Rescheduling delays of the task so far, this refusal included, seconds.
-        esp: Estimated success probability; 0 if refused.
-        placed_all: No task of the episode is left.
-        gave_up: The task was refused ``max_refusals`` times.
-    """
-
-    refused: Bools
-    wait: Floats
-    service: Floats
-    delay: Floats
-    esp: Floats
-    placed_all: Bools
-    gave_up: Bools
 
 
 class BatchedCloud:
@@ -90,28 +54,16 @@ class BatchedCloud:
 
     Attributes:
         now: Time of each episode, seconds, shape ``[B]``.
-        free_at: When each node has finished its queue, seconds, shape ``[B, nodes]``.
+        free_at: When each machine has finished its queue, seconds, shape ``[B, machines]``.
         left: Tasks still to be placed, shape ``[B]``.
         finish: When each placed task ends, seconds, minus infinity before, shape ``[B, tasks]``.
         reschedules: Refusals of each task, shape ``[B, tasks]``.
         refusals: Refusals in a row up to now, shape ``[B]``.
     """
 
-    def __init__(
-        self,
-        tables: Tables,
-        episodes: int,
-        tasks: int,
-        *,
-        mask: bool = True,
-        rescheduling_delay: float = 1.0,
-        max_refusals: int = 1000,
-        initial_backlog: float = 0.0,
-    ) -> None:
-        nodes = tables.service.shape[1]
-        self._tables = tables
-        self._mask, self._delay = mask, rescheduling_delay
-        self._max_refusals, self._backlog = max_refusals, initial_backlog
+    def __init__(self, tables: Tables, episodes: int, tasks: int, rules: Rules = DEFAULT_RULES) -> None:
+        machines = tables.service.shape[1]
+        self._tables, self._rules = tables, rules
         self._each = np.arange(episodes)
         shape = (episodes, tasks)
         self._rows = np.zeros(shape, dtype=np.int64)
@@ -125,7 +77,7 @@ class BatchedCloud:
         self._back_count = np.zeros(episodes, dtype=np.int64)
         self._returned = np.zeros(episodes, dtype=bool)  # whether the waiting task is a returned one
         self.now = np.zeros(episodes)
-        self.free_at = np.full((episodes, nodes), NEVER)
+        self.free_at = np.full((episodes, machines), NEVER)
         self.left = np.zeros(episodes, dtype=np.int64)
         self._queue = np.full(shape, -1, dtype=np.int64)  # of each placed task, counted through all episodes
         self.finish = np.full(shape, -np.inf)
@@ -136,7 +88,7 @@ class BatchedCloud:
         # several times faster than indexing in two dimensions.
         self._first_slot = self._each * tasks
         self._first_arrival = self._each * (tasks + 1)
-        self._first_queue = self._each * nodes
+        self._first_queue = self._each * machines
         self._slot = self._first_slot
         self._busy = np.zeros(shape, dtype=bool)
 
@@ -145,7 +97,7 @@ class BatchedCloud:
         return {name: getattr(self, name).copy() for name in STATE}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` of a cloud of the same shape returned.
+        """Take over the state of a cloud of the same shape, from `get_state`.
 
         Raises:
             ValueError: The shapes differ.
@@ -167,17 +119,17 @@ class BatchedCloud:
         self._rows[which] = rows
         self._arrival[which, :-1] = arrival
         self._fresh[which], self._back_head[which], self._back_count[which] = 0, 0, 0
-        self.free_at[which] = self._backlog if self._backlog > 0 else NEVER
+        self.free_at[which] = self._rules.initial_backlog or NEVER
         self.left[which] = np.isfinite(arrival).sum(axis=1)
         self._queue[which], self.finish[which] = -1, -np.inf
         self.reschedules[which], self.refusals[which] = 0, 0
         self._next()
 
-    def place(self, nodes: Ints, active: Bools | None = None) -> Placements:
-        """Put the waiting task of each episode on a node, or have it refused.
+    def place(self, nodes: Ints, active: Bools | None = None) -> Placed:
+        """Put the waiting task of each episode on a machine, or have it refused.
 
         Args:
-            nodes: Chosen node of each episode, shape ``[B]``.
+            nodes: Chosen machine of each episode, shape ``[B]``.
             active: Episodes that decide now; the others stay as they are. Default: those with tasks left.
         """
         active = self.left > 0 if active is None else active
@@ -189,7 +141,7 @@ class BatchedCloud:
         service[~placed] = 0.0
         start, end = served(self.now, service, self.free_at.take(queue))
 
-        # The waiting task leaves the line it stood in.
+        # The waiting task leaves the queue it stood in.
         self._fresh += active & ~self._returned
         leaving = active & self._returned
         if leaving.any():
@@ -210,18 +162,18 @@ class BatchedCloud:
             self.reschedules[back, task] += 1
             last = (self._back_head[back] + self._back_count[back]) % self._back.shape[1]
             self._back[back, last] = task
-            self._back_at[back, last] = self.now[back] + self._delay
+            self._back_at[back, last] = self.now[back] + self._rules.rescheduling_delay
             self._back_count[back] += 1
 
         count = self.reschedules.take(slot)
-        outcome = Placements(
+        outcome = Placed(
             refused=refused,
             wait=(start - self.now) * placed,
             service=service,
-            delay=np.asarray(count * self._delay),
+            delay=count * self._rules.rescheduling_delay,
             esp=self._tables.esp.take(entry) * placed,
             placed_all=active & (self.left == 0),
-            gave_up=refused & (count >= self._max_refusals),
+            gave_up=refused & (count >= self._rules.max_refusals),
         )
         self._next()
         return outcome
@@ -242,7 +194,7 @@ class BatchedCloud:
 
     @property
     def node(self) -> Ints:
-        """Node of each placed task, -1 before, shape ``[B, tasks]``."""
+        """Machine of each placed task, -1 before, shape ``[B, tasks]``."""
         return np.where(self._queue < 0, -1, self._queue - self._first_queue[:, None])
 
     @property
@@ -257,11 +209,11 @@ class BatchedCloud:
 
     @property
     def pending(self) -> Ints:
-        """Tasks queued or running on each node, shape ``[B, nodes]``."""
-        episodes, nodes = self.free_at.shape
+        """Tasks queued or running on each machine, shape ``[B, machines]``."""
+        episodes, machines = self.free_at.shape
         np.greater(self.finish, self.now[:, None], out=self._busy)
         queues = self._queue.take(np.flatnonzero(self._busy))
-        return np.bincount(queues, minlength=episodes * nodes).reshape(episodes, nodes)
+        return np.bincount(queues, minlength=episodes * machines).reshape(episodes, machines)
 
     def task_state(self) -> TaskState:
         """Return the waiting task of each episode; of finished episodes, the last task once more."""
@@ -277,11 +229,11 @@ class BatchedCloud:
             remaining=self.left,
             service=service,
             esp=self._tables.esp.take(row, axis=0),
-            mask=service < np.inf if self._mask else np.ones_like(service, dtype=bool),
+            mask=service < np.inf if self._rules.mask else np.ones_like(service, dtype=bool),
         )
 
     def node_state(self, fleet: Fleet) -> NodeState:
-        """Return the nodes of each episode at its decision, in episodes that all play on one fleet."""
+        """Return the machines of each episode at its decision, in episodes that all play on one fleet."""
         return NodeState(
             qubits=fleet.qubits,
             clops=fleet.clops,

@@ -1,4 +1,4 @@
-"""The event-driven engine on SimPy: the reference for what happens to a task.
+"""The event-driven engine on SimPy, the reference.
 
 Machines are SimPy processes that serve their queues; arriving and returning tasks are events that hand the
 task to the broker. The engine stops whenever the broker holds a task, so that a loop, a Gymnasium
@@ -19,9 +19,9 @@ from simpy.events import NORMAL, URGENT, Event, EventPriority
 
 from qexp.fleet.fleet import Fleet
 from qexp.placement.batched import NEVER
-from qexp.placement.episode import Episode
+from qexp.placement.episode import DEFAULT_RULES, Episode, Rules
 from qexp.placement.fcfs import served
-from qexp.placement.state import NodeState, TaskState
+from qexp.placement.state import NodeState, Placed, TaskState
 
 # At one instant, returned tasks ask before new ones arrive.
 RETURN, ARRIVE = URGENT, NORMAL
@@ -38,27 +38,16 @@ class Status(Enum):
 
 @dataclass(slots=True)
 class QTask:
-    """One task and its log; times in seconds, NaN until they are known.
+    """One task and its log; times in seconds, NaN until they are known."""
 
-    Attributes:
-        index: Position in the episode.
-        status: QUEUED from arrival until it runs; FAILED if it was refused ``max_refusals`` times.
-        node: Index of the node it was placed on, -1 before.
-        placement: When it was placed.
-        start: When the node began to work on it.
-        finish: When the node ended.
-        delay: Rescheduling delays, summed.
-        reschedules: How often it was refused.
-    """
-
-    index: int
-    status: Status = Status.QUEUED
-    node: int = -1
-    placement: float = np.nan
+    index: int  # position in the episode
+    status: Status = Status.QUEUED  # until it runs; FAILED if it was refused ``max_refusals`` times
+    node: int = -1  # index of the machine it was placed on, -1 before
+    placement: float = np.nan  # when it was placed
     start: float = np.nan
     finish: float = np.nan
-    delay: float = 0.0
-    reschedules: int = 0
+    delay: float = 0.0  # rescheduling delays, summed
+    reschedules: int = 0  # how often it was refused
 
     @property
     def wait(self) -> float:
@@ -67,20 +56,7 @@ class QTask:
 
 
 @dataclass(slots=True)
-class Placement:
-    """What a decision led to, as `qexp.placement.batched.Placements` but for one."""
-
-    refused: bool
-    wait: float
-    service: float
-    delay: float
-    esp: float
-    placed_all: bool
-    gave_up: bool
-
-
-@dataclass(slots=True)
-class _Node:
+class _Machine:
     queue: simpy.Store
     free_at: float = NEVER
     ends: deque[float] = field(default_factory=deque)  # of the tasks placed here and not over, ascending
@@ -97,46 +73,27 @@ class SimulatedCloud:
     Args:
         fleet: The machines.
         episode: The tasks.
-        mask: Whether schedulers may only choose nodes that a circuit fits on.
-        rescheduling_delay: Seconds after which a refused task asks again.
-        max_refusals: A task refused this often fails.
-        initial_backlog: Seconds of work queued on every node at time 0.
+        rules: How machines take them.
 
     Attributes:
         tasks: All tasks with their logs.
         waiting: The task that needs a decision, or None when the episode is over.
     """
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        episode: Episode,
-        *,
-        mask: bool = True,
-        rescheduling_delay: float = 1.0,
-        max_refusals: int = 1000,
-        initial_backlog: float = 0.0,
-    ) -> None:
+    def __init__(self, fleet: Fleet, episode: Episode, rules: Rules = DEFAULT_RULES) -> None:
         self._env = simpy.Environment()
-        self._fleet, self._episode = fleet, episode
-        self._rules = {
-            "mask": mask,
-            "rescheduling_delay": rescheduling_delay,
-            "max_refusals": max_refusals,
-            "initial_backlog": initial_backlog,
-        }
-        self._choices_made: list[int] = []
+        self._fleet, self._episode, self._rules = fleet, episode, rules
+        self._choices: list[int] = []  # so far
         self._fits = np.isfinite(episode.service)
-        self._choices = self._fits if mask else np.ones_like(self._fits)
-        self._delay, self._max_refusals = rescheduling_delay, max_refusals
+        self._masks = self._fits if rules.mask else np.ones_like(self._fits)
         self._refusals = 0
         self._left = len(episode)
-        self._nodes = [_Node(simpy.Store(self._env)) for _ in fleet.nodes]
-        for node in self._nodes:
-            self._env.process(self._work(node.queue))
-            if initial_backlog > 0:
-                node.free_at = initial_backlog
-                node.queue.put((None, initial_backlog))
+        self._machines = [_Machine(simpy.Store(self._env)) for _ in fleet.nodes]
+        for machine in self._machines:
+            self._env.process(self._work(machine.queue))
+            if rules.initial_backlog > 0:
+                machine.free_at = rules.initial_backlog
+                machine.queue.put((None, rules.initial_backlog))
         self.tasks = [QTask(index) for index in range(len(episode))]
         self.waiting: QTask | None = None
         for task, arrival in zip(self.tasks, episode.arrival.tolist(), strict=True):
@@ -144,57 +101,56 @@ class SimulatedCloud:
         self._advance()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let copies and pickles be led here again: SimPy's processes cannot be copied."""
+        """Let copies and pickles replay the choices: SimPy's processes cannot be copied."""
         over = self._env.peek() == float("inf")
-        return _led_again, (self._fleet, self._episode, self._rules, self._choices_made, over)
+        return _replayed, (self._fleet, self._episode, self._rules, self._choices, over)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SimulatedCloud:
         """Return an independent cloud; fleet and episode, which never change, are shared."""
-        again, arguments = self.__reduce__()
-        copy: SimulatedCloud = again(*arguments)
-        return copy
+        return _replayed(*self.__reduce__()[1])
 
     @property
     def now(self) -> float:
         """Simulated time, seconds."""
         return float(self._env.now)
 
-    def place(self, node: int) -> Placement:
-        """Put the waiting task on a node, or have it refused, and go on to the next decision.
+    def place(self, node: int) -> Placed:
+        """Put the waiting task on a machine, or have it refused, and move to the next decision.
 
         Args:
-            node: Index into the fleet.
+            node: Index of the machine in the fleet.
         """
         if self.waiting is None:
             raise RuntimeError("no task waits for a decision: the episode is over")
-        self._choices_made.append(node)
+        self._choices.append(node)
         task, self.waiting = self.waiting, None
-        i, now = task.index, self._env.now
-        wait = service = esp = 0.0
-        refused = not self._fits[i][node]
-        gave_up = False
-        if refused:
-            task.reschedules += 1
-            task.delay = task.reschedules * self._delay
-            self._refusals += 1
-            gave_up = task.reschedules >= self._max_refusals
-            if gave_up:
-                task.status = Status.FAILED
-            else:
-                self._ask_after(self._delay, task, RETURN)
-        else:
-            chosen = self._nodes[node]
-            service, esp = float(self._episode.service[i, node]), float(self._episode.esp[i, node])
-            start, chosen.free_at = map(float, served(now, service, chosen.free_at))
-            wait = start - now
-            chosen.ends.append(chosen.free_at)
-            chosen.queue.put((task, service))
-            task.node, task.placement = node, now
-            self._refusals = 0
-            self._left -= 1
-        outcome = Placement(refused, wait, service, task.delay, esp, self._left == 0, gave_up)
+        placed = self._queue(task, node) if self._fits[task.index, node] else self._refuse(task)
         self._advance()
-        return outcome
+        return placed
+
+    def _queue(self, task: QTask, node: int) -> Placed:
+        machine, now = self._machines[node], self._env.now
+        service, esp = (
+            float(table[task.index, node]) for table in (self._episode.service, self._episode.esp)
+        )
+        start, machine.free_at = map(float, served(now, service, machine.free_at))
+        machine.ends.append(machine.free_at)
+        machine.queue.put((task, service))
+        task.node, task.placement = node, now
+        self._refusals = 0
+        self._left -= 1
+        return Placed(False, start - now, service, task.delay, esp, self._left == 0, False)
+
+    def _refuse(self, task: QTask) -> Placed:
+        task.reschedules += 1
+        task.delay = task.reschedules * self._rules.rescheduling_delay
+        self._refusals += 1
+        gave_up = task.reschedules >= self._rules.max_refusals
+        if gave_up:
+            task.status = Status.FAILED
+        else:
+            self._ask_after(self._rules.rescheduling_delay, task, RETURN)
+        return Placed(True, 0.0, 0.0, task.delay, 0.0, False, gave_up)
 
     def finish(self) -> None:
         """Let the machines work off their queues, so that every task's log is complete."""
@@ -214,17 +170,17 @@ class SimulatedCloud:
             remaining=self._left,
             service=episode.service[i],
             esp=episode.esp[i],
-            mask=self._choices[i],
+            mask=self._masks[i],
         )
 
     def node_state(self) -> NodeState:
-        """Return the state of the nodes now."""
+        """Return the state of the machines now."""
         return NodeState(
             qubits=self._fleet.qubits,
             clops=self._fleet.clops,
             readout_error=self._fleet.readout_error,
-            free_at=np.array([node.free_at for node in self._nodes]),
-            pending=np.array([node.pending(self._env.now) for node in self._nodes]),
+            free_at=np.array([machine.free_at for machine in self._machines]),
+            pending=np.array([machine.pending(self._env.now) for machine in self._machines]),
             refusals=self._refusals,
         )
 
@@ -255,11 +211,9 @@ class SimulatedCloud:
                 task.status, task.finish = Status.DONE, self._env.now
 
 
-def _led_again(
-    fleet: Fleet, episode: Episode, rules: dict[str, Any], choices: list[int], over: bool
-) -> SimulatedCloud:
+def _replayed(fleet: Fleet, episode: Episode, rules: Rules, choices: list[int], over: bool) -> SimulatedCloud:
     """Return a cloud in which these choices were made; ``over``: and nothing happens any more."""
-    cloud = SimulatedCloud(fleet, episode, **rules)
+    cloud = SimulatedCloud(fleet, episode, rules)
     for node in choices:
         cloud.place(node)
     if over:

@@ -19,9 +19,9 @@ from qexp.placement.observation import Observation, observation_space, observe
 from qexp.placement.reward.reward import Outcome
 from qexp.placement.scenario import Scenario
 from qexp.placement.vector_env import PlacementVectorEnv
-from qexp.problem.actions import checked_action
 from qexp.problem.arguments import checked, scenario_of
 from qexp.problem.arrays import Bools
+from qexp.problem.checks import checked_action
 
 DEFAULT_FLEET = "qce5"
 SHIPPED = sorted(
@@ -34,18 +34,11 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
 
     ``gymnasium.make("qexp/Placement-v0")`` gives the default scenario (five machines, 25 tasks of 2 to 27
     qubits within a minute). Every argument of `Scenario` changes it, in ``gymnasium.make_vec`` too:
-    ``gymnasium.make("qexp/Placement-v0", fleet="ibm13", tasks=50, mask=False, reward=Weighted())``.
-
-    Settings
-        ``fleet``
-            a name (``qce5``, ``ibm13``, ``heron``), a file, or a `Fleet`
-        ``tasks``, ``rescheduling_delay``, ``max_refusals``, ``initial_backlog``, ``mask``, ``observation``
-            tasks per episode; seconds; refusals; seconds; whether nodes that a circuit does not fit on are
-            masked; ``dict`` or ``flat``. Defaults and bounds are those of ``env=placement``
-        ``workload``, ``arrivals``, ``service_time``, ``reward``
-            objects, for example ``qexp.placement.reward.weighted.Weighted()``
-        ``scenario``
-            a whole `Scenario`, of which the others are changes
+    ``gymnasium.make("qexp/Placement-v0", fleet="ibm13", tasks=50, mask=False, reward=Weighted())``. The fleet
+    is a name (``qce5``, ``ibm13``, ``heron``), a file or a `Fleet`; ``workload``, ``arrivals``,
+    ``service_time`` and ``reward`` are objects, for example ``qexp.placement.reward.weighted.Weighted()``;
+    defaults and bounds are those of ``env=placement``. ``scenario`` is a whole `Scenario`, which the others
+    change.
 
     Observation (``observation="dict"``), at the decision for one task; see `qexp.placement.features`
         ==============  ============================  =======  ============================================
@@ -53,16 +46,16 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         ==============  ============================  =======  ============================================
         task            (10,)                         float32  width, depth, tasks left, refusals, backlog;
                                                                log or linear scale, dimensionless
-        nodes           (nodes, 14)                   float32  wait, service, finish relative to the best,
-                                                               ESP, fit, speed, pending jobs, ... per node
-        action_mask     (nodes,)                      int8     1 where the task may be placed
+        nodes           (machines, 14)                float32  wait, service, finish relative to the best,
+                                                               ESP, fit, speed, pending jobs, ... of each
+        action_mask     (machines,)                   int8     1 where the task may be placed
         ==============  ============================  =======  ============================================
 
-        ``observation="flat"`` is the papers' layout, float64 ``(4 + 3 nodes,)``: arrival (s), width
-        (qubits), depth (layers) and refusals, then qubits, CLOPS and next free time (s) of each node.
+        ``observation="flat"`` is the papers' layout, float64 ``(4 + 3 machines,)``: arrival (s), width
+        (qubits), depth (layers) and refusals, then qubits, CLOPS and next free time (s) of each machine.
 
     Action
-        ``Discrete(nodes)``: index of the node in the fleet. A node that the circuit does not fit refuses
+        ``Discrete(machines)``: index of the machine in the fleet. One that the circuit does not fit refuses
         it: the task asks again ``rescheduling_delay`` seconds later. ``action_masks()`` gives the mask to
         libraries that ask for it by that name, such as sb3-contrib.
 
@@ -75,10 +68,8 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         ``scenario.max_refusals`` times. The last step's ``info`` has ``total_completion_time`` (seconds)
         and ``reschedules``.
 
-    Copies
-        ``copy.deepcopy`` and ``pickle`` work in mid-episode, also of what ``gymnasium.make`` returns. A copy
-        goes on equal, random numbers included, and on its own. It is led to where it is by the decisions so
-        far, so copies take longer later in an episode: 0.2 ms after 25 decisions, 4 ms after 1,000.
+    ``copy.deepcopy`` and ``pickle`` work in mid-episode. A copy continues equally, random numbers included,
+    and on its own. It replays the decisions so far: 0.2 ms after 25 of them, 4 ms after 1,000.
 
     Example:
         >>> import gymnasium, qexp.env
@@ -103,7 +94,7 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         self._total = 0.0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PlacementEnv:
-        """Return an independent copy that goes on equal; the scenario, which never changes, is shared."""
+        """Return an independent, equal copy; the scenario, which never changes, is shared."""
         memo.update({id(shared): shared for shared in (self.scenario, self.spec)})
         twin = object.__new__(type(self))
         memo[id(self)] = twin
@@ -113,7 +104,7 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode in an empty cloud; without a seed the stream of episodes goes on.
+        """Start an episode in an empty cloud; without a seed the stream of episodes continues.
 
         Args:
             seed: Reproduces the episode bit for bit.
@@ -121,20 +112,12 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         """
         super().reset(seed=seed, options=options)
         episode = (options or {}).get("episode") or self._draw()
-        scenario = self.scenario
-        self._cloud = SimulatedCloud(
-            scenario.fleet,
-            episode,
-            mask=scenario.mask,
-            rescheduling_delay=scenario.rescheduling_delay,
-            max_refusals=scenario.max_refusals,
-            initial_backlog=scenario.initial_backlog,
-        )
+        self._cloud = SimulatedCloud(self.scenario.fleet, episode, self.scenario.rules)
         self._total = 0.0
         return self._observe(self._cloud), {}
 
     def action_masks(self) -> Bools:
-        """Return the nodes that may be chosen, as MaskablePPO of sb3-contrib asks for them, ``[nodes]``.
+        """Return the allowed machines, as MaskablePPO of sb3-contrib asks for them, ``[machines]``.
 
         Raises:
             ResetNeeded: No episode has begun.
@@ -144,23 +127,17 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         return np.array(self._cloud.task_state().mask, dtype=bool)
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Place the waiting task on node ``action``.
+        """Place the waiting task on machine ``action``.
 
         Raises:
-            InputError: There is no such node.
+            InputError: There is no such machine.
             ResetNeeded: No episode has begun.
         """
         if self._cloud is None:
             raise gym.error.ResetNeeded("call reset() before step()")
         placed = self._cloud.place(checked_action(action, len(self.scenario.fleet)))
-        elapsed = self.scenario.rescheduling_delay if placed.refused else placed.wait + placed.service
-        self._total += elapsed
-        outcome = Outcome(
-            np.asarray(placed.refused),
-            np.asarray(elapsed),
-            np.asarray(placed.delay + placed.wait + placed.service),
-            np.asarray(placed.esp),
-        )
+        outcome = Outcome.of(placed, self.scenario.rescheduling_delay)
+        self._total += float(outcome.elapsed)
         info: dict[str, Any] = {}
         if placed.placed_all or placed.gave_up:
             info["total_completion_time"] = self._total
@@ -181,9 +158,8 @@ def placement_of(scenario: Scenario | None, settings: Mapping[str, Any]) -> Scen
     """Return the scenario that some settings give.
 
     Args:
-        scenario: What they are changes of; by default the papers' scenario.
-        settings: Arguments of `Scenario`, by name; the fleet may be the name of one that ships with qexp, or
-            a file.
+        scenario: The one that they change; by default the papers'.
+        settings: Arguments of `Scenario`, by name; see `PlacementEnv`.
 
     Raises:
         InputError: There is no such setting, or it is of the wrong type or out of bounds.
@@ -197,7 +173,7 @@ def make_placement_vector(num_envs: int = 1, scenario: Any = None, **settings: A
     Args:
         num_envs: Episodes at once.
         scenario: The placement problem; by default the papers'.
-        **settings: What is different in it, see `PlacementEnv`.
+        **settings: Changes to it, see `PlacementEnv`.
 
     Raises:
         InputError: There is no such setting, or it is of the wrong type or out of bounds.

@@ -1,4 +1,4 @@
-"""One episode: the tasks a scheduler will meet, as arrays."""
+"""One episode: the tasks a scheduler will meet, as arrays, and the rules by which machines take them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Episode:
         width: Qubits, shape ``[tasks]``.
         depth: Logical depth, layers, shape ``[tasks]``.
         shots: Repetitions of every circuit.
-        service: Service time on each node, seconds, infinite where it does not fit, ``[tasks, nodes]``.
-        esp: Estimated success probability, 0 where it does not fit, ``[tasks, nodes]``.
+        service: Service time on each machine, seconds, infinite where it does not fit, ``[tasks, machines]``.
+        esp: Estimated success probability, 0 where it does not fit, ``[tasks, machines]``.
     """
 
     names: list[str]
@@ -31,3 +31,16 @@ class Episode:
 
     def __len__(self) -> int:
         return len(self.arrival)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How machines take tasks."""
+
+    mask: bool = True  # schedulers may only choose machines that a circuit fits on
+    rescheduling_delay: float = 1.0  # seconds after which a refused task asks again
+    max_refusals: int = 1000  # a task refused this often fails
+    initial_backlog: float = 0.0  # seconds of work queued on every machine at time 0
+
+
+DEFAULT_RULES = Rules()

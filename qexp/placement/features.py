@@ -1,8 +1,8 @@
-"""Turns a task and the nodes' states into the network's input: computed here and nowhere else.
+"""Turns a task and the machines' states into the network's input: computed here and nowhere else.
 
-Environments, evaluation and deployment all call `placement_features`, so a policy sees in service what it
-saw in training. Every node feature is relative to the task and to the other nodes, none depends on a
-node's index or on absolute time, and all stay of order one. Logarithms are of one plus the quantity, in
+Environments, evaluation and deployment all call `placement_features`, so a policy reads in service what it
+read in training. Every feature of a machine is relative to the task and to the other machines, none depends
+on its index or on absolute time, and all stay of order one. Logarithms are of one plus the quantity, in
 seconds or counts.
 
 This runs at every decision of every episode. Half of the features are the circuit's and the machines' alone:
@@ -16,22 +16,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qexp.placement.state import NodeState, TaskState
+from qexp.placement.state import NodeState, TaskState, padded
 from qexp.problem.arrays import LIMIT, Bools, Float32s, Floats, Ints
 
 NODE_FEATURES = (
     "fits",  # 1 where the task may be placed
-    # Of the task on the node; all 0 where it does not fit.
+    # Of the task on the machine; all 0 where it does not fit.
     "log_service",
     "log_finish",
-    "log_finish_gap",  # over the best node's log_finish; the network's prior reads this one
-    "log_service_gap",  # over the best node's log_service
+    "log_finish_gap",  # over the best machine's log_finish; the network's prior reads this one
+    "log_service_gap",  # over the best machine's log_service
     "service",
-    "finish_gap",  # finish minus the best node's finish
+    "finish_gap",  # finish minus the best machine's finish
     "esp",
-    "qubit_slack",  # log2 of the node's qubits over the task's width
-    # Of the node itself.
-    "log_backlog",  # time until the node is free
+    "qubit_slack",  # log2 of the machine's qubits over the task's width
+    # Of the machine itself.
+    "log_backlog",  # time until the machine is free
     "backlog",
     "log_pending",
     "log_speed",  # log of CLOPS over the fleet's mean
@@ -47,9 +47,11 @@ TASK_FEATURES = (
     "remaining_per_5",
     "mean_backlog",
     "max_backlog",
-    "share_fitting",  # share of the nodes the task may be placed on
+    "share_fitting",  # share of the machines the task may be placed on
 )
-PRIOR_FEATURE = NODE_FEATURES.index("log_finish_gap")
+NODE = {name: column for column, name in enumerate(NODE_FEATURES)}
+TASK = {name: column for column, name in enumerate(TASK_FEATURES)}
+PRIOR_FEATURE = NODE["log_finish_gap"]
 
 LINEAR_SCALE = 30.0  # seconds; a busy queue of the default scenario is about this long
 LOG_SCALE = 3.0
@@ -57,12 +59,17 @@ COUNT_SCALE = 25.0
 # What tasks still to come cost depends on how many machines there are for them. Counted for every five, of
 # which the default fleet consists, a policy that was trained on one fleet knows the load of any other.
 SHARED_BY = np.float32(5)
-REMEMBERED = 2000  # circuits whose features are kept; a catalogue has a few hundred
+REMEMBERED = 2000  # circuits whose features are remembered; a catalogue has a few hundred
 
 _FAR = np.float32(1e9)  # seconds; stands for infinity, and its scaled logarithm stays within the limit
 # Constants of the arrays' own type: NumPy takes as long to convert a Python number as to add five.
 _ZERO, _ONE, _LIMIT = np.float32(0), np.float32(1), np.float32(LIMIT)
 _PER_LOG, _PER_SECOND = np.float32(1 / LOG_SCALE), np.float32(1 / LINEAR_SCALE)
+# Columns of the moment; those of the task stand side by side, in the order of the table's last column.
+_LOG_BACKLOG, _LOG_FINISH, _LOG_PENDING = NODE["log_backlog"], NODE["log_finish"], NODE["log_pending"]
+_BACKLOG, _FINISH_GAP = NODE["backlog"], NODE["finish_gap"]
+_LOGS_OF_TASK = slice(TASK["log_reschedules"], TASK["log_best_finish"] + 1)
+_LOADS_OF_TASK = slice(TASK["remaining_per_5"], TASK["max_backlog"] + 1)
 
 
 def placement_features(task: TaskState, nodes: NodeState) -> tuple[Float32s, Float32s]:
@@ -70,11 +77,11 @@ def placement_features(task: TaskState, nodes: NodeState) -> tuple[Float32s, Flo
 
     Args:
         task: The task to place, with any leading batch dimensions ``[...]``.
-        nodes: The nodes' states, with the same.
+        nodes: The machines' states, with the same.
 
     Returns:
-        Task features, float32 ``[..., len(TASK_FEATURES)]``, and node features, float32
-        ``[..., nodes, len(NODE_FEATURES)]``, all within plus and minus `LIMIT`.
+        Task features, float32 ``[..., len(TASK_FEATURES)]``, and machine features, float32
+        ``[..., machines, len(NODE_FEATURES)]``, all within plus and minus `LIMIT`.
     """
     now, reschedules, remaining = task.now, task.reschedules, task.remaining
     if task.service.ndim == 1:
@@ -94,22 +101,17 @@ def placement_features(task: TaskState, nodes: NodeState) -> tuple[Float32s, Flo
 
 @dataclass(frozen=True, slots=True)
 class CircuitFeatures:
-    """What of the input depends on circuit and machines alone.
+    """The part of the input that depends on circuit and machines alone.
 
-    Attributes:
-        task: Task features; those of the moment are not set, ``[..., task_features]``.
-        nodes: Node features, likewise, ``[..., nodes, node_features]``.
-        fits: 1 where the task may be placed, 0 elsewhere, ``[nodes, ...]``: with the nodes first, arithmetic
-            and reductions over nodes run along the whole batch.
-        service: Seconds; `_FAR` where the task may not be placed, ``[nodes, ...]``.
-        machines: Number of nodes, padding not counted, ``[...]``.
+    ``fits`` and ``service`` have the machines first: so arithmetic and reductions over machines run along the
+    whole batch.
     """
 
-    task: Float32s
-    nodes: Float32s
-    fits: Float32s
-    service: Float32s
-    machines: Float32s
+    task: Float32s  # task features; those of the moment are not set, [..., task_features]
+    nodes: Float32s  # machine features, likewise, [..., machines, node_features]
+    fits: Float32s  # 1 where the task may be placed, 0 elsewhere, [machines, ...]
+    service: Float32s  # seconds; `_FAR` where the task may not be placed, [machines, ...]
+    machines: Float32s  # number of machines, padding not counted, [...]
 
     def take(self, rows: Ints) -> CircuitFeatures:
         """Return a copy of the features of some of the circuits, by their index, ``[batch]``."""
@@ -123,19 +125,16 @@ class CircuitFeatures:
 
     @classmethod
     def joined(cls, parts: Sequence[CircuitFeatures]) -> CircuitFeatures:
-        """Return several fleets' circuits in one batch: small fleets are padded, with nodes of zeros."""
-        nodes = max(len(part.fits) for part in parts)
-
-        def pad(table: Float32s, axis: int, value: np.float32 = _ZERO) -> Float32s:
-            widths = [(0, nodes - table.shape[axis] if a == axis else 0) for a in range(table.ndim)]
-            return np.pad(table, widths, constant_values=value)
-
+        """Return several fleets' circuits in one batch: small fleets are padded, with machines of zeros."""
+        most = max(len(part.fits) for part in parts)
+        fits = np.concatenate([padded(part.fits, most, 0, axis=0) for part in parts], axis=1)
+        service = np.concatenate([padded(part.service, most, _FAR, axis=0) for part in parts], axis=1)
         return cls(
             np.concatenate([part.task for part in parts]),
-            np.concatenate([pad(part.nodes, 1) for part in parts]),
+            np.concatenate([padded(part.nodes, most, 0) for part in parts]),
             # In this order of memory, or taking some of the circuits would copy all of them first.
-            np.ascontiguousarray(np.concatenate([pad(part.fits, 0) for part in parts], axis=1)),
-            np.ascontiguousarray(np.concatenate([pad(part.service, 0, _FAR) for part in parts], axis=1)),
+            np.ascontiguousarray(fits),
+            np.ascontiguousarray(service),
             np.concatenate([part.machines for part in parts]),
         )
 
@@ -149,30 +148,41 @@ def circuit_features(
     qubits: Ints,
     clops: Floats,
 ) -> CircuitFeatures:
-    """Compute what of the input depends on circuit and machines alone; arguments as in `TaskState`."""
-    # With env.mask=false a node that does not fit may be chosen; the features tell the truth all the same.
+    """Compute the part of the input that depends on circuit and machines alone.
+
+    Args:
+        width: As in `TaskState`, like all that follow but the last two.
+        depth: Of the circuits.
+        service: Of the circuits on the machines.
+        esp: Likewise.
+        mask: Likewise.
+        qubits: As in `NodeState`.
+        clops: Likewise.
+    """
+    # With env.mask=false a machine that does not fit may be chosen; the features tell the truth all the same.
     allowed = (mask & (service < np.inf)).T
     fits = allowed.astype(np.float32)
     seconds = np.where(allowed, np.minimum(service.T, _FAR), _FAR).astype(np.float32)
     best = np.minimum.reduce(seconds)
     log_width, log_depth, log_best = (np.log(np.asarray(x, np.float32) + 1) for x in (width, depth, best))
     task = np.zeros((*service.shape[:-1], len(TASK_FEATURES)), dtype=np.float32)
-    task[..., 0], task[..., 1] = log_width / LOG_SCALE, log_depth / LOG_SCALE
-    task[..., 5] = log_best.T / LOG_SCALE
-    task[..., 9] = np.add.reduce(fits).T / len(fits)
+    task[..., TASK["log_width"]] = log_width / LOG_SCALE
+    task[..., TASK["log_depth"]] = log_depth / LOG_SCALE
+    task[..., TASK["log_best_service"]] = log_best.T / LOG_SCALE
+    task[..., TASK["share_fitting"]] = np.add.reduce(fits).T / len(fits)
 
     size = np.log2(qubits) / LOG_SCALE
     log_service = np.log(seconds + 1)
     node = np.zeros((*service.shape, len(NODE_FEATURES)), dtype=np.float32)
-    per_node = node.T
-    per_node[0] = fits
-    per_node[1] = fits * log_service / LOG_SCALE
-    per_node[4] = fits * np.minimum(log_service - log_best, LIMIT)
-    per_node[5] = np.minimum(fits * seconds / LINEAR_SCALE, LIMIT)
-    per_node[7] = fits * esp.T
-    per_node[8] = fits * (size - np.log2(width)[..., None] / LOG_SCALE).T
-    node[..., 12] = np.maximum(np.log(clops / clops.mean()), -LIMIT)
-    node[..., 13] = size
+    column = node.T
+    column[NODE["fits"]] = fits
+    column[NODE["log_service"]] = fits * log_service / LOG_SCALE
+    column[NODE["log_service_gap"]] = fits * np.minimum(log_service - log_best, LIMIT)
+    column[NODE["service"]] = np.minimum(fits * seconds / LINEAR_SCALE, LIMIT)
+    column[NODE["esp"]] = fits * esp.T
+    column[NODE["qubit_slack"]] = fits * (size - np.log2(width)[..., None] / LOG_SCALE).T
+    node[..., NODE["log_speed"]] = np.maximum(np.log(clops / clops.mean()), -LIMIT)
+    node[..., NODE["log_qubits"]] = size
     machines = np.full(service.shape[:-1], len(fits), dtype=np.float32)
     return CircuitFeatures(np.minimum(task, LIMIT), node, fits, seconds, machines)
 
@@ -185,15 +195,8 @@ def _of_circuits(task: TaskState, nodes: NodeState) -> CircuitFeatures:
 
 def _of_one_circuit(task: TaskState, nodes: NodeState) -> CircuitFeatures:
     """Remember circuits that are placed one at a time: they come again with the same tables."""
-    key = (
-        task.width,
-        task.depth,
-        task.service.tobytes(),
-        task.esp.tobytes(),
-        task.mask.tobytes(),
-        nodes.qubits.tobytes(),
-        nodes.clops.tobytes(),
-    )
+    arrays = (task.service, task.esp, task.mask, nodes.qubits, nodes.clops)
+    key = (task.width, task.depth, *map(np.ndarray.tobytes, arrays))
     circuit = _remembered.get(key)
     if circuit is None:
         if len(_remembered) >= REMEMBERED:
@@ -221,13 +224,13 @@ def at_moment(
         now: As in `qexp.placement.state`, like all that follow.
         reschedules: Of the task.
         remaining: Of the episode.
-        free_at: Of the nodes.
-        pending: Of the nodes.
+        free_at: Of the machines.
+        pending: Of the machines.
 
     Returns:
         The circuit's arrays, as `placement_features` returns them.
     """
-    # A row per quantity, a column per node, and a last column for what is one number per decision.
+    # A row per quantity, a column per machine, and a last column for single numbers per decision.
     fits, last = circuit.fits, len(circuit.fits)
     shared = np.multiply(remaining, SHARED_BY / circuit.machines, dtype=np.float64)
     table = np.empty((3, last + 1, *fits.shape[1:]), dtype=np.float32)
@@ -242,12 +245,13 @@ def at_moment(
     logs = table + _ONE
     np.log(logs, out=logs)
 
-    task, node = circuit.task, circuit.nodes.T
+    task, column = circuit.task, circuit.nodes.T
     # The gap that the prior reads stays in natural units, so that the prior's weight is a temperature.
-    node[3] = np.minimum(logs[1, :last] - logs[2, last], _LIMIT) * fits
+    column[PRIOR_FEATURE] = np.minimum(logs[1, :last] - logs[2, last], _LIMIT) * fits
     logs *= _PER_LOG
-    node[9], node[2], node[11] = logs[0, :last], logs[1, :last], logs[2, :last]
-    task[..., 2:5] = logs[:, last].T
+    column[_LOG_BACKLOG], column[_LOG_FINISH] = logs[0, :last], logs[1, :last]
+    column[_LOG_PENDING] = logs[2, :last]
+    task[..., _LOGS_OF_TASK] = logs[:, last].T
 
     finish -= best_finish
     finish *= fits
@@ -256,6 +260,6 @@ def at_moment(
     table[2, last] = np.maximum.reduce(backlog)
     table *= _PER_SECOND
     np.minimum(table, _LIMIT, out=table)
-    node[10], node[6] = backlog, finish
-    task[..., 6:9] = table[:, last].T
+    column[_BACKLOG], column[_FINISH_GAP] = backlog, finish
+    task[..., _LOADS_OF_TASK] = table[:, last].T
     return task, circuit.nodes

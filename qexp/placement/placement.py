@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from qexp.config.option import Chosen, option
 from qexp.errors import InputError
 from qexp.placement.episode import Episode
-from qexp.placement.rows import EpisodeRow, TaskRow, played
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer, node_chosen
 from qexp.problem.metric import Metric
@@ -20,6 +19,8 @@ from qexp.problem.problem import KEYS, DecisionProblem, Pictured, Played
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from qexp.placement.engine import SimulatedCloud
 
 PLACEMENT = Metric(
     environment="placement",
@@ -33,6 +34,38 @@ PLACEMENT = Metric(
     counted="reschedules",
     counted_title="refused\nper ep.",
 )
+
+
+class EpisodeRow(NamedTuple):
+    """Sums over an episode's tasks; times in seconds."""
+
+    tasks: int
+    total_completion_time: float
+    rescheduling_delay: float
+    total_wait: float
+    total_service: float
+    makespan: float
+    reschedules: int
+    mean_esp: float
+
+
+class TaskRow(NamedTuple):
+    """A task that was placed; times in seconds."""
+
+    task: int
+    circuit: str
+    width: int
+    shots: int
+    node: str
+    arrival: float
+    placement: float
+    start: float
+    finish: float
+    wait: float
+    service: float
+    delay: float
+    reschedules: int
+    esp: float
 
 
 @option("env", "placement")
@@ -59,9 +92,8 @@ class Placement(Scenario, DecisionProblem):
         """Yield that some workloads know their own machines only, see `DecisionProblem.no_random_fleets`."""
         if not chosen.kind("env/workload").any_fleet:
             yield (
-                f"algo.fleet_randomisation with env/workload={chosen.name('env/workload')}: the file "
-                "has circuits "
-                "for its own machines only; use env/workload=qce or mqt50"
+                f"algo.fleet_randomisation with env/workload={chosen.name('env/workload')}: the file has "
+                "circuits for its own machines only; use env/workload=qce or mqt50"
             )
 
     @property
@@ -141,14 +173,7 @@ class Placement(Scenario, DecisionProblem):
         """Play one episode on the event-driven engine, see `DecisionProblem.play`."""
         from qexp.placement.engine import SimulatedCloud  # imports SimPy
 
-        cloud = SimulatedCloud(
-            self.fleet,
-            episode,
-            mask=self.mask,
-            rescheduling_delay=self.rescheduling_delay,
-            max_refusals=self.max_refusals,
-            initial_backlog=self.initial_backlog,
-        )
+        cloud = SimulatedCloud(self.fleet, episode, self.rules)
         scheduler.start(episode, rng)
         while cloud.waiting is not None:
             task, nodes = cloud.task_state(), cloud.node_state()
@@ -159,4 +184,37 @@ class Placement(Scenario, DecisionProblem):
                     f"{self.max_refusals} times; set env.mask=true, or raise env.max_refusals"
                 )
         cloud.finish()
-        return played(episode, cloud, self.fleet)
+        return self._played(episode, cloud)
+
+    def _played(self, episode: Episode, cloud: SimulatedCloud) -> Played:
+        rows = [
+            TaskRow(
+                task=task.index,
+                circuit=episode.names[task.index],
+                width=int(episode.width[task.index]),
+                shots=episode.shots,
+                node=self.fleet.names[task.node],
+                arrival=float(episode.arrival[task.index]),
+                placement=task.placement,
+                start=task.start,
+                finish=task.finish,
+                wait=task.wait,
+                service=float(episode.service[task.index, task.node]),
+                delay=task.delay,
+                reschedules=task.reschedules,
+                esp=float(episode.esp[task.index, task.node]),
+            )
+            for task in cloud.tasks
+        ]
+        wait, service, delay, esp = np.array([(row.wait, row.service, row.delay, row.esp) for row in rows]).T
+        totals = EpisodeRow(
+            tasks=len(rows),
+            total_completion_time=float(delay.sum() + wait.sum() + service.sum()),
+            rescheduling_delay=float(delay.sum()),
+            total_wait=float(wait.sum()),
+            total_service=float(service.sum()),
+            makespan=max(row.finish for row in rows) - float(episode.arrival[0]),
+            reschedules=sum(row.reschedules for row in rows),
+            mean_esp=float(esp.mean()),
+        )
+        return Played(totals, rows)

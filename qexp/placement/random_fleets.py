@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qexp.fleet.synthetic import imitate
-from qexp.placement.features import NODE_FEATURES, PRIOR_FEATURE
+from qexp.placement.features import NODE, PRIOR_FEATURE
 from qexp.placement.observation import Observation
 from qexp.placement.scenario import Scenario
 from qexp.placement.vector_env import PlacementVectorEnv
@@ -22,7 +22,7 @@ MEASURED = 16  # episodes on each by which rewards are scaled
 
 
 def random_fleets(scenario: Scenario, seed: int, count: int = FLEETS) -> list[Scenario]:
-    """Return a placement problem on random fleets that take after its own.
+    """Return a placement problem on random fleets that resemble its own.
 
     Each has half to twice as many machines, all numbers equally likely, and they are drawn as those of
     ``backend=synthetic`` are. The first one is as wide as the widest of the problem's own fleet.
@@ -45,7 +45,7 @@ def random_fleets(scenario: Scenario, seed: int, count: int = FLEETS) -> list[Sc
 
 
 class RandomFleetVectorEnv(PlacementVectorEnv):
-    """The vectorised placement environment for training over random fleets.
+    """The vectorised placement environment for training over random fleets, see `random_fleets`.
 
     Rewards are multiplied by a constant of the episode's fleet, by which minimum completion time earns as
     much on every fleet as on the scenario's own. What is best on a fleet is best as before; without it, the
@@ -53,14 +53,13 @@ class RandomFleetVectorEnv(PlacementVectorEnv):
     """
 
     def __init__(self, scenario: Scenario, num_envs: int, seed: int, count: int = FLEETS) -> None:
-        """Create an environment; arguments as for `PlacementVectorEnv` and `random_fleets`."""
         self._fleets = random_fleets(scenario, seed, count)
         super().__init__(scenario, num_envs, self._fleets)
 
     @cached_property
     def reward_scales(self) -> Floats:
         """Factor of the rewards on each fleet, ``[fleets]``."""
-        return _pay_of_mct(self.scenario) / np.array([_pay_of_mct(each) for each in self._fleets])
+        return _reward_of_mct(self.scenario) / np.array([_reward_of_mct(each) for each in self._fleets])
 
     def step(self, actions: Ints) -> tuple[Observation, Floats, Bools, Bools, dict[str, Any]]:
         """Place the waiting task of every episode, see `PlacementVectorEnv.step`."""
@@ -69,14 +68,14 @@ class RandomFleetVectorEnv(PlacementVectorEnv):
         return observation, rewards * scales, terminated, truncated, infos
 
 
-def _pay_of_mct(scenario: Scenario) -> float:
+def _reward_of_mct(scenario: Scenario) -> float:
     """Return the mean size of a reward under minimum completion time."""
     env = PlacementVectorEnv(scenario, MEASURED)
-    seen, _ = env.reset(seed=0)
-    paid = []
+    observation, _ = env.reset(seed=0)
+    sizes = []
     for _ in range(scenario.longest):
-        assert isinstance(seen, dict)
-        fits = seen["nodes"][..., NODE_FEATURES.index("fits")] > 0
-        seen, rewards, *_ = env.step(np.where(fits, seen["nodes"][..., PRIOR_FEATURE], np.inf).argmin(axis=1))
-        paid.append(np.abs(rewards).mean())
-    return float(np.mean(paid))
+        nodes = observation["nodes"]
+        mct = np.where(nodes[..., NODE["fits"]] > 0, nodes[..., PRIOR_FEATURE], np.inf).argmin(axis=1)
+        observation, rewards, *_ = env.step(mct)
+        sizes.append(np.abs(rewards).mean())
+    return float(np.mean(sizes))

@@ -18,7 +18,7 @@ from qexp.errors import InputError
 from qexp.fleet.fleet import Fleet
 from qexp.placement.arrivals.arrivals import Arrivals
 from qexp.placement.arrivals.uniform import Uniform
-from qexp.placement.episode import Episode
+from qexp.placement.episode import Episode, Rules
 from qexp.placement.reward.completion import Completion
 from qexp.placement.reward.reward import Reward
 from qexp.placement.service_time.clops_depth import ClopsDepth
@@ -83,6 +83,11 @@ class Scenario:
         feasible = self.circuits.feasible
         seconds = self.service_time.seconds(self.circuits, self.fleet, self.workload.shots)
         self.service: Floats = np.where(feasible, seconds, np.inf)
+
+    @property
+    def rules(self) -> Rules:
+        """How machines take tasks."""
+        return Rules(self.mask, self.rescheduling_delay, self.max_refusals, self.initial_backlog)
 
     @property
     def fixed_episodes(self) -> int | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 from pydantic import ConfigDict, InstanceOf, TypeAdapter, ValidationError
 
 from qexp.errors import InputError
-from qexp.problem.answer import refuse_unknown, shown
+from qexp.problem.checks import refuse_unknown, shown
 
 T = TypeVar("T")
 CHECKS = ConfigDict(strict=True, allow_inf_nan=False)
@@ -20,8 +21,8 @@ def scenario_of(
     kind: type[T],
     scenario: T | None,
     settings: Mapping[str, Any],
-    readers: Mapping[str, Callable[[Any], Any]],
-    defaults: Mapping[str, Any],
+    readers: Mapping[str, Callable[[Any], Any]] = MappingProxyType({}),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> T:
     """Return the scenario that some settings give.
 

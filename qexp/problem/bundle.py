@@ -34,16 +34,13 @@ BEFORE_SEVERAL = "placement"
 
 
 def save_policy(path: str | Path, weights: Weights, metadata: Mapping[str, Any]) -> Path:
-    """Write a bundle, whole or not at all.
+    """Write a bundle, whole or not at all, and return its folder.
 
     Args:
         path: Folder to create; an existing bundle there is replaced.
         weights: Parameters by their name in `ScorerNetwork`.
         metadata: At least ``algorithm`` and ``architecture``, and ``environment`` if it is not ``placement``;
             everything in it is stored.
-
-    Returns:
-        The folder.
 
     Raises:
         InputError: Weights and architecture do not make a network that scores nodes, or something else is
@@ -93,42 +90,30 @@ def load_policy(path: str | Path) -> Policy:
     folder = Path(path)
     if (folder / "policy" / DESCRIPTION_FILE).is_file():
         folder = folder / "policy"
+    at = f"scheduler.path: {folder}"
     try:
         description = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
         payload = (folder / WEIGHTS_FILE).read_bytes()
     except OSError as error:
-        raise InputError(
-            f"scheduler.path: no policy bundle at {folder}: {Path(error.filename).name}: {error.strerror}"
-        ) from error
+        missing = f"{Path(error.filename).name}: {error.strerror}"
+        raise InputError(f"scheduler.path: no policy bundle at {folder}: {missing}") from error
     except ValueError as error:
-        raise InputError(f"scheduler.path: {folder / DESCRIPTION_FILE} is not valid JSON: {error}") from error
-    if (
-        not isinstance(description, dict)
-        or description.get("format") != FORMAT
-        or not isinstance(description.get("algorithm"), str)
-    ):
-        raise InputError(f"scheduler.path: {folder} is not a {FORMAT} bundle")
+        raise InputError(f"{at}/{DESCRIPTION_FILE} is not valid JSON: {error}") from error
+    known = isinstance(description, dict) and description.get("format") == FORMAT
+    if not known or not isinstance(description.get("algorithm"), str):
+        raise InputError(f"{at} is not a {FORMAT} bundle")
     if hashlib.sha256(payload).hexdigest() != description.get("weights_sha256"):
-        raise InputError(
-            f"scheduler.path: {folder / WEIGHTS_FILE} does not match the hash in {DESCRIPTION_FILE}"
-        )
+        raise InputError(f"{at}/{WEIGHTS_FILE} does not match the hash in {DESCRIPTION_FILE}")
     kind = _class_of(folder, description)
     if description.get("features") != kind.features:
-        raise InputError(
-            f"scheduler.path: {folder} was made for other features than this version of qexp computes"
-        )
+        raise InputError(f"{at} was made for other features than this version of qexp computes")
     try:
         policy = kind(load_tensors(payload), description)
-        golden = description["golden"]
-        drift = np.abs(policy.scores(*_golden_input(kind)) - np.asarray(golden)).max()
+        drift = np.abs(policy.scores(*_golden_input(kind)) - np.asarray(description["golden"])).max()
     except (SafetensorError, LookupError, ValueError, TypeError) as error:
-        raise InputError(
-            f"scheduler.path: {folder} does not hold the weights it describes: {error!r}"
-        ) from error
+        raise InputError(f"{at} does not hold the weights it describes: {error!r}") from error
     if not drift <= GOLDEN_TOLERANCE:
-        raise InputError(
-            f"scheduler.path: {folder} computes other scores than when it was saved (off by {drift:.2g})"
-        )
+        raise InputError(f"{at} computes other scores than when it was saved (off by {drift:.2g})")
     return policy
 
 

@@ -26,12 +26,9 @@ MODULE_STATE = Path("learner_group", "learner", "rl_module", "default_policy", "
 PREFIX = "network."  # the module's attribute that holds the placement network
 
 _ALLOWED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("numpy.core.numeric", "_frombuffer"),
+    *(("numpy", name) for name in ("ndarray", "dtype")),
+    *((f"numpy.{core}.multiarray", "_reconstruct") for core in ("_core", "core")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("_core", "core")),
     ("collections", "OrderedDict"),
 }
 
@@ -46,14 +43,11 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def extract(checkpoint: str | Path, out: str | Path) -> Path:
-    """Write the policy of a checkpoint as a bundle.
+    """Write the policy of a checkpoint as a bundle, and return the bundle's folder.
 
     Args:
         checkpoint: RLlib checkpoint folder written by a qexp training run.
         out: Folder of the bundle.
-
-    Returns:
-        The bundle's folder.
 
     Raises:
         InputError: The folder is not such a checkpoint, or its state holds anything but arrays.

@@ -1,15 +1,21 @@
-"""The scorer network: one scorer shared by all choices (machines, gates), whatever their number and order."""
+"""The scorer network: one scorer shared by all choices (machines, gates), whatever their number and order.
+
+Its heads may carry learned noise: Fortunato et al., "Noisy Networks for Exploration" (2018), factorised
+Gaussian. Torch's ``train()`` and ``eval()`` do not switch the noise: RLlib calls ``eval()`` on modules that
+explore. It is on inside `noise`, nowhere else, so that whatever forgets about it gets the mean weights.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from qexp.problem.forward import support_and_tilt
-from qexp.problem.noisy import NoisyLinear
+from qexp.problem.forward import SPREAD, support_and_tilt
 
 
 @dataclass(frozen=True)
@@ -18,9 +24,8 @@ class Architecture:
 
     Attributes:
         hidden: Width of every hidden layer.
-        prior: Weight of the prior: each score starts at minus ``prior`` times the log of the node's finish
-            time over the best one, so an untrained network prefers what minimum completion time would
-            choose. 0 switches it off.
+        prior: Weight of the prior: each score starts at minus ``prior`` times the node feature that it reads,
+            so an untrained network prefers what a heuristic would choose. 0 switches it off.
         task_features: Length of the task's feature vector.
         node_features: Length of each node's feature vector.
         prior_feature: Index of the node feature that the prior reads.
@@ -48,6 +53,54 @@ class Architecture:
         return asdict(self)
 
 
+class NoisyLinear(nn.Linear):
+    """A linear layer with weights ``mean + spread * noise``; the means are named as those of `nn.Linear`.
+
+    The noise of a weight is the product of one number per input and one per output. Spreads start at
+    ``sigma0`` over the square root of the number of inputs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, sigma0: float) -> None:
+        super().__init__(inputs, outputs)
+        for name, mean in (("weight", self.weight), ("bias", self.bias)):
+            spread = torch.full_like(mean, sigma0 / inputs**0.5)
+            self.register_parameter(f"{name}{SPREAD}", nn.Parameter(spread))
+        self.sample: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 -- the name is Torch's
+        """Return the layer's output, ``[..., outputs]``, with noise if some was drawn."""
+        if self.sample is None:
+            return super().forward(input)
+        of_inputs, of_outputs = self.sample
+        weight = self.weight + self.get_parameter(f"weight{SPREAD}") * torch.outer(of_outputs, of_inputs)
+        bias = self.bias + self.get_parameter(f"bias{SPREAD}") * of_outputs
+        return nn.functional.linear(input, weight, bias)
+
+
+@contextmanager
+def noise(network: nn.Module, generator: torch.Generator | None = None) -> Iterator[None]:
+    """Draw noise for all noisy layers of a network, and switch it off again at the end.
+
+    Args:
+        network: Network whose forward passes are noisy inside the ``with`` block, all by the same sample.
+        generator: Source of the noise; Torch's global one by default.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, NoisyLinear)]
+    if not layers:
+        yield
+        return
+    sizes = [size for layer in layers for size in (layer.in_features, layer.out_features)]
+    normal = torch.randn(sum(sizes), generator=generator)
+    parts = torch.split(normal.sign() * normal.abs().sqrt(), sizes)
+    for layer, of_inputs, of_outputs in zip(layers, parts[::2], parts[1::2], strict=True):
+        layer.sample = (of_inputs, of_outputs)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.sample = None
+
+
 class ScorerNetwork(nn.Module):
     """Embeds every node, pools the embeddings into a context, and scores each node in that context.
 
@@ -58,19 +111,17 @@ class ScorerNetwork(nn.Module):
     the atom's distance from the middle of the range, over the variance of an even distribution. The expected
     value grows with that factor whatever the distribution is, so an untrained network still ranks the nodes
     by the prior, and an even distribution is moved by the prior's score, to first order.
+
+    Args:
+        architecture: Its shape.
+        sigma0: Initial noise of the heads' layers, see `NoisyLinear`; None for layers without noise. No part
+            of the shape: a policy in use has no noise.
     """
 
     support: Tensor
     tilt: Tensor
 
     def __init__(self, architecture: Architecture, sigma0: float | None = None) -> None:
-        """Create a network.
-
-        Args:
-            architecture: Its shape.
-            sigma0: Initial noise of the heads' layers, see `NoisyLinear`; None for layers without noise. No
-                part of the shape: a policy in use has no noise.
-        """
         super().__init__()
         self.architecture = architecture
         hidden, outputs = architecture.hidden, max(1, architecture.atoms)
@@ -89,7 +140,7 @@ class ScorerNetwork(nn.Module):
         self.value_out = head(hidden, outputs)
         nn.init.zeros_(self.score_out.weight)
         nn.init.zeros_(self.score_out.bias)
-        # Kept out of the weights: they follow from the architecture.
+        # No part of the weights: they follow from the architecture.
         support, tilt = support_and_tilt(architecture.as_dict())
         self.register_buffer("support", torch.from_numpy(support), persistent=False)
         self.register_buffer("tilt", torch.from_numpy(tilt), persistent=False)
@@ -129,13 +180,13 @@ class ScorerNetwork(nn.Module):
         *,
         with_value: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
-        """Compute what scores and value are made of; arguments as for calling the network.
+        """Compute what scores and value are made of.
 
         Args:
-            task: See `forward`.
-            nodes: See `forward`.
-            mask: See `forward`.
-            present: See `forward`.
+            task: As for `forward`, like the next three.
+            nodes: ``[batch, nodes, node_features]``.
+            mask: ``[batch, nodes]``.
+            present: ``[batch, nodes]``.
             with_value: Whether the state's value is wanted; dueling networks need it in any case.
 
         Returns:

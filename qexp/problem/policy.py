@@ -49,11 +49,7 @@ class Policy:
 
     @classmethod
     def architecture(cls, **settings: Any) -> Architecture:
-        """Return the shape of a network that reads the policy's features (imports torch).
-
-        Args:
-            **settings: Its other fields.
-        """
+        """Return the shape of a network that reads the features, with other fields (imports torch)."""
         from qexp.problem.network import Architecture
 
         task, nodes = (len(cls.features[name]) for name in ("task", "nodes"))
@@ -88,16 +84,13 @@ class Policy:
     def decide(
         self, task: np.ndarray, nodes: np.ndarray, mask: np.ndarray, present: np.ndarray | None = None
     ) -> Ints:
-        """Choose a node for each of a batch of observations.
+        """Return the index of the allowed node with the highest score of each observation, ``[batch]``.
 
         Args:
             task: Task features, ``[batch, task_features]``.
             nodes: Node features, ``[batch, nodes, node_features]``.
             mask: Allowed nodes, ``[batch, nodes]``.
             present: False for padding, ``[batch, nodes]``; None where there is none.
-
-        Returns:
-            Node indices, ``[batch]``.
         """
         mask = np.asarray(mask, dtype=bool)
         if present is not None:
@@ -112,7 +105,6 @@ class Policy:
         from qexp.problem.network import Architecture, ScorerNetwork
 
         network = ScorerNetwork(Architecture(**self.description["architecture"]))
-        network.load_state_dict(
-            {name: torch.from_numpy(value.copy()) for name, value in self.weights.items()}
-        )
+        weights = {name: torch.from_numpy(value.copy()) for name, value in self.weights.items()}
+        network.load_state_dict(weights)
         return network.eval()

@@ -20,9 +20,8 @@ from qexp.problem.scheduler import Scheduler
 class PolicyScheduler(Scheduler):
     """A trained policy (scheduler=policy scheduler.path=outputs/.../policy).
 
-    Decides as a trained policy says, in the environment that the policy was trained in.
-
-    A policy that decides step by step has ``act``, one that schedules a circuit at once ``starts``.
+    It decides in the environment that it was trained in: one that decides step by step by its method ``act``,
+    one that schedules a circuit at once by ``starts``.
     """
 
     path: Annotated[

@@ -1,7 +1,7 @@
-"""One look for all plots: that of `qexp.problem.look`, in the width of a README column.
+"""One look for all pictures, in colours that colour-blind readers can tell apart.
 
-Figures are made with matplotlib's objects and the Agg canvas, never through pyplot, so that plotting needs no
-display and leaves no global state behind.
+Figures are made with matplotlib's objects and canvases, never through pyplot, so that plotting needs no
+display and leaves no global state behind. The same picture is the same file, byte by byte, in every format.
 """
 
 from __future__ import annotations
@@ -10,15 +10,52 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from qexp.problem.look import CLAIRVOYANT, INK, LEARNED, LOOK, OTHER, REFERENCE
 from qexp.problem.problem import metrics
 
-__all__ = ["INK", "LEARNED", "REFERENCE", "colour", "figure", "row_label"]
+# From Okabe and Ito, "Color Universal Design" (2008), except the grey.
+LEARNED = "#D55E00"
+REFERENCE = "#0072B2"
+CLAIRVOYANT = "#009E73"
+OTHER = "#8C8C8C"
+INK = "#222222"
+PALETTE = (REFERENCE, "#E69F00", CLAIRVOYANT, "#CC79A7", "#56B4E9", LEARNED, "#F0E442", OTHER)
+"""Colours for things that have no meaning of their own, in the order to use them."""
+
+LOOK: dict[Any, Any] = {
+    "font.size": 11.0,
+    "axes.titlesize": 12.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.8,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
+    "legend.frameon": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.unicode_minus": True,
+    "pdf.fonttype": 42,  # TrueType: many publishers refuse Type 3
+    "svg.hashsalt": "qexp",  # else elements have other names in every file
+}
+METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "svg": {"Creator": None, "Date": None, "Format": None, "Type": None},
+}
+"""What files of each format would say of when and by what they were made."""
 
 LONGEST_LABEL = 15
 # 9 inches shown 900 px wide; twice the pixels keep it sharp on dense screens.
@@ -28,16 +65,32 @@ DPI = 200
 
 @contextmanager
 def figure(path: Path, height: float) -> Iterator[Figure]:
-    """Give a figure of README width to draw on, and write it as PNG.
+    """Give a figure of README width to draw on, and write it.
 
     Args:
-        path: Where to; its folder must exist.
+        path: Where to, with the suffix of one of the formats in `METADATA`; its folder must exist.
         height: Inches.
     """
     with mpl.rc_context(LOOK):
         canvas = FigureCanvasAgg(Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained"))
         yield canvas.figure
-        canvas.figure.savefig(path, format="png", metadata={"Software": None})
+        save(canvas.figure, path)
+
+
+def save(picture: Figure, path: Path) -> None:
+    """Write a figure in the format that the file's suffix names; call it in the context of `LOOK`.
+
+    Args:
+        picture: The figure.
+        path: Where to.
+
+    Raises:
+        ValueError: There is no such format.
+    """
+    kind = path.suffix.removeprefix(".")
+    if kind not in METADATA:
+        raise ValueError(f"{path}: pictures are {', '.join(METADATA)}")
+    picture.savefig(path, format=kind, dpi=DPI, metadata=METADATA[kind])
 
 
 def colour(scheduler: str, learned: str | None) -> str:

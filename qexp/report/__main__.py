@@ -1,4 +1,4 @@
-"""``qexp report SWEEP_DIR``: make a sweep's tables and figure again, from its files alone."""
+"""``qexp report RUN_OR_SWEEP``: a run's leaderboard or a sweep's tables, from its files alone."""
 
 from __future__ import annotations
 
@@ -9,20 +9,35 @@ from functools import partial
 from pathlib import Path
 
 from qexp.errors import answered
+from qexp.report.progress import report_console
+from qexp.report.run import leaderboard_of
 from qexp.report.sweeps import Sweep
-from qexp.report.tables import show
+from qexp.report.table import FORMATS
+from qexp.report.tables import show, tables
+from qexp.runfolder import RESULT_FILE
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
     """Read the arguments, by default the process's own, and do it; return the exit status."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Make a sweep's tables and figure again, from its files alone.",
+        description="Print a run's leaderboard, or make a sweep's tables and figure again and print the "
+        "tables, from the folder's files alone.",
     )
-    parser.add_argument("folder", type=Path, metavar="SWEEP_DIR", help="a folder below outputs/sweeps")
-    sweep = Sweep.read(parser.parse_args(arguments).folder)
-    sweep.write()
-    show(sweep)
+    parser.add_argument("folder", type=Path, metavar="RUN_OR_SWEEP", help="a folder below outputs")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    if (options.folder / RESULT_FILE).is_file():
+        made = [leaderboard_of(options.folder)]
+        show_all = partial(report_console().print, *made)
+    else:
+        sweep = Sweep.read(options.folder)
+        sweep.write()
+        made, show_all = tables(sweep), partial(show, sweep)
+    if options.format == FORMATS[0]:
+        show_all()
+    else:
+        print("\n".join(table.text(options.format) for table in made), end="")
     return 0
 
 

@@ -8,22 +8,17 @@ interval holds both what another seed and what other episodes would have changed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qexp.problem.metric import Metric
-from qexp.report.statistics import TIE_TOLERANCE, interval, iqm
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from qexp.report.statistics import TIE_TOLERANCE, Estimate, Floats, interval, iqm
 
 RESAMPLES = 2_000
-RATIO = ("ratio", "ratio_low", "ratio_high", "proved")
-"""Fields that only metrics with a ratio have."""
 _BLOCK = 2_000_000  # episodes drawn at once: bounds the memory
 
 
@@ -65,22 +60,14 @@ class Contender:
         episodes: Episodes over all runs.
         mean: Mean of the metric over episodes.
         iqm: Interquartile mean of it, over runs and episodes.
-        iqm_low: Lower end of its 95 % interval.
-        iqm_high: Upper end.
-        change_pct: Change of the mean against the reference's, percent; negative is faster.
-        change_low_pct: Lower end of its 95 % interval.
-        change_high_pct: Upper end.
+        change: Change of the mean against the reference's, percent; negative is faster.
         improvement: Probability of improvement over the reference: share of episodes that are faster, ties
             half.
-        improvement_low: Lower end of its 95 % interval.
-        improvement_high: Upper end.
         gap_closed: Share of the way from the reference to the ideal, of the means.
+        metric: What is measured.
         of_runs_pct: Each run's own change against the reference, percent.
         trained: Whether its runs trained it.
-        metric: What is measured.
         ratio: Mean of the figure over the optimum, where the metric has that ratio.
-        ratio_low: Lower end of its 95 % interval.
-        ratio_high: Upper end.
         proved: Share of episodes whose optimum is proved.
     """
 
@@ -89,42 +76,33 @@ class Contender:
     runs: int
     episodes: int
     mean: float
-    iqm: float
-    iqm_low: float | None
-    iqm_high: float | None
-    change_pct: float | None
-    change_low_pct: float | None
-    change_high_pct: float | None
-    improvement: float | None
-    improvement_low: float | None
-    improvement_high: float | None
+    iqm: Estimate
+    change: Estimate | None
+    improvement: Estimate | None
     gap_closed: float | None
     metric: Metric
     of_runs_pct: tuple[float, ...] = ()
     trained: bool = False
-    ratio: float | None = None
-    ratio_low: float | None = None
-    ratio_high: float | None = None
+    ratio: Estimate | None = None
     proved: float | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the contender as columns of sweep_leaderboard.csv."""
-        base = f"vs_{self.metric.reference}"
-        names = {
-            "change_pct": f"{base}_pct",
-            "change_low_pct": f"{base}_low_pct",
-            "change_high_pct": f"{base}_high_pct",
+        record: dict[str, Any] = {
+            key: getattr(self, key) for key in ("section", "name", "runs", "episodes", "mean")
         }
-        unnamed = {"of_runs_pct", "metric", *((RATIO) if self.metric.ratio is None else ())}
-        columns = {
-            names.get(f.name, f.name): getattr(self, f.name) for f in fields(self) if f.name not in unnamed
-        }
+        record |= _columns("iqm", self.iqm) | _columns(f"vs_{self.metric.reference}", self.change, "_pct")
+        record |= _columns("improvement", self.improvement)
+        record |= {"gap_closed": self.gap_closed, "trained": self.trained}
         if self.metric.ratio is not None:
-            for key in RATIO:
-                columns[key.replace("ratio", self.metric.ratio).replace("proved", "optimum_proved_share")] = (
-                    columns.pop(key)
-                )
-        return columns
+            record |= _columns(self.metric.ratio, self.ratio) | {"optimum_proved_share": self.proved}
+        return record
+
+
+def _columns(name: str, estimate: Estimate | None, unit: str = "") -> dict[str, float | None]:
+    """Return an estimate as three columns."""
+    value, low, high = (None, None, None) if estimate is None else astuple(estimate)
+    return {f"{name}{unit}": value, f"{name}_low{unit}": low, f"{name}_high{unit}": high}
 
 
 def contenders(samples: Sequence[Sample], *, seed: int = 0) -> list[Contender]:
@@ -150,96 +128,73 @@ def _contender(runs: list[Sample], rng: np.random.Generator) -> Contender:
         raise ValueError(f"the runs of {runs[0].name!r} were evaluated on different numbers of episodes")
     times = np.stack([run.times for run in runs])
     reference = _stack([run.reference for run in runs])
-    clairvoyant = _stack([run.clairvoyant for run in runs])
-    change = improvement = None
-    of_runs: tuple[float, ...] = ()
-    if reference is not None:
-        change = float(_percent(times, reference))
-        improvement = float(_wins(times, reference).mean())
-        of_runs = tuple(_percent(times, reference, axis=1).tolist())
-    gap = None
-    if reference is not None and clairvoyant is not None and reference.mean() > clairvoyant.mean():
-        gap = float((reference.mean() - times.mean()) / (reference.mean() - clairvoyant.mean()))
-    metric = runs[0].metric
+    ideal = _stack([run.clairvoyant for run in runs])
     ratios = _stack([run.ratios for run in runs])
-    ends = _intervals(times, reference, ratios, rng)
+    proved = [run.proved for run in runs if run.proved is not None]
+    gap = None
+    if reference is not None and ideal is not None and reference.mean() > ideal.mean():
+        gap = float((reference.mean() - times.mean()) / (reference.mean() - ideal.mean()))
+    estimates = _estimates(times, reference, ratios, rng)
     return Contender(
         section=runs[0].section,
         name=runs[0].name,
         runs=len(runs),
         episodes=times.size,
         mean=float(times.mean()),
-        iqm=iqm(times.ravel()),
-        iqm_low=ends["iqm"][0],
-        iqm_high=ends["iqm"][1],
-        change_pct=change,
-        change_low_pct=ends["change"][0],
-        change_high_pct=ends["change"][1],
-        improvement=improvement,
-        improvement_low=ends["improvement"][0],
-        improvement_high=ends["improvement"][1],
+        iqm=replace(estimates["iqm"], value=iqm(times.ravel())),
+        change=estimates.get("change"),
+        improvement=estimates.get("improvement"),
         gap_closed=gap,
-        of_runs_pct=of_runs,
+        of_runs_pct=() if reference is None else tuple(_percent(times, reference).tolist()),
         trained=runs[0].trained,
-        metric=metric,
-        ratio=None if ratios is None else float(ratios.mean()),
-        ratio_low=ends["ratio"][0],
-        ratio_high=ends["ratio"][1],
-        proved=_proved(runs),
+        metric=runs[0].metric,
+        ratio=estimates.get("ratio"),
+        proved=float(np.concatenate(proved).mean()) if proved else None,
     )
 
 
-def _proved(runs: list[Sample]) -> float | None:
-    known = [run.proved for run in runs if run.proved is not None]
-    return float(np.concatenate(known).mean()) if known else None
-
-
-def _intervals(
+def _estimates(
     times: Floats, reference: Floats | None, ratios: Floats | None, rng: np.random.Generator
-) -> dict[str, tuple[float | None, float | None]]:
-    """Return the ends of the bootstrap intervals; one episode says nothing about spread."""
-    keys = ("iqm", "change", "improvement", "ratio")
-    ends: dict[str, tuple[float | None, float | None]] = dict.fromkeys(keys, (None, None))
-    if times.size < 2:
-        return ends
-    drawn: dict[str, list[Floats]] = {key: [] for key in keys}
-    wins = None if reference is None else _wins(times, reference).ravel()
-    left = RESAMPLES
-    while left > 0:
-        size = min(left, max(1, _BLOCK // times.size))
-        left -= size
-        rows = _draw(times.shape, size, rng)
+) -> dict[str, Estimate]:
+    """Return what can be estimated, with bootstrap intervals; one episode says nothing about spread."""
+
+    def figures(rows: Any) -> dict[str, Floats]:
         mine = times.ravel()[rows]
-        drawn["iqm"].append(_iqms(mine))
+        known = {"iqm": _iqms(mine)}
+        if reference is not None:
+            base = reference.ravel()[rows]
+            known |= {"change": _percent(mine, base), "improvement": _wins(mine, base).mean(axis=-1)}
         if ratios is not None:
-            drawn["ratio"].append(ratios.ravel()[rows].mean(axis=1))
-        if reference is not None and wins is not None:
-            drawn["change"].append(_percent(mine, reference.ravel()[rows], axis=1))
-            drawn["improvement"].append(wins[rows].mean(axis=1))
-    for key, parts in drawn.items():
-        if parts:
-            low, high = interval(np.concatenate(parts))
-            ends[key] = (float(low), float(high))
-    return ends
+            known["ratio"] = ratios.ravel()[rows].mean(axis=-1)
+        return known
+
+    values = figures(np.arange(times.size))
+    if times.size < 2:
+        return {key: Estimate(float(value), None, None) for key, value in values.items()}
+    draws = [figures(rows) for rows in _draws(times.shape, rng)]
+    ends = {key: interval(np.concatenate([draw[key] for draw in draws])) for key in values}
+    return {key: Estimate(float(values[key]), float(low), float(high)) for key, (low, high) in ends.items()}
 
 
-def _draw(shape: tuple[int, ...], size: int, rng: np.random.Generator) -> Ints:
-    """Draw runs, and within each its episodes; return flat indices, ``[size, runs * episodes]``."""
+def _draws(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+    """Draw runs, and within each its episodes; yield flat indices, ``[some, runs * episodes]``."""
     runs, episodes = shape
-    strata = rng.integers(runs, size=(size, runs, 1))
-    within = rng.integers(episodes, size=(size, runs, episodes))
-    return (strata * episodes + within).reshape(size, -1)
+    most = max(1, _BLOCK // (runs * episodes))
+    for begin in range(0, RESAMPLES, most):
+        size = min(most, RESAMPLES - begin)
+        strata = rng.integers(runs, size=(size, runs, 1))
+        within = rng.integers(episodes, size=(size, runs, episodes))
+        yield (strata * episodes + within).reshape(size, -1)
 
 
 def _iqms(values: Floats) -> Floats:
-    """Interquartile mean of each row, as `iqm` computes it."""
-    cut = values.shape[1] // 4
-    ordered: Floats = np.sort(values, axis=1)[:, cut : values.shape[1] - cut]
-    return np.asarray(ordered.mean(axis=1))
+    """Interquartile mean along the last axis, as `iqm` computes it."""
+    cut = values.shape[-1] // 4
+    return np.asarray(np.sort(values)[..., cut : values.shape[-1] - cut].mean(axis=-1))
 
 
-def _percent(times: Floats, reference: Floats, axis: int | None = None) -> Floats:
-    return np.asarray(100.0 * (times - reference).mean(axis=axis) / reference.mean(axis=axis))
+def _percent(times: Floats, reference: Floats) -> Floats:
+    return np.asarray(100.0 * (times - reference).mean(axis=-1) / reference.mean(axis=-1))
 
 
 def _wins(times: Floats, reference: Floats) -> Floats:

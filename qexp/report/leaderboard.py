@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qexp.problem.metric import Metric
 from qexp.report.statistics import bootstrap_means, interval, iqm, percent_changes, win_rate
-from qexp.report.wording import metric_part, number_of, share
+from qexp.report.table import BAD, STRONG, Column, Row, Table
+from qexp.report.wording import metric_part, number_of, rounded, share
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ class LeaderboardRow:
 
     scheduler: str
     episodes: int
-    mean: float
-    iqm: float
-    ci_low: float | None
-    ci_high: float | None
+    mean: float = np.nan
+    iqm: float = np.nan
+    ci_low: float | None = None
+    ci_high: float | None = None
     change_pct: float | None = None
     change_ci_low_pct: float | None = None
     change_ci_high_pct: float | None = None
@@ -64,11 +65,6 @@ class LeaderboardRow:
     optimal: float | None = None
     proved: float | None = None
     error: str | None = None
-
-    @classmethod
-    def of_failure(cls, scheduler: str, error: str) -> Self:
-        """Return the row of a scheduler that failed."""
-        return cls(scheduler, 0, float("nan"), float("nan"), None, None, error=error)
 
     def record(self, metric: Metric) -> dict[str, Any]:
         """Return the row as columns of leaderboard.csv, named after what is measured and the reference."""
@@ -117,7 +113,7 @@ def leaderboard(
     Raises:
         ValueError: If the schedulers were not evaluated on the same episodes, or a figure is missing.
     """
-    failures = [LeaderboardRow.of_failure(name, error) for name, error in (failed or {}).items()]
+    failures = [LeaderboardRow(name, 0, error=error) for name, error in (failed or {}).items()]
     if failures and episodes.empty:
         return failures
     figures = paired(episodes, metric)
@@ -137,7 +133,7 @@ def leaderboard(
             iqm=iqm(table[:, k]),
             ci_low=ends[k][0],
             ci_high=ends[k][1],
-            change_pct=changes[k].pct if changes else None,
+            change_pct=changes[k].value if changes else None,
             change_ci_low_pct=changes[k].low if changes else None,
             change_ci_high_pct=changes[k].high if changes else None,
             win_rate=None if base is None else win_rate(table[:, k], base),
@@ -146,28 +142,23 @@ def leaderboard(
         )
         for k, name in enumerate(figures.columns)
     ]
-    if metric.ratio is not None and metric.ratio in episodes:
-        rows = _with_ratios(rows, episodes, metric.ratio, seed)
+    rows = _with_ratios(rows, episodes, metric, seed)
     return [*sorted(rows, key=lambda row: (row.mean, row.scheduler)), *failures]
 
 
 def _with_ratios(
-    rows: list[LeaderboardRow], episodes: pd.DataFrame, column: str, seed: int
+    rows: list[LeaderboardRow], episodes: pd.DataFrame, metric: Metric, seed: int
 ) -> list[LeaderboardRow]:
-    """Add each scheduler's ratio to the optimum, in the rows' order."""
-    ratios = episodes.pivot(index="episode", columns="scheduler", values=column)  # noqa: PD010 - see `paired`
+    """Add each scheduler's ratio to the optimum, in the rows' order, where there is one."""
+    if metric.ratio is None or metric.ratio not in episodes:
+        return rows
+    ratios = paired(episodes, replace(metric, column=metric.ratio))
     table = ratios[[row.scheduler for row in rows]].to_numpy(dtype=np.float64)
+    means, optimal = ([float(column.mean()) for column in columns] for columns in (table.T, (table <= 1).T))
     proved = float(episodes["optimum_proved"].mean())
     return [
-        replace(
-            row,
-            ratio=float(table[:, k].mean()),
-            ratio_ci_low=low,
-            ratio_ci_high=high,
-            optimal=float((table[:, k] <= 1).mean()),
-            proved=proved,
-        )
-        for k, (row, (low, high)) in enumerate(zip(rows, _ends(table, seed), strict=True))
+        replace(row, ratio=mean, ratio_ci_low=low, ratio_ci_high=high, optimal=share_of, proved=proved)
+        for row, mean, share_of, (low, high) in zip(rows, means, optimal, _ends(table, seed), strict=True)
     ]
 
 
@@ -206,80 +197,79 @@ def metrics(rows: Sequence[LeaderboardRow], metric: Metric) -> dict[str, float]:
 
 
 def render(rows: Sequence[LeaderboardRow], metric: Metric, learned: str | None = None) -> Table:
-    """A table of under 100 columns for the console, the learned scheduler's row highlighted.
+    """Return a leaderboard as a table.
 
     Args:
-        rows: At least one, from `leaderboard`.
-        learned: Whose row to highlight.
-        metric: What they are compared by.
+        rows: See `board`, as `leaderboard` has them.
+        metric: See `board`.
+        learned: See `board`.
     """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    return board([row.record(metric) for row in rows], metric, learned)
 
-    table = Table(
-        title=f"{metric.title.capitalize()} of an episode",
-        caption=_caption(rows[0], metric, [row for row in rows if row.error is not None]),
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-        show_edge=False,
-        header_style="bold",
+
+def board(records: Sequence[Row], metric: Metric, learned: str | None = None) -> Table:
+    """Return a leaderboard as a table, of under 100 columns on a console.
+
+    Args:
+        records: At least one, see `LeaderboardRow.record`.
+        metric: What they are compared by.
+        learned: Whose row to highlight.
+    """
+    first, base = records[0], metric.reference
+    notes = [f"{row['scheduler']} failed: {row['error']}" for row in records if row.get("error")]
+    if unproved(first):
+        several = round((1 - first["optimum_proved_share"]) * first["episodes"])
+        notes.append(f"* not proved: in {several} episodes the best schedule found takes the optimum's place")
+    return Table(
+        f"{metric.title.capitalize()} of an episode",
+        [
+            Column("scheduler", words=True),
+            *_columns(metric, relative=first.get(str(metric.ratio)) is not None),
+        ],
+        records,
+        f"{number_of(first['episodes'], 'paired episode')}, 95 % intervals; vs {base}: negative is faster",
+        notes,
+        lambda row: BAD if row.get("error") else STRONG if row["scheduler"] == learned else "",
     )
-    table.add_column("scheduler", no_wrap=True)
-    columns = _columns(metric, relative=rows[0].ratio is not None)
-    for title, _ in columns:
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        style = "bold green" if row.scheduler == learned else ""
-        if row.error is not None:
-            table.add_row(Text(row.scheduler), Text("failed"), style="red")
-            continue
-        table.add_row(Text(row.scheduler), *(Text(cell(row)) for _, cell in columns), style=style)
-    return table
 
 
-Cell = Callable[[LeaderboardRow], str]
-
-
-def _columns(metric: Metric, *, relative: bool) -> list[tuple[str, Cell]]:
-    """Return what stands beside a scheduler's name: headings, and what fills the cells below."""
-    base = metric.reference
-    mean = (f"mean\n{metric.unit}", lambda row: _number(row.mean))
-    interval_of_change = ("interval\n%", _change_range)
+def _columns(metric: Metric, *, relative: bool) -> list[Column]:
+    """Return what stands beside a scheduler's name."""
+    vs, signed = f"vs_{metric.reference}", partial(rounded, sign="+")
+    mean = Column(f"{metric.column}_mean", "mean", metric.unit, rounded, mark=_failed)
+    change = [
+        Column(f"{vs}_pct", f"vs {metric.reference}".replace("_", "_\n", 1), "%", signed),
+        Column((f"{vs}_ci_low_pct", f"{vs}_ci_high_pct"), "interval", "%", signed),
+    ]
     if relative:
+        ratio = str(metric.ratio)
         return [
             mean,
-            ("over\noptimum", _ratio),
-            ("interval", lambda row: _range(row.ratio_ci_low, row.ratio_ci_high, digits=3)),
-            ("opti-\nmal", lambda row: share(row.optimal) + _mark(row)),
-            (f"vs\n{base} %".replace("_", "\n", 1), lambda row: _number(row.change_pct, "+")),
-            interval_of_change,
+            Column(ratio, "over\noptimum", format="{:z.3f}".format, mark=unproved),
+            Column((f"{ratio}_ci_low", f"{ratio}_ci_high"), "interval", format="{:z.3f}".format),
+            Column("optimal_share", "opti-\nmal", format=share, mark=unproved),
+            *change,
         ]
+    counted = Column(f"{metric.counted}_mean", metric.counted_title, format=rounded)
     return [
         mean,
-        (f"interval\n{metric.unit}", lambda row: _range(row.ci_low, row.ci_high)),
-        (f"IQM\n{metric.unit}", lambda row: _number(row.iqm)),
-        (f"vs {base}\n%".replace("_", "\n", 1), lambda row: _number(row.change_pct, "+")),
-        interval_of_change,
-        ("wins", lambda row: share(row.win_rate)),
-        *([] if metric.counted is None else [(metric.counted_title, lambda row: _number(row.counted))]),
-        ("gap\nclosed", lambda row: share(row.gap_closed)),
+        Column(("ci_low", "ci_high"), "interval", metric.unit, rounded),
+        Column(f"{metric.column}_iqm", "IQM", metric.unit, rounded),
+        *change,
+        Column(f"win_rate_{vs}", "wins", format=share),
+        *([] if metric.counted is None else [counted]),
+        Column("gap_closed", "gap\nclosed", format=share),
     ]
 
 
-def _change_range(row: LeaderboardRow) -> str:
-    return _range(row.change_ci_low_pct, row.change_ci_high_pct, "+")
+def _failed(row: Row) -> str:
+    return "failed" if row.get("error") else ""
 
 
-def _caption(row: LeaderboardRow, metric: Metric, failures: Sequence[LeaderboardRow]) -> str:
-    text = f"{number_of(row.episodes, 'paired episode')}, 95 % intervals"
-    text += f"; vs {metric.reference}: negative is faster"
-    text = "\n".join([text, *(f"{failure.scheduler} failed: {failure.error}" for failure in failures)])
-    if row.proved is None or row.proved == 1:
-        return text
-    unproved = round((1 - row.proved) * row.episodes)
-    return f"{text}\n* not proved: in {unproved} episodes the best schedule found takes the optimum's place"
+def unproved(row: Row) -> str:
+    """Return what stands behind figures of which an optimum that is not proved is part."""
+    proved = row.get("optimum_proved_share")
+    return "*" if proved is not None and proved < 1 else ""
 
 
 def verdict(
@@ -319,9 +309,9 @@ def verdict(
     figures = paired(episodes, metric)
     change = percent_changes(figures[[learned]].to_numpy(), figures[best].to_numpy(), seed=seed)[0]
     if change.low is None or change.high is None:
-        return f"One episode cannot tell {learned} from {best}: {change.pct:+z.1f} % {metric.title}."
+        return f"One episode cannot tell {learned} from {best}: {change.value:+z.1f} % {metric.title}."
     evidence = (
-        f"{change.pct:+z.1f} % {metric.title} "
+        f"{change.value:+z.1f} % {metric.title} "
         f"(95 % interval {change.low:+z.1f} to {change.high:+z.1f}, {len(figures)} paired episodes)"
     )
     if change.high < 0:
@@ -329,27 +319,3 @@ def verdict(
     if change.low > 0:
         return f"{learned} is NOT better than the best heuristic, {best}: {evidence}."
     return f"{learned} cannot be told from the best heuristic, {best}: {evidence}."
-
-
-def _number(value: float | None, sign: str = "", digits: int | None = None) -> str:
-    """Format with one decimal up to 100 and none above: the intervals are wider than that."""
-    if value is None:
-        return "-"
-    if digits is None:
-        digits = 1 if abs(value) < 99.95 else 0
-    return f"{value:{sign}z.{digits}f}"
-
-
-def _range(low: float | None, high: float | None, sign: str = "", digits: int | None = None) -> str:
-    if low is None or high is None:
-        return "-"
-    return f"{_number(low, sign, digits)}..{_number(high, sign, digits)}"
-
-
-def _ratio(row: LeaderboardRow) -> str:
-    return _number(row.ratio, digits=3) + _mark(row)
-
-
-def _mark(row: LeaderboardRow) -> str:
-    """Return what stands behind figures of which an optimum that is not proved is part."""
-    return "*" if row.proved is not None and row.proved < 1 else ""

@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -43,18 +44,8 @@ def training_progress(
         console: Where to print.
         metric: What training is judged by.
     """
-    bar = Progress(
-        TextColumn("training"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    percent, figure = TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[figures]}")
+    bar = _bar(console, percent, figure, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     task = bar.add_task("training", total=1.0, figures="starting Ray")
     last = time.monotonic()
 
@@ -85,15 +76,19 @@ def evaluation_progress(schedulers: int, console: Console) -> Iterator[Callable[
         schedulers: How many there are.
         console: Where to print.
     """
-    bar = Progress(
-        TextColumn("evaluating"),
+    bar = _bar(console, MofNCompleteColumn(), TextColumn("{task.fields[name]}"))
+    task = bar.add_task("evaluating", total=schedulers, name="")
+    with bar:
+        yield lambda name: bar.update(task, advance=1, name=name)
+
+
+def _bar(console: Console, *columns: ProgressColumn) -> Progress:
+    """Return a bar with its task's name, where there is a terminal to draw it on."""
+    return Progress(
+        TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[name]}"),
+        *columns,
         console=console,
         transient=True,
         disable=not console.is_terminal,
     )
-    task = bar.add_task("evaluating", total=schedulers, name="")
-    with bar:
-        yield lambda name: bar.update(task, advance=1, name=name)

@@ -24,16 +24,16 @@ _BLOCK = 2_000_000
 
 
 @dataclass(frozen=True)
-class Change:
-    """A paired change against a reference, in percent; negative is faster.
+class Estimate:
+    """A figure with its 95 % interval.
 
     Attributes:
-        pct: Change of the mean.
-        low: Lower end of its 95 % interval, None where one episode says nothing about spread.
-        high: Upper end of its 95 % interval, None likewise.
+        value: The figure.
+        low: Lower end, None where one episode says nothing about spread.
+        high: Upper end, None likewise.
     """
 
-    pct: float
+    value: float
     low: float | None
     high: float | None
 
@@ -91,7 +91,7 @@ def interval(samples: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
     return low, high
 
 
-def percent_changes(values: npt.ArrayLike, reference: npt.ArrayLike, *, seed: int) -> list[Change]:
+def percent_changes(values: npt.ArrayLike, reference: npt.ArrayLike, *, seed: int) -> list[Estimate]:
     """Change of each column's mean against the reference's mean, with intervals from jointly drawn episodes.
 
     The differences are resampled rather than the two means, so that what the episodes have in common cancels
@@ -108,10 +108,10 @@ def percent_changes(values: npt.ArrayLike, reference: npt.ArrayLike, *, seed: in
     means = columns.mean(axis=0)
     pct = 100.0 * means[:-1] / means[-1]
     if len(base) < 2:  # one episode has no spread to resample
-        return [Change(float(value), None, None) for value in pct]
+        return [Estimate(float(value), None, None) for value in pct]
     samples = bootstrap_means(columns, seed=seed)
     low, high = interval(100.0 * samples[:, :-1] / samples[:, -1:])
-    return [Change(float(p), float(lo), float(hi)) for p, lo, hi in zip(pct, low, high, strict=True)]
+    return [Estimate(float(p), float(lo), float(hi)) for p, lo, hi in zip(pct, low, high, strict=True)]
 
 
 def win_rate(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import yaml
 
-from qexp.config.identity import with_names
-from qexp.config.option import NAME
+from qexp.config.plots import FORMATS, plot_format
 from qexp.errors import InputError
 from qexp.problem.metric import Metric
-from qexp.report.contenders import Contender, Floats, Sample, contenders
+from qexp.report.contenders import Contender, Sample, contenders
+from qexp.report.run import config_of, decider_of, metric_of_run, result_of
+from qexp.report.statistics import Floats
 from qexp.report.wording import metric_part
 from qexp.runfolder import COMPLETED, PLANNED, RESULT_FILE
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 SWEEP_FILE = "sweep.json"
 JOBS = ".jobs"
 """Folder in a sweep's: a file for each job that ever began, which says where it writes."""
-TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE = "sweep.csv", "sweep_leaderboard.csv", "sweep.png"
+TABLE_FILE, LEADERBOARD_FILE = "sweep.csv", "sweep_leaderboard.csv"
+FIGURES = tuple(f"sweep.{name}" for name in FORMATS)
+"""Names of the figure, by its format."""
 
 FAILED, KILLED, PRUNED = "FAILED", "KILLED", "PRUNED"
 """`PRUNED`: a search stopped it early, because others were doing better."""
@@ -74,29 +77,23 @@ class Job:
     @classmethod
     def read(cls, folder: Path, settings: dict[str, str]) -> Self:
         """Read a job's folder, whatever state it is in."""
-        result_file = folder / RESULT_FILE
-        if not result_file.is_file():
+        result = result_of(folder)
+        if result is None:
             return cls(folder, settings, CUT_OFF if folder.is_dir() and any(folder.iterdir()) else MISSING)
-        result = json.loads(result_file.read_text(encoding="utf-8"))
         status = result["status"]
         if not result["leaderboard"]:  # else the evaluation is done, whatever came of a campaign
             return cls(folder, settings, status, result.get("error"))
-        options = result["options"]
-        # Version 0.1 called every decider by its option.
-        decider = result.get("decider") or options["scheduler" if options["algo"] == "none" else "algo"]
+        decider, config = decider_of(result), config_of(folder)
         row = next(row for row in result["leaderboard"] if row["scheduler"] == decider)
         if row.get("error"):
             return cls(folder, settings, status, f"{decider} failed: {row['error']}")
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        from qexp.problem.problem import metric_of  # with its room comes Gymnasium
-
-        metric = metric_of({NAME: options["env"]} | with_names(config.get("env", {})))
+        metric = metric_of_run(result, config)
         return cls(
             folder,
             settings,
             status,
             decider=decider,
-            trained=options["algo"] != "none",
+            trained=result["options"]["algo"] != "none",
             figures={key: row[key] for key in _figures(metric)},
             seed=result["seed"],
             eval_seed=config["eval"]["seed"],
@@ -113,12 +110,14 @@ class Sweep:
         swept: Keys that the sweep varies.
         jobs: All planned jobs, in order; then those that a sweeper made up as it went.
         contenders: Every scheduler over the completed jobs.
+        figure: Where its figure is, or would be.
     """
 
     folder: Path
     swept: list[str]
     jobs: list[Job]
     contenders: list[Contender]
+    figure: Path
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -129,7 +128,10 @@ class Sweep:
         """
         file = folder / SWEEP_FILE
         if not file.is_file():
-            raise InputError(f"{folder} is not the folder of a sweep: it has no {SWEEP_FILE}")
+            raise InputError(
+                f"{folder} is not the folder of a sweep, nor of a run that ended: "
+                f"it has no {SWEEP_FILE} and no {RESULT_FILE}"
+            )
         plan = json.loads(file.read_text(encoding="utf-8"))
         swept = plan["swept"]
         begun = _begun(folder)
@@ -137,7 +139,8 @@ class Sweep:
         overrides |= {name: parts for name, (_, parts) in begun.items() if name not in overrides}
         places = {name: folder / (begun[name][0] if name in begun else name) for name in overrides}
         jobs = [Job.read(places[name], _values(parts, swept)) for name, parts in overrides.items()]
-        return cls(folder, swept, jobs, contenders(_samples(jobs)))
+        figure = folder / f"sweep.{plot_format(plan['base'].get('plots')) or FORMATS[0]}"
+        return cls(folder, swept, jobs, contenders(_samples(jobs)), figure)
 
     @property
     def metrics_used(self) -> list[Metric]:
@@ -161,7 +164,7 @@ class Sweep:
         return pd.DataFrame(rows)
 
     def write(self, *, figure: bool = True) -> None:
-        """Write `sweep.csv`, and of completed jobs `sweep_leaderboard.csv` and, if wanted, `sweep.png`."""
+        """Write `sweep.csv`, and of completed jobs `sweep_leaderboard.csv` and, if wanted, the figure."""
         import pandas as pd
 
         self.table().to_csv(self.folder / TABLE_FILE, index=False)
@@ -173,12 +176,12 @@ class Sweep:
             return
         from qexp.report.plots import comparison
 
-        comparison.plot(self.contenders, self.folder / FIGURE_FILE)
+        comparison.plot(self.contenders, self.figure)
 
     def files(self) -> list[Path]:
         """Return the paths of what `write` wrote."""
-        names = (TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE)
-        return [self.folder / name for name in names if (self.folder / name).is_file()]
+        paths = (self.folder / TABLE_FILE, self.folder / LEADERBOARD_FILE, self.figure)
+        return [path for path in paths if path.is_file()]
 
     def metrics(self) -> dict[str, float | None]:
         """Return figures for a tracker: how many jobs ended how, and the contenders' main figures."""
@@ -187,11 +190,8 @@ class Sweep:
             figures[f"sweep/{status.lower()}"] = sum(job.status == status for job in self.jobs)
         for row in self.contenders:
             name = "/".join(metric_part(part) for part in ("sweep", row.section, row.name) if part)
-            figures[f"{name}/iqm"] = row.iqm
-            figures[f"{name}/vs_{row.metric.reference}_pct"] = row.change_pct
-            if row.metric.ratio is not None:
-                figures[f"{name}/{row.metric.ratio}"] = row.ratio
-                figures[f"{name}/optimum_proved_share"] = row.proved
+            shown = ("iqm", f"vs_{row.metric.reference}_pct", str(row.metric.ratio), "optimum_proved_share")
+            figures |= {f"{name}/{key}": value for key, value in row.record().items() if key in shown}
         return figures
 
 

@@ -10,10 +10,31 @@ def number_of(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def share(value: float | None) -> str:
-    """Format a share; far below zero it says only that the gap is nearly nothing."""
+def number(value: float | None, sign: str = "") -> str:
+    """Format with as many decimals as three significant digits need, at most three.
+
+    Args:
+        value: A figure, or None if it is not defined.
+        sign: ``+`` if a positive one is to have its sign.
+    """
     if value is None:
         return "-"
+    size = abs(value)
+    return f"{value:{sign}z.{0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3}f}"
+
+
+def rounded(value: float, sign: str = "") -> str:
+    """Format with one decimal up to 100 and none above: the intervals are wider than that.
+
+    Args:
+        value: A figure.
+        sign: ``+`` if a positive one is to have its sign.
+    """
+    return f"{value:{sign}z.{1 if abs(value) < 99.95 else 0}f}"
+
+
+def share(value: float) -> str:
+    """Format a share; far below zero it says only that the gap is nearly nothing."""
     return f"{value:z.0%}" if value > -10 else "<-999%"
 
 

@@ -21,6 +21,7 @@ from qexp.problem.roster import option_in
 from qexp.problem.scheduler import Scheduler
 from qexp.report.leaderboard import LeaderboardRow, leaderboard, render, verdict
 from qexp.report.progress import evaluation_progress
+from qexp.report.table import Table
 from qexp.runfolder import RunFolder
 from qexp.stages.run import Run
 
@@ -49,6 +50,15 @@ class Evaluation:
     episodes: pd.DataFrame
     tasks: pd.DataFrame
     failed: Mapping[str, str] = field(default_factory=dict)
+
+    def table(self, *, seed: int = 0) -> Table:
+        """Return the leaderboard as a table, for a console, a page or a paper: ``.table().latex()``.
+
+        Args:
+            seed: Of the bootstrap.
+        """
+        rows = leaderboard(self.episodes, self.metric, seed=seed, failed=self.failed)
+        return render(rows, self.metric)
 
 
 @dataclass(frozen=True)

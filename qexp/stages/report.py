@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from qexp.algo.checkpoint import drop_memories
+from qexp.config.plots import plot_format
 from qexp.errors import DivergenceError, interrupt_behind
 from qexp.report.leaderboard import LeaderboardRow, metrics
 from qexp.report.wording import metric_part
@@ -47,8 +48,8 @@ def write_result(
     elif deployment is not None and not deployment["tasks"].get("done"):
         status, error = FAILED, "no task of the campaign was done"
     result = Result(folder.path, rows, run.training, run.tracker.run_id, deployment, status, error)
-    if settings["plots"] and not evaluation.episodes.empty:
-        _draw(run, evaluation)
+    if (kind := plot_format(settings["plots"])) and not evaluation.episodes.empty:
+        _draw(run, evaluation, kind)
     _write_files(run, evaluation, result)  # result.json comes last: who sees it can read all others
     drop_memories(folder.path / CHECKPOINTS)
     return result
@@ -72,7 +73,7 @@ def _write_files(run: Run, evaluation: Evaluation, result: Result) -> None:
     run.folder.write_json(RESULT_FILE, _head(run, result.status) | error | record)
 
 
-def _draw(run: Run, evaluation: Evaluation) -> None:
+def _draw(run: Run, evaluation: Evaluation, kind: str) -> None:
     import pandas as pd
 
     from qexp.report import plots
@@ -85,6 +86,7 @@ def _draw(run: Run, evaluation: Evaluation) -> None:
         seed=run.resolved["eval"]["seed"],
         training=None if run.training is None else pd.DataFrame(run.training.history),
         learned=None if run.roster.learned in evaluation.failed else run.roster.learned,
+        format=kind,
     )
 
 

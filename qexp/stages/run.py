@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from qexp.algo.train import TrainingResult
     from qexp.problem.policy import Policy
+    from qexp.report.table import Table
 
 DISTRIBUTIONS = ("gymnasium", "hydra-core", "mlflow", "numpy", "ray", "simpy", "torch")
 # What a run's name says anyway, and what would only make it long.
@@ -63,6 +64,13 @@ class Result:
         import pandas as pd
 
         return pd.read_csv(self.folder / "leaderboard.csv")
+
+    @property
+    def table(self) -> Table:
+        """The leaderboard as a table, for a console, a page or a paper: ``print(result.table.latex())``."""
+        from qexp.report.run import leaderboard_of
+
+        return leaderboard_of(self.folder)
 
     @property
     def policy(self) -> Policy | None:

@@ -27,7 +27,7 @@ from qexp.runfolder import COMPLETED, FAILED, RESULT_FILE, RunFolder, relative
 from qexp.stages.resume import is_of
 from qexp.sweep.plan import SHARED, SWEEP_DIR, as_typed, folder_of, job_folder, varied
 from qexp.tracking import StoppedEarly
-from qexp.tracking.options import apply_environment
+from qexp.tracking.local import apply_environment
 
 log = logging.getLogger(__name__)
 

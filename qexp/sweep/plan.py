@@ -19,8 +19,9 @@ from hydra.core.override_parser.types import ValueType
 from omegaconf import DictConfig, OmegaConf
 
 from qexp.config.identity import NO_RESULT, flat, names_with_values
+from qexp.config.plots import FORMATS
 from qexp.errors import InputError
-from qexp.report.sweeps import FIGURE_FILE, JOBS, LEADERBOARD_FILE, SWEEP_FILE, TABLE_FILE
+from qexp.report.sweeps import FIGURES, JOBS, LEADERBOARD_FILE, SWEEP_FILE, TABLE_FILE
 from qexp.runfolder import RunFolder, relative
 
 SWEEP_DIR, SWEPT = "QEXP_SWEEP_DIR", "QEXP_SWEPT"
@@ -28,7 +29,7 @@ SWEEP_DIR, SWEPT = "QEXP_SWEEP_DIR", "QEXP_SWEPT"
 
 SHARED = ".evaluations"
 OWN_NAMES = {
-    *(SWEEP_FILE, TABLE_FILE, LEADERBOARD_FILE, FIGURE_FILE, JOBS, SHARED),
+    *(SWEEP_FILE, TABLE_FILE, LEADERBOARD_FILE, *FIGURES, JOBS, SHARED),
     *("multirun.yaml", "tracking.jsonl"),
 }
 """Names in a sweep's folder beside the jobs' folders."""
@@ -72,7 +73,8 @@ def varied(overrides: Iterable[str]) -> list[str]:
 def _digest(overrides: Iterable[str]) -> str:
     """Hash overrides in any order, without those that change no result: the same job, however asked for."""
     keys = {part: re.split(r"[=.@]", part.lstrip("+~"), maxsplit=1)[0] for part in overrides}
-    relevant = sorted(part for part, key in keys.items() if key not in NO_RESULT)
+    formats = {f"plots={name}" for name in FORMATS}
+    relevant = sorted(part for part, key in keys.items() if key not in NO_RESULT and part not in formats)
     return sha256("\n".join(relevant).encode()).hexdigest()[:8]
 
 
@@ -184,11 +186,11 @@ class Plan:
         RunFolder(self.folder).write_text(SWEEP_FILE, json.dumps(content, indent=2) + "\n")
 
     def _differences(self, before: Mapping[str, Any]) -> list[str]:
-        then = names_with_values(before["base"])
-        changed = [
-            key for key in sorted(then.keys() | self.base.keys()) if then.get(key) != self.base.get(key)
-        ]
-        listed = [f"{key} was {then.get(key)}, now {self.base.get(key)}" for key in changed]
+        then, now = names_with_values(before["base"]), dict(self.base)
+        for base in (then, now):
+            base["plots"] = bool(base.get("plots"))  # their format changes nothing of the jobs
+        changed = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
+        listed = [f"{key} was {then.get(key)}, now {now.get(key)}" for key in changed]
         if sorted(before["swept"]) != sorted(self.swept):
             listed.insert(0, f"it varies {', '.join(before['swept'])}, this one {', '.join(self.swept)}")
         return listed

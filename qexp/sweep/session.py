@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from qexp.config.build import make
+from qexp.config.plots import resolved_plots
 from qexp.errors import InputError
 from qexp.report.sweeps import PRUNED, Sweep
 from qexp.report.tables import show
@@ -19,7 +20,8 @@ from qexp.runfolder import COMPLETED, PLANNED, relative
 from qexp.sweep.plan import SWEEP_DIR, SWEPT, Plan, as_typed
 from qexp.tracking import Tracker, Tracking
 from qexp.tracking.journal import Journal
-from qexp.tracking.options import PARENT_RUN, apply_environment
+from qexp.tracking.local import apply_environment
+from qexp.tracking.tracking import PARENT_RUN
 
 
 class SweepSession(Callback):
@@ -63,10 +65,14 @@ class SweepSession(Callback):
     def _begin(self, config: DictConfig) -> None:
         if config.resume is not None:
             raise InputError(f"resume={config.resume} resumes one run: leave out -m")
+        try:
+            config.plots = resolved_plots(config.plots)
+        except ValueError as error:
+            raise InputError(f"plots={config.plots}: {error}") from error
         plan = Plan.of(config)
         # A preset's plots=false is of the jobs: one figure for the sweep is enough.
         typed = any(override.lstrip("+").startswith("plots=") for override in as_typed(config.hydra, "task"))
-        self._draws = bool(config.plots) or not typed
+        self._draws = config.plots or not typed
         self._is_new = not plan.folder.exists()
         plan, run_id = plan.join()
         self._plan = plan

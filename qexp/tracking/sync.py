@@ -13,7 +13,7 @@ from pathlib import Path
 from qexp.errors import InputError, answered
 from qexp.tracking.environment import EXPERIMENT, patience, quiet, store_in_environment
 from qexp.tracking.journal import Journal, in_words
-from qexp.tracking.options import Local
+from qexp.tracking.local import Local
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 from toys import FEATURES, NODES, DelayedCosts
 
 from qexp.algo.modules import QModule
+from qexp.placement.features import PRIOR_FEATURE
 from qexp.problem.network import Architecture
 
 ATOMS = {"atoms": 11, "value_min": -3.0, "value_max": 1.0}
@@ -26,7 +27,13 @@ def observations(seed, batch, nodes=NODES, *, task_features=2, node_features=FEA
 
 def shape(**architecture):
     return Architecture(
-        **{"hidden": 8, "task_features": 2, "node_features": FEATURES, "prior_feature": 0, **architecture}
+        **{
+            "hidden": 8,
+            "task_features": 2,
+            "node_features": FEATURES,
+            "prior_feature": PRIOR_FEATURE,
+            **architecture,
+        }
     )
 
 

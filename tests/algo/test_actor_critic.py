@@ -7,8 +7,8 @@ import pytest
 import torch
 from networks import observations, shape
 from ray.rllib.core.columns import Columns
-from test_train import SMALL_A2C
 from toys import DelayedCosts
+from training import SMALL_A2C
 
 from qexp.algo import A2C, PPO, actor_critic
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import ATOMS, observations, randomise, shape, slow_projection
 from toys import NODES
@@ -17,7 +17,6 @@ from qexp.placement.features import PRIOR_FEATURE
 from qexp.problem.network import ScorerNetwork
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     batch=st.integers(1, 5),
@@ -44,7 +43,6 @@ def test_the_projection_is_that_of_a_loop_over_atoms(seed, batch, atoms, ends, d
     assert (got >= 0).all()
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), atoms=st.integers(2, 60))
 def test_inside_the_support_the_projection_keeps_the_mean(seed, atoms):
     rng = np.random.default_rng(seed)
@@ -58,7 +56,6 @@ def test_inside_the_support_the_projection_keeps_the_mean(seed, atoms):
     np.testing.assert_allclose(got @ support, rewards + 0.5 * probabilities @ support, atol=1e-4)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), dueling=st.booleans(), prior=st.sampled_from([0.5, 4.0]))
 def test_an_untrained_distribution_still_ranks_nodes_by_the_prior(seed, dueling, prior):
     torch.manual_seed(seed)  # the value stream starts at random

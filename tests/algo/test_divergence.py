@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from networks import observations, randomise, shape
-from test_train import SMALL_A2C, SMALL_DQN, policy_weights, run
 from toys import LENGTH
+from training import SMALL_A2C, SMALL_DQN, policy_weights, run
 
 from qexp.algo import A2C, DQN, PPO
 from qexp.algo.checkpoint import newest_checkpoint

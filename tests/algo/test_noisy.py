@@ -12,8 +12,7 @@ from ray.rllib.core.columns import Columns
 
 from qexp.algo.modules import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
 from qexp.placement.features import PRIOR_FEATURE
-from qexp.problem.network import ScorerNetwork
-from qexp.problem.noisy import NoisyLinear, noise
+from qexp.problem.network import NoisyLinear, ScorerNetwork, noise
 
 
 def test_a_noisy_layer_is_its_mean_until_noise_is_drawn():
@@ -42,8 +41,8 @@ def test_noise_is_factorised_with_the_paper_s_spread():
             bias = layer(torch.zeros(1, 16))[0]
             weights = (layer(torch.eye(16)) - bias).T
         draws.append(weights - layer.weight.detach())
-        assert torch.linalg.matrix_rank(draws[-1], rtol=1e-4) == 1
     noises = torch.stack(draws)
+    assert (torch.linalg.matrix_rank(noises[:100], rtol=1e-4) == 1).all()
     # f(x) = sign(x) sqrt(|x|) has variance E|x| = sqrt(2 / pi); a weight's noise has two such factors.
     expected = 0.5 / 16**0.5 * (2 / np.pi) ** 0.5
     assert noises.mean(0).abs().max() < 0.01

@@ -12,8 +12,8 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
-from test_train import SMALL_A2C, SMALL_DQN, cost_of_policy, policy_weights, run
 from toys import LENGTH, best_cost, random_cost
+from training import SMALL_A2C, SMALL_DQN, cost_of_policy, policy_weights, run
 
 from qexp.algo import A2C, DQN, PPO, OnPolicy, Training
 from qexp.config.option import REGISTRY, option
@@ -185,7 +185,7 @@ class Plain(OnPolicy):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.parametrize("runners", [0, 2])
 def test_an_algorithm_from_another_package_trains(runners, tmp_path):
     package = tmp_path / "mypkg"
@@ -197,8 +197,8 @@ def test_an_algorithm_from_another_package_trains(runners, tmp_path):
     from pathlib import Path
     from mypkg.algo import Plain
     assert not {{"ray", "torch"}} & sys.modules.keys()
-    from test_train import SMALL_A2C, cost_of_policy, run
     from toys import best_cost, random_cost
+    from training import SMALL_A2C, cost_of_policy, run
     settings = SMALL_A2C | {{"num_envs": 64 // {max(1, runners)}}}
     result = run(Plain(env_steps=120_000, num_env_runners={runners}, **settings), Path({str(tmp_path)!r}))
     best, random = best_cost(), random_cost()

@@ -12,8 +12,8 @@ import pytest
 import torch
 from networks import ATOMS, make_module, observations, randomise, shape, slow_projection
 from ray.rllib.core.columns import Columns
-from test_train import SMALL_DQN, cost_of_policy, policy_weights, run
 from toys import DelayedCosts, best_cost, random_cost
+from training import SMALL_DQN, cost_of_policy, policy_weights, run
 
 from qexp.algo import DQN
 from qexp.algo.modules import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
@@ -24,8 +24,7 @@ from qexp.placement.policy import PlacementPolicy
 from qexp.policy import load_policy
 from qexp.problem.bundle import forward, save_policy
 from qexp.problem.extract import extract
-from qexp.problem.network import ScorerNetwork
-from qexp.problem.noisy import NoisyLinear
+from qexp.problem.network import NoisyLinear, ScorerNetwork
 
 SWITCHES = ("double", "dueling", "prioritized", "distributional", "noisy")
 

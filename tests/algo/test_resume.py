@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_train import SMALL_A2C, SMALL_DQN, policy_weights
-from test_train import run as run_with
 from toys import DelayedCosts
+from training import SMALL_A2C, SMALL_DQN, policy_weights
+from training import run as run_with
 
 from qexp.algo import A2C, DQN, PPO
 from qexp.algo.checkpoint import drop_memories, newest_checkpoint

@@ -11,8 +11,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from test_train import SMALL_A2C, SMALL_DQN, policy_weights, run
 from toys import LENGTH, DelayedCosts
+from training import SMALL_A2C, SMALL_DQN, policy_weights, run
 
 from qexp.algo import A2C, DQN, PPO, A2CConfig, DQNConfig, PPOConfig
 from qexp.errors import InputError
@@ -45,7 +45,7 @@ def fresh(script, *, cwd):
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_checkpoint_is_an_algorithm_again_in_a_fresh_process(name, tmp_path):
@@ -181,7 +181,7 @@ def test_a_schedule_in_steps_is_refused_in_a_line(config, said):
         config.validate()
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.parametrize("kind", ["A2C", "PPO", "DQN"])
 def test_ray_tune_searches_over_a_config(kind, tmp_path):
     """Two trials of two iterations: each with its own learning rate, which falls as the trial goes."""

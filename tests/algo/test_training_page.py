@@ -13,7 +13,7 @@ import yaml
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_the_algorithm_of_the_page_trains(tmp_path):
     code = re.search(
         r"<!-- own algorithm -->\n```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL

@@ -20,7 +20,7 @@ from qexp.fleet.ibm import fake_backend
 from qexp.fleet.machines import MACHINES
 from qexp.placement.workload.catalogue import QCE
 
-DATA = resources.files("qexp.workload") / "data"
+DATA = resources.files("qexp.circuits") / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +90,7 @@ def test_a_circuit_without_measurements_gets_them():
     assert benchmark_circuit("ghz", 5).count_ops()["measure"] == 5
 
 
+@pytest.mark.slow
 def test_every_family_is_the_same_circuit_each_time():
     from qiskit import transpile
 
@@ -206,6 +207,7 @@ def test_the_command_gives_the_same_bytes_in_another_process_and_the_shipped_row
     assert set(lines) <= set(content.splitlines())
 
 
+@pytest.mark.slow
 def test_extending_a_catalogue_gives_what_building_it_whole_gives(tmp_path, capsys):
     wanted = ["--only", "ghz:3", "ghz:6", "--jobs", "1"]
 

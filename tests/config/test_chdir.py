@@ -20,6 +20,7 @@ def inputs(qexp, write_dataset):
     return ("backend=file", "env/workload=csv", *files)
 
 
+@pytest.mark.slow
 def test_inputs_and_store_are_found_where_the_command_was_typed(qexp, inputs):
     here = Path.cwd()
     ended = qexp(*QUICK, *inputs, "hydra.run.dir=run")
@@ -30,6 +31,7 @@ def test_inputs_and_store_are_found_where_the_command_was_typed(qexp, inputs):
     assert "run folder: run\n" in ended.out
 
 
+@pytest.mark.slow
 def test_so_they_are_in_a_sweep(qexp, inputs):
     ended = qexp("-m", "sweep=s", *QUICK, *inputs, "seed=0,1", "tracking.uri=sqlite:///store.db")
     assert (ended.status, ended.err) == (0, ""), ended

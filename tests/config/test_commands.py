@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
 
 import pytest
+from cases import quick_first
 
 import qexp as package
 from qexp.config.commands import COMMANDS
+from qexp.gates import qgym
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 MODULES = {
@@ -30,6 +33,7 @@ def test_every_command_has_help_of_its_own_and_a_line_in_the_help_of_all(name, q
     assert f"\n  qexp {name} " in qexp("--help").out
 
 
+@pytest.mark.slow
 def test_run_is_what_no_command_means_and_sweep_a_multirun(qexp):
     plain, named = qexp(*QUICK, "seed=3"), qexp("run", *QUICK, "seed=3")
     assert named.status == 0
@@ -92,7 +96,8 @@ runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 
 
 @pytest.mark.parametrize(
-    ("signal", "status", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]
+    ("signal", "status", "word"),
+    quick_first([("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]),
 )
 @pytest.mark.parametrize(("module", "arguments"), [("qexp", ["report", "x"]), ("qexp.report", ["x"])])
 def test_a_signal_ends_a_command_in_one_line(signal, status, word, module, arguments, python, tmp_path):
@@ -124,7 +129,9 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & heavy))
 """
 
 
-@pytest.mark.parametrize("arguments", [["report", "--help"], ["sync", "--help"], ["fleet"], ["nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", quick_first([["report", "--help"], ["sync", "--help"], ["fleet"], ["nonsense"]])
+)
 def test_a_command_imports_nothing_heavy_before_it_works(arguments, python, tmp_path):
     ended = python("-c", LOADED.format(arguments=arguments), cwd=tmp_path)
     assert ended.out.splitlines()[-1] == "[]", ended.err
@@ -138,6 +145,7 @@ print(used.ru_utime + used.ru_stime)
 """
 
 
+@pytest.mark.slow
 def test_help_takes_little_time(python, tmp_path):
     python("-m", "qexp", "--help", cwd=tmp_path)  # compiles, where nothing was yet
     seconds = min(float(python("-c", CPU, cwd=tmp_path).out) for _ in range(3))
@@ -146,14 +154,17 @@ def test_help_takes_little_time(python, tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "proposed"),
-    [
-        ("qexp rep", "report"),
-        ("qexp fl", "fleet"),
-        ("qexp run sched", "scheduler="),
-        ("qexp sweep scheduler=w", "scheduler=weighted"),
-        ("qexp see", "seed="),
-        ("qexp -m seed=1 scheduler=w", "scheduler=weighted"),
-    ],
+    quick_first(
+        [
+            ("qexp rep", "report"),
+            ("qexp fl", "fleet"),
+            ("qexp run sched", "scheduler="),
+            ("qexp sweep scheduler=w", "scheduler=weighted"),
+            ("qexp see", "seed="),
+            ("qexp -m seed=1 scheduler=w", "scheduler=weighted"),
+        ],
+        3,
+    ),
 )
 def test_completion_knows_commands_and_what_follows_a_run(line, proposed, qexp, monkeypatch):
     monkeypatch.setenv("COMP_LINE", line)
@@ -167,3 +178,25 @@ def test_completion_leaves_files_to_the_shell_and_can_be_installed(qexp, monkeyp
     assert qexp("-sc", "query=bash").out == ""
     monkeypatch.delenv("COMP_LINE")
     assert qexp("-sc", "install=bash").out.startswith("export _HYDRA_OLD_COMP")
+
+
+FORMER = ("backend.build", "backend.snapshot", "deploy.gap", "policy.extract", "workload.build")
+
+
+@pytest.mark.parametrize("name", FORMER)
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_former_modules_of_commands_still_run_them(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"qexp.{name}", run_name="__main__")
+    assert ended.value.code in {0, None}
+    assert capsys.readouterr().out.startswith("usage: python -m qexp.")
+
+
+def test_former_import_paths_that_stay_are_the_same_things():
+    import qexp.env.gate_scheduling as surface
+    import qexp.policy
+
+    assert qexp.policy.load_policy is importlib.import_module("qexp.problem.bundle").load_policy
+    assert {"Scheduling", "MachineProperties", "GateSchedulingEnv", "BasicRewarder"} <= set(surface.__all__)
+    assert all(getattr(surface, name) is getattr(qgym, name) for name in surface.__all__)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cases import quick_first
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -30,6 +31,7 @@ OPTIONS = [
     for name in names
     if group == "experiment" or is_ours(REGISTRY[group][name])  # other tests register some of their own
 ]
+ONE_PER_GROUP = list({group: (group, name) for group, name in reversed(OPTIONS)}.values())
 CHOICES = [(group, name) for group, name in OPTIONS if group != "experiment"]
 GATES = ["env=gate_scheduling"]
 # What a user must say besides the choice itself.
@@ -66,7 +68,10 @@ def default(field: dataclasses.Field[object]) -> object:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-@pytest.mark.parametrize(("group", "name"), OPTIONS)
+@pytest.mark.parametrize(
+    ("group", "name"),
+    quick_first(sorted(OPTIONS, key=lambda each: each not in ONE_PER_GROUP), len(ONE_PER_GROUP)),
+)
 def test_every_option_composes_and_passes_the_checks(group: str, name: str):
     config = composed(f"{group}={name}", *NEEDED.get((group, name), []))
     resolved = validate(config)
@@ -171,6 +176,7 @@ def test_the_evaluation_seed_follows_the_seed_until_it_is_fixed():
     assert validate(composed("seed=7", "eval.seed=3"))["eval"]["seed"] == 3
 
 
+@pytest.mark.slow
 def test_what_is_sampled_on_this_computer_is_narrow_unless_one_says_otherwise():
     def widest(*overrides: str) -> int:
         return validate(composed(*overrides))["env"]["workload"]["max_width"]
@@ -189,6 +195,7 @@ def test_a_fleet_of_ones_own_is_the_option_file():
     assert option_of(validate(composed("backend=file", "backend.path=mine.yaml")), "backend") == "file"
 
 
+@pytest.mark.slow
 def test_the_config_hash_is_of_what_changes_results():
     plain = config_hash(validate(composed()))
     assert config_hash(validate(composed("tracking=off"))) == plain

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from cases import quick_first
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("tracking=off", "plots=false", "eval.episodes=2")
@@ -262,6 +263,7 @@ def queue(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_problem_of_ones_own_with_a_group_of_its_own(queue):
     chosen = ("--config-dir", "conf", "env=queue", "env/lengths=falling", "hydra.run.dir=run")
     ended = run(queue, "-m", "qexp", *chosen, "tracking=off", "eval.episodes=2")
@@ -273,12 +275,17 @@ def test_a_problem_of_ones_own_with_a_group_of_its_own(queue):
 
 @pytest.mark.parametrize(
     ("choice", "said"),
-    [
-        (("env.lengths.mean=-1",), r"env\.lengths\.mean=-1\.0: must be greater than 0"),
-        (("env.lengths.meen=1",), r"unknown key 'env\.lengths\.meen'; did you mean 'env\.lengths\.mean'.*"),
-        (("scheduler=mct",), r"scheduler=mct with env=queue: choose one of in_order, shortest, policy"),
-        (("algo=a2c", "env.jobs=1"), r"env\.jobs=1: there is nothing to decide"),
-    ],
+    quick_first(
+        [
+            (("env.lengths.mean=-1",), r"env\.lengths\.mean=-1\.0: must be greater than 0"),
+            (
+                ("env.lengths.meen=1",),
+                r"unknown key 'env\.lengths\.meen'; did you mean 'env\.lengths\.mean'.*",
+            ),
+            (("scheduler=mct",), r"scheduler=mct with env=queue: choose one of in_order, shortest, policy"),
+            (("algo=a2c", "env.jobs=1"), r"env\.jobs=1: there is nothing to decide"),
+        ]
+    ),
 )
 def test_what_is_wrong_with_its_settings_is_one_line(queue, choice, said):
     ended = run(queue, "-m", "qexp", "--config-dir", "conf", "env=queue", *choice, *SMALL)
@@ -286,6 +293,7 @@ def test_what_is_wrong_with_its_settings_is_one_line(queue, choice, said):
     assert re.fullmatch(f"qexp: {said}\n", ended.stderr), ended.stderr
 
 
+@pytest.mark.slow
 def test_a_class_brings_what_goes_with_it(queue):
     ended = run(queue, "-m", "qexp", "env._target_=lines.Queue", "env.jobs=2", *SMALL, "hydra.run.dir=run")
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -309,6 +317,7 @@ def test_a_policy_is_trained_in_it_and_loaded_again(queue):
     assert "is for env=queue, which is not known here: import the module" in alone.stderr
 
 
+@pytest.mark.slow
 def test_its_sweep_is_reported_by_its_own_metric_in_another_process(queue):
     sweep = ("-m", "env=queue", "seed=0,1", "sweep=both")
     ended = run(queue, "-m", "qexp", "--config-dir", "conf", *sweep, *SMALL)
@@ -320,6 +329,7 @@ def test_its_sweep_is_reported_by_its_own_metric_in_another_process(queue):
     assert "flow_time_mean" in table.read_text(encoding="utf-8").partition("\n")[0]
 
 
+@pytest.mark.slow
 def test_of_a_package_that_breaks_off_nothing_is_taken(tmp_path):
     package(tmp_path, "lines", f"{QUEUE}\nraise RuntimeError\n")
     ended = run(tmp_path, "-m", "qexp", "--help", PYTHONPATH=str(tmp_path))
@@ -328,6 +338,7 @@ def test_of_a_package_that_breaks_off_nothing_is_taken(tmp_path):
     assert not any(word in ended.stdout for word in ("queue", "shortest", "env/lengths"))
 
 
+@pytest.mark.slow
 def test_a_file_may_set_values_of_an_installed_option(tmp_path):
     package(tmp_path, "lines", QUEUE)
     (tmp_path / "conf" / "env").mkdir(parents=True)
@@ -345,6 +356,7 @@ def test_a_shell_is_offered_what_a_folder_names(queue):
     assert "scheduler=shortest" in ended.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_shell_is_offered_options_and_no_schemas(queue):
     typed = "qexp --config-dir conf scheduler="
     ended = run(queue, "-m", "qexp", "-sc", "query=bash", COMP_LINE=typed, COMP_POINT=str(len(typed)))
@@ -353,6 +365,7 @@ def test_a_shell_is_offered_options_and_no_schemas(queue):
     assert not [word for word in offered if "schema" in word]
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_into_a_line_that_is_completed(tmp_path):
     package(tmp_path, "broken", "raise RuntimeError")
     asked = {"COMP_LINE": "qexp scheduler=mc", "COMP_POINT": "17", "PYTHONPATH": str(tmp_path)}
@@ -361,6 +374,7 @@ def test_nothing_is_printed_into_a_line_that_is_completed(tmp_path):
     assert ended.stdout.split() == ["scheduler=mct"]
 
 
+@pytest.mark.slow
 def test_a_script_s_own_class_goes_to_other_processes(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cases import quick_first
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-options.md").read_text(encoding="utf-8")
 SMALL = ("tracking=off", "plots=false")
@@ -34,6 +35,7 @@ def mine(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_class_named_on_the_command_line(mine):
     (command,) = block("class").strip().splitlines()
     ended = run(mine, "-m", "qexp", *shlex.split(command)[1:], *SMALL, "hydra.run.dir=run")
@@ -45,10 +47,12 @@ def test_a_class_named_on_the_command_line(mine):
 
 @pytest.mark.parametrize(
     ("argument", "said"),
-    [
-        ("scheduler.floor=2", r"qexp: scheduler\.floor=2.*: must be less than or equal to 1"),
-        ("scheduler.flor=0.2", r"qexp: unknown key 'scheduler\.flor'.*"),
-    ],
+    quick_first(
+        [
+            ("scheduler.floor=2", r"qexp: scheduler\.floor=2.*: must be less than or equal to 1"),
+            ("scheduler.flor=0.2", r"qexp: unknown key 'scheduler\.flor'.*"),
+        ]
+    ),
 )
 def test_what_is_wrong_with_it_is_one_line(mine, argument, said):
     ended = run(mine, "-m", "qexp", "--config-dir", "myconf", "scheduler=floor_mct", argument, *SMALL)
@@ -57,6 +61,7 @@ def test_what_is_wrong_with_it_is_one_line(mine, argument, said):
     assert not (mine / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_file_in_a_configuration_folder_of_ones_own(mine):
     single, sweep = (shlex.split(line)[1:] for line in block("config-dir").strip().splitlines())
     ended = run(mine, "-m", "qexp", *single, *SMALL, "hydra.run.dir=run")
@@ -69,6 +74,7 @@ def test_a_file_in_a_configuration_folder_of_ones_own(mine):
     assert "floor_mct" in run(mine, "-m", "qexp", "--config-dir", "myconf", "--help").stdout
 
 
+@pytest.mark.slow
 def test_in_python(mine):
     (mine / "mine.py").write_text(block("python"), encoding="utf-8")
     ended = run(mine, "mine.py")
@@ -76,6 +82,7 @@ def test_in_python(mine):
     assert "floor_mct floor=0.5" in ended.stdout
 
 
+@pytest.mark.slow
 def test_its_gap_report_is_made_in_another_process(mine):
     choice = ("--config-dir", "myconf", "scheduler=floor_mct", "eval.episodes=2", "eval.baselines=[mct]")
     campaign = (
@@ -98,6 +105,7 @@ def test_its_gap_report_is_made_in_another_process(mine):
     )
 
 
+@pytest.mark.slow
 def test_an_installed_package_and_one_that_is_broken(mine, tmp_path_factory):
     site = tmp_path_factory.mktemp("site")
     (site / "floor.py").write_text(block("floor.py"), encoding="utf-8")
@@ -130,6 +138,7 @@ def test_an_installed_package_and_one_that_is_broken(mine, tmp_path_factory):
     assert re.fullmatch(r"qexp: the options of broken are left out: [^\n]+\n", ended.stderr), ended.stderr
 
 
+@pytest.mark.slow
 def test_a_reward_and_circuits_of_ones_own(tmp_path):
     (tmp_path / "shop.py").write_text(block("shop.py"), encoding="utf-8")
     command = shlex.split(block("shop"))[1:]
@@ -143,6 +152,7 @@ def test_a_reward_and_circuits_of_ones_own(tmp_path):
     assert "ghz_16" not in tasks
 
 
+@pytest.mark.slow
 def test_of_a_module_that_is_gone_the_reason_is_given_once(tmp_path):
     (tmp_path / "shop.py").write_text(block("shop.py"), encoding="utf-8")
     campaign = ("deploy=simulator", "deploy.tasks=4", "eval.baselines=[mct]", "hydra.run.dir=run")

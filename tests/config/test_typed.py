@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cases import quick_first
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,12 +27,14 @@ def refusal(ended) -> str:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["seed=0", "-m", "seed=1,2"],
-        ["-m", "seed=1,2"],
-        ["seed=1,2", "--multirun"],
-        ["seed=0", "--config-dir", "conf", "-m", "seed=1,2"],
-    ],
+    quick_first(
+        [
+            ["seed=0", "-m", "seed=1,2"],
+            ["-m", "seed=1,2"],
+            ["seed=1,2", "--multirun"],
+            ["seed=0", "--config-dir", "conf", "-m", "seed=1,2"],
+        ]
+    ),
 )
 def test_flags_may_stand_anywhere(arguments, qexp):
     Path("conf").mkdir()
@@ -72,14 +75,17 @@ def test_the_path_of_a_file_needs_no_quotes(qexp, tmp_path, write_dataset):
 
 @pytest.mark.parametrize(
     "override",
-    [
-        "backend.path=/home/müller/a b.csv",
-        "env.workload.path=a(1).csv",
-        "scheduler.path=x=1/policy",
-        "resume=outputs/sweeps/s/scheduler=mct-seed=0",
-        "tracking.run_name=it's ü",
-        "env.workload.families=[é,ghz]",
-    ],
+    quick_first(
+        [
+            "backend.path=/home/müller/a b.csv",
+            "env.workload.path=a(1).csv",
+            "scheduler.path=x=1/policy",
+            "resume=outputs/sweeps/s/scheduler=mct-seed=0",
+            "tracking.run_name=it's ü",
+            "env.workload.families=[é,ghz]",
+        ],
+        2,
+    ),
 )
 def test_a_value_that_wants_quotes_is_shown_with_them(override, qexp):
     error = refusal(qexp(*QUICK, override))
@@ -94,12 +100,15 @@ def test_in_a_sweep_each_value_gets_its_quotes(qexp):
     assert """'backend.path="ä.yaml","ö.yaml"'""" in error
 
 
-@pytest.mark.parametrize("key", ["plots", "seed", "eval", "eval.baselines", "env.tasks", "ray", "resume"])
+@pytest.mark.parametrize(
+    "key", quick_first(["plots", "seed", "eval", "eval.baselines", "env.tasks", "ray", "resume"], 5)
+)
 @pytest.mark.parametrize("mode", [(), ("-m",)])
 def test_a_key_cannot_be_removed(key, mode, qexp):
     assert f"~{key}: {key} cannot be removed; give it a value: {key}=VALUE" in refusal(qexp(*mode, f"~{key}"))
 
 
+@pytest.mark.slow
 def test_nor_can_a_group_but_presets_can(qexp):
     assert "algo=OPTION" in refusal(qexp("~algo"))
     assert "env/arrivals=OPTION" in refusal(qexp("~env/arrivals"))
@@ -109,14 +118,17 @@ def test_nor_can_a_group_but_presets_can(qexp):
 
 @pytest.mark.parametrize(
     ("override", "named"),
-    [
-        ("backend.nodes=1000", "backend.machines"),
-        ("backend.machine=1000", "did you mean 'backend.machines'? (backend=synthetic)"),
-        ("env.reward.weight=1", "env.reward.fidelity_weight"),
-        ("tracking.name=x", "tracking.model_name"),
-        ("deploy.nodes=3", "deploy.tasks"),
-        ("env.window=3", "env.arrivals.window"),
-    ],
+    quick_first(
+        [
+            ("backend.nodes=1000", "backend.machines"),
+            ("backend.machine=1000", "did you mean 'backend.machines'? (backend=synthetic)"),
+            ("env.reward.weight=1", "env.reward.fidelity_weight"),
+            ("tracking.name=x", "tracking.model_name"),
+            ("deploy.nodes=3", "deploy.tasks"),
+            ("env.window=3", "env.arrivals.window"),
+        ],
+        3,
+    ),
 )
 def test_a_mistyped_key_is_looked_for_in_its_own_section_first(override, named, qexp):
     error = refusal(qexp(override))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.oracle import Record
+from ibm_stand_in.oracle import Record
+
 from qexp.deploy.campaign.journal import Journal
 from qexp.deploy.executors.executor import Executor, Job, JobState, Machine, Order
 

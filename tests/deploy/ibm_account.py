@@ -47,7 +47,7 @@ def executor(**settings) -> IBMQuantumExecutor:
 
 def another(executor: IBMQuantumExecutor, **settings) -> IBMQuantumExecutor:
     """One more on the same connection, which has read the machines and compiled circuits already."""
-    return IBMQuantumExecutor(executor._desk._backends, **EAGER | settings)
+    return IBMQuantumExecutor(executor._submitter.backends, **EAGER | settings)
 
 
 def order(tag: str, campaign: str = "c", node: str = NODES[0], **other) -> Order:

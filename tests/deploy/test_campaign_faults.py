@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import examples
 from cloud_in_memory import Crash, InMemory, Service, Watched
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from ibm_stand_in.oracle import Record, judge
 
-from benchmarks.oracle import Record, judge
 from qexp.deploy.campaign.campaign import Campaign
-from qexp.deploy.campaign.job_monitor import Follower, StoppedError
+from qexp.deploy.campaign.job_monitor import JobMonitor
 from qexp.deploy.campaign.journal import UNSETTLED, Journal, State, Task
 from qexp.deploy.campaign.plan import planned_tasks, segments
+from qexp.deploy.campaign.spend_guard import StoppedError
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executors.executor import (
     AccountError,
@@ -39,7 +41,7 @@ SCHEDULERS = {"mct": MCT(), "least_busy": LeastBusy()}
 
 
 def make(scenario: Placement, service: Service, folder: Path, deployment: Deployment) -> Campaign:
-    """Begin a campaign in a folder, or go on with the one that is there."""
+    """Begin a campaign in a folder, or resume the one that is there."""
     plan = segments(scenario, deployment, list(SCHEDULERS))
     path = folder / "journal.db"
     if not path.exists():
@@ -74,7 +76,7 @@ def once(where: str, error: Callable[[], BaseException], skip: int = 3) -> Calla
     return trouble
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_deaths_and_faults_at_random_moments(qce25: Placement, tmp_path_factory, seed: int):
     rng = np.random.default_rng(seed)
@@ -178,6 +180,7 @@ def live(scenario: Placement, folder: Path, deaths: Collection[int], hidden: flo
         service.settle_queues()
 
 
+@pytest.mark.slow
 def test_the_process_dies_at_every_commit_and_every_call_in_turn(qce25, tmp_path):
     def run(death: int) -> tuple[int, list[str]]:
         (folder := tmp_path / str(death)).mkdir()
@@ -189,6 +192,7 @@ def test_the_process_dies_at_every_commit_and_every_call_in_turn(qce25, tmp_path
     assert {death: wrong for death in range(instants) if (wrong := run(death)[1])} == {}
 
 
+@pytest.mark.slow
 def test_the_process_dies_again_and_again(qce25, tmp_path):
     rng = np.random.default_rng(0)
     wrong = {}
@@ -229,26 +233,26 @@ def test_a_second_unclear_order_of_a_task_is_waited_for_like_the_first(qce25, tm
     assert len(service.jobs) == len(campaign.tasks)
 
 
-def under_a_new_tag(follower: Follower, tasks: Sequence[Task]) -> None:
+def under_a_new_tag(monitor: JobMonitor, tasks: Sequence[Task]) -> None:
     """Send each unclear order again at once, under a tag that was not used before."""
     for task in tasks:
         if task.state in UNSETTLED:
             task.attempt += 1
-            follower._fates.unplan(task, "sent again at once")
+            monitor._transitions.withdraw(task, "sent again at once")
 
 
-def under_the_same_tag(follower: Follower, tasks: Sequence[Task]) -> None:
+def under_the_same_tag(monitor: JobMonitor, tasks: Sequence[Task]) -> None:
     """Send each unclear order again at once."""
     for task in tasks:
         if task.state in UNSETTLED:
-            follower._fates.unplan(task, "sent again at once")
+            monitor._transitions.withdraw(task, "sent again at once")
 
 
-def given_up(follower: Follower, tasks: Sequence[Task]) -> None:
+def given_up(monitor: JobMonitor, tasks: Sequence[Task]) -> None:
     """Take each unclear order for one that did not arrive, and the task for failed."""
     for task in tasks:
         if task.state in UNSETTLED:
-            follower._fates.fail(task, "it is not known whether the order arrived")
+            monitor._transitions.fail(task, "it is not known whether the order arrived")
 
 
 @pytest.mark.parametrize(
@@ -258,7 +262,7 @@ def given_up(follower: Follower, tasks: Sequence[Task]) -> None:
 def test_campaigns_that_are_wrong_on_purpose_are_found_out(
     qce25, service, tmp_path, monkeypatch, mutant, wrong
 ):
-    monkeypatch.setattr(Follower, "settle", mutant)
+    monkeypatch.setattr(JobMonitor, "settle", mutant)
     service.trouble = once("accepted", lambda: UnsureError("502"))
     campaign = make(qce25, service, tmp_path, Simulator(tasks=6, settle=2.0))
     campaign.run()

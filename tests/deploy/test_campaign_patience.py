@@ -10,10 +10,9 @@ import pytest
 from cloud_in_memory import InMemory, Service
 
 from qexp.deploy.campaign.campaign import Campaign
-from qexp.deploy.campaign.job_monitor import StoppedError
 from qexp.deploy.campaign.journal import Journal, State
 from qexp.deploy.campaign.plan import planned_tasks, segments
-from qexp.deploy.campaign.spend_guard import Guard, spent
+from qexp.deploy.campaign.spend_guard import Guard, StoppedError, spent
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executors.executor import Job, JobState, LaterError, UnreachableError, UnsureError
 from qexp.deploy.simulator import Simulator
@@ -30,10 +29,6 @@ class Limited(Simulator):
     @property
     def guard(self) -> Guard:
         return self.limits
-
-    @property
-    def max_execution_seconds(self) -> float | None:
-        return self.limits.most
 
 
 class Billing(InMemory):

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlite3 import connect
 
 import pytest
+from cases import quick_first
 
 from qexp.deploy.campaign.journal import Journal, State
 from qexp.deploy.executors.executor import Order, RefusedError
@@ -81,20 +82,23 @@ def test_a_campaign_that_was_cut_off_is_gone_on_with(qexp):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [
-        (["deploy.schedulers=[mct,fastest]"], ["deploy.schedulers", "fastest", "least_busy"]),
-        (["deploy.schedulers=[clairvoyant]"], ["clairvoyant", "future"]),
-        (["scheduler=clairvoyant"], ["clairvoyant", "future"]),
-        (["deploy.schedulers=[mct,policy]"], ["policy", "scheduler.path"]),
-        (["deploy.schedulers=[mct,met,mct]"], ["deploy.schedulers: mct is there more than once"]),
-        (["deploy.schedulers=mct"], ["write deploy.schedulers=[mct]"]),
-        (["deploy.speed=1001"], ["deploy.speed=1001", "less than or equal to 1000"]),
-        (["env.initial_backlog=10"], ["env.initial_backlog=10", "campaign"]),
-        (["deploy=local", "deploy.max_width=1"], ["deploy.max_width=1: must be greater"]),
-        (["deploy.clock=slow"], ["deploy.clock", "real, compressed, immediate"]),
-        (["deploy.tasks=0"], ["deploy.tasks"]),
-        (["deploy.task=3"], ["deploy.task", "deploy.tasks"]),
-    ],
+    quick_first(
+        [
+            (["deploy.schedulers=[mct,fastest]"], ["deploy.schedulers", "fastest", "least_busy"]),
+            (["deploy.schedulers=[clairvoyant]"], ["clairvoyant", "future"]),
+            (["scheduler=clairvoyant"], ["clairvoyant", "future"]),
+            (["deploy.schedulers=[mct,policy]"], ["policy", "scheduler.path"]),
+            (["deploy.schedulers=[mct,met,mct]"], ["deploy.schedulers: mct is there more than once"]),
+            (["deploy.schedulers=mct"], ["write deploy.schedulers=[mct]"]),
+            (["deploy.speed=1001"], ["deploy.speed=1001", "less than or equal to 1000"]),
+            (["env.initial_backlog=10"], ["env.initial_backlog=10", "campaign"]),
+            (["deploy=local", "deploy.max_width=1"], ["deploy.max_width=1: must be greater"]),
+            (["deploy.clock=slow"], ["deploy.clock", "real, compressed, immediate"]),
+            (["deploy.tasks=0"], ["deploy.tasks"]),
+            (["deploy.task=3"], ["deploy.task", "deploy.tasks"]),
+        ],
+        3,
+    ),
 )
 def test_what_cannot_be_deployed_is_refused_in_one_line(qexp, tmp_path, arguments, words):
     ended = qexp(*QUICK, "deploy=simulator", *arguments)
@@ -108,19 +112,21 @@ def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_an_interrupt_says_where_and_how_to_go_on(qexp, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("qexp.deploy.campaign.campaign.Campaign.run", interrupt)
         ended = qexp(*QUICK, "deploy=simulator", "deploy.tasks=4", "hydra.run.dir=run")
     assert ended.status == 130
     assert ended.out.index("run folder: run\n") < ended.out.index("completion time")
-    assert ended.out.endswith("go on with: python -m qexp resume=run\n")
+    assert ended.out.endswith("continue with: python -m qexp resume=run\n")
     assert folder_of(qexp("resume=run")) == Path("run")
     with monkeypatch.context() as patch:
         patch.setattr("qexp.stages.evaluation.evaluate", interrupt)
-        assert "go on" not in qexp(*QUICK, "hydra.run.dir=other").out  # it would begin anew
+        assert "continue with" not in qexp(*QUICK, "hydra.run.dir=other").out  # it would begin again
 
 
+@pytest.mark.slow
 def test_a_campaign_in_which_all_fails_says_why_and_fails(qexp, monkeypatch):
     def refuse(self: object, order: Order) -> str:
         raise RefusedError("the machines are too cold" if order.node == "perth" else "out of helium")
@@ -151,6 +157,7 @@ def test_a_campaign_in_which_all_fails_says_why_and_fails(qexp, monkeypatch):
     assert qexp(*QUICK, "deploy=simulator", "deploy.tasks=4", where).status == 0
 
 
+@pytest.mark.slow
 def test_the_plan_of_a_simulation_promises_no_cost(qexp):
     schedulers = "deploy.schedulers=[met,mct,random]"
     ended = qexp(*QUICK, "deploy=simulator", schedulers, "deploy.tasks=4", "deploy.shadow=true")
@@ -169,6 +176,7 @@ def test_the_plan_of_a_simulation_promises_no_cost(qexp):
     assert "none: eval.baselines names no other scheduler" in ended.out
 
 
+@pytest.mark.slow
 def test_a_new_campaign_does_not_bury_another(qexp, tmp_path):
     where = f"hydra.run.dir={tmp_path / 'one'}"
     folder_of(qexp(*QUICK, "deploy=simulator", "deploy.tasks=4", where))

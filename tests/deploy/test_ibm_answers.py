@@ -22,7 +22,7 @@ from qexp.deploy.executors.ibm.answers import (
     order_tag,
     state_of,
 )
-from qexp.deploy.executors.ibm.order_queue import retry_after
+from qexp.fleet.ibm_connection import retry_after
 
 STATES = [
     ({"status": "Queued"}, JobState.QUEUED),

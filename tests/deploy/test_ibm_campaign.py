@@ -93,6 +93,7 @@ def service(folder, **queues):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_the_stand_in_points_a_shell_s_client_at_itself(tmp_path):
     script = tmp_path / "stand-in.sh"
     with script.open("w") as out:

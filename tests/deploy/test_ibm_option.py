@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cases import quick_first
 from ibm_account import NODES, account, executor, order
 from ibm_stand_in import CRN, TOKEN, Fault, Reply
 
@@ -19,8 +20,7 @@ from qexp.deploy.executors.ibm.executor import IBMQuantumExecutor
 from qexp.deploy.ibm import IBM
 from qexp.errors import InputError
 from qexp.fleet.fleet import load_fleet
-from qexp.fleet.ibm import quiet
-from qexp.fleet.live_fleet import LiveFleet
+from qexp.fleet.ibm import LiveFleet, quiet
 from qexp.placement.placement import Placement
 
 
@@ -56,7 +56,6 @@ def test_nothing_is_submitted_and_limits_hold_unless_said_otherwise():
     default = IBM()
     assert not default.confirmed
     assert default.guard == Guard(100, 300.0, 10.0)
-    assert default.max_execution_seconds == 10.0
     assert IBM(confirm=True).confirmed
 
 
@@ -90,7 +89,9 @@ def test_circuits_that_nobody_can_draw_are_refused():
 ASKS = [lambda: executor().close(), lambda: LiveFleet().load()]
 
 
-@pytest.mark.parametrize("request_", ["POST /identity/token", "POST /v3/resources/search", "GET /backends"])
+@pytest.mark.parametrize(
+    "request_", quick_first(["POST /identity/token", "POST /v3/resources/search", "GET /backends"])
+)
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("ask", ASKS)
 def test_a_service_that_stumbles_once_is_connected_to(request_, status, ask):
@@ -100,7 +101,7 @@ def test_a_service_that_stumbles_once_is_connected_to(request_, status, ask):
         assert server.faults[0].struck == 1
 
 
-@pytest.mark.parametrize("tokens", [0, 1, 2])
+@pytest.mark.parametrize("tokens", quick_first([0, 1, 2]))
 @pytest.mark.parametrize("ask", ASKS)
 def test_the_key_is_not_sent_where_access_tokens_run_out(tokens, ask):
     with account() as server:
@@ -123,12 +124,15 @@ def test_the_client_alone_sends_the_key():
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [
-        (Fault("GET /backends", times=None), "the service answers with status 503; try again later"),
-        (Fault("GET /backends", status=404, times=None), "the service answers with status 404"),
-        (Fault("GET /backends", kind="reset", times=None), "no connection; are the network"),
-        (Fault("GET /backends", kind="malformed", times=None), "an answer that makes no sense (no JSON)"),
-    ],
+    quick_first(
+        [
+            (Fault("GET /backends", times=None), "the service answers with status 503; try again later"),
+            (Fault("GET /backends", status=404, times=None), "the service answers with status 404"),
+            (Fault("GET /backends", kind="reset", times=None), "no connection; are the network"),
+            (Fault("GET /backends", kind="malformed", times=None), "an answer that makes no sense (no JSON)"),
+        ],
+        2,
+    ),
 )
 @pytest.mark.parametrize("ask", ASKS)
 def test_what_keeps_the_list_of_machines_back_is_said(fault, words, ask):
@@ -148,6 +152,7 @@ def test_an_address_at_which_nobody_is_means_no_connection(monkeypatch):
             assert line(error) == "IBM Quantum: no connection; are the network and any proxy up?"
 
 
+@pytest.mark.slow
 def test_a_fleet_does_without_what_one_machine_does_not_say(caplog):
     with account() as server:
         server.devices[0].reading = "null"
@@ -168,9 +173,10 @@ def test_a_fleet_does_without_what_one_machine_does_not_say(caplog):
             assert [machine.pending for machine in ibm.machines()] == [None, 0]
 
 
+@pytest.mark.slow
 def test_a_machine_with_holes_in_its_calibration_takes_orders():
     with account() as server, executor() as before:
-        circuit = compiled("ghz_3", before._desk._backends[NODES[0]])
+        circuit = compiled("ghz_3", before._submitter.backends[NODES[0]])
         used = {circuit.find_bit(qubit).index for item in circuit.data for qubit in item.qubits}
         properties = deepcopy(server.devices[0].properties)
         for gate in properties["gates"]:
@@ -182,7 +188,7 @@ def test_a_machine_with_holes_in_its_calibration_takes_orders():
             properties["qubits"][qubit] = [value for value in values if value["name"] in {"T1", "frequency"}]
         server.devices[0].properties = properties
         with executor() as ibm:
-            circuit = compiled("ghz_3", ibm._desk._backends[NODES[0]])
+            circuit = compiled("ghz_3", ibm._submitter.backends[NODES[0]])
             measured = [item.qubits[0] for item in circuit.data if item.name == "measure"]
             assert used.isdisjoint(circuit.find_bit(qubit).index for qubit in measured)
             assert ibm.submit(order("holes"))

@@ -52,6 +52,7 @@ def test_machines_without_a_stand_in_are_refused(qce25):
         Local().check(scenario, ["ghz_3"])
 
 
+@pytest.mark.slow
 def test_one_line_without_the_extra(tmp_path):
     code = "import sys; sys.modules['qiskit_aer'] = None; from qexp.cli import main; sys.exit(main())"
     ended = subprocess.run(

@@ -13,8 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cases import examples
 from executor_contract import ExecutorContract, finish
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.deploy.campaign.campaign import Campaign
@@ -29,8 +30,8 @@ from qexp.deploy.executors.executor import (
     UndecodableError,
 )
 from qexp.deploy.executors.local import noise
-from qexp.deploy.executors.local.executor import LocalExecutor
-from qexp.deploy.executors.local.queue import LocalJob, LocalQueue, MachineTime
+from qexp.deploy.executors.local.executor import LocalExecutor, MachineTime
+from qexp.deploy.executors.queue import MachineQueue, QueuedJob
 from qexp.deploy.local import Local
 from qexp.placement.schedulers.mct import MCT
 from qexp.placement.workload.catalogue import QCE
@@ -151,14 +152,14 @@ def test_first_come_first_served_to_the_digit(made_up):
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0.1, 5)), min_size=1, max_size=20))
 def test_a_queue_is_what_a_queue_is(work):
     """Against W(n+1) = max(0, W(n) + S(n) - A(n+1)) (D. V. Lindley, 1952)."""
-    queue, now, wait, expected = LocalQueue("perth"), 0.0, 0.0, []
+    queue, now, wait, expected = MachineQueue("perth"), 0.0, 0.0, []
     jobs = []
     for position, (gap, seconds) in enumerate(work):
         now += gap
         if position:
             wait = max(0.0, wait + work[position - 1][1] - gap)
         expected.append(wait)
-        jobs.append(LocalJob(str(position), order(str(position)), now, seconds, ready=True))
+        jobs.append(QueuedJob(str(position), order(str(position)), now, seconds, ready=True))
         queue.jobs.append(jobs[-1])
         queue.plan(now)
     queue.plan(now + 1000)
@@ -288,7 +289,7 @@ def test_waiting_ends_when_a_job_changes(made_up):
     assert executor.now() < 1000
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.integers(0, 100), st.integers(0, 100))
 def test_jitter_depends_on_seed_and_place_in_the_campaign(seed, number):
     model = MachineTime(2.0, 0.2, seed)

@@ -1,4 +1,4 @@
-"""One process at a time conducts a campaign, and a dead one is in nobody's way."""
+"""One process at a time runs a campaign, and a dead one is in nobody's way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qexp.deploy.campaign.lock import FILE, conducting
+from qexp.deploy.campaign.lock import FILE, locked
 from qexp.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -19,8 +19,8 @@ QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "eval.baselines=[mct]
 HOLD = """
 import sys, time
 from pathlib import Path
-from qexp.deploy.campaign.lock import conducting
-with conducting(Path(sys.argv[1])):
+from qexp.deploy.campaign.lock import locked
+with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -28,7 +28,7 @@ with conducting(Path(sys.argv[1])):
 
 @pytest.fixture
 def holder(tmp_path: Path):
-    """Another process that conducts the campaign in the folder `run`."""
+    """Another process that runs the campaign in the folder `run`."""
     (tmp_path / "run").mkdir()
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "run")],
@@ -45,16 +45,17 @@ def holder(tmp_path: Path):
 def test_a_second_process_is_refused_until_the_first_is_dead(holder, tmp_path):
     with (
         pytest.raises(InputError, match=rf"another process .* \(pid {holder.pid}\)"),
-        conducting(tmp_path / "run"),
+        locked(tmp_path / "run"),
     ):
         pass
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     for _ in range(2):
-        with conducting(tmp_path / "run"):
+        with locked(tmp_path / "run"):
             assert (tmp_path / "run" / FILE).read_text() == f"{os.getpid()}\n"
 
 
+@pytest.mark.slow
 def test_a_command_in_the_folder_of_another_is_refused_before_it_computes(holder, qexp, tmp_path):
     run = tmp_path / "run"
     ended = qexp(*QUICK, "deploy=simulator", f"hydra.run.dir={run}")

@@ -45,6 +45,7 @@ def test_the_same_seed_gives_the_same_counts():
     assert noise.sample("perth", "ghz_3", 500, 3) != noise.sample("perth", "ghz_3", 500, 4)
 
 
+@pytest.mark.slow
 def test_trajectories_agree_with_the_density_matrix(monkeypatch):
     dense = noise.sample("perth", "ghz_3", SHOTS, 1)
     monkeypatch.setattr(noise, "DENSEST", 2)

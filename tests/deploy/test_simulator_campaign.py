@@ -14,8 +14,7 @@ from qexp.deploy.campaign.journal import Journal, State
 from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.simulator import Simulator
 from qexp.errors import InputError
-from qexp.placement.placement import Placement
-from qexp.placement.rows import TaskRow
+from qexp.placement.placement import Placement, TaskRow
 from qexp.problem.scheduler import Scheduler
 
 load_options()

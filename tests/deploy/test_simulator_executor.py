@@ -7,7 +7,7 @@ import pytest
 from executor_contract import ExecutorContract, finish
 
 from qexp.deploy.executors.executor import Order
-from qexp.deploy.executors.simulator.executor import SimulatorExecutor
+from qexp.deploy.executors.simulator import SimulatorExecutor
 
 
 class TestSimulator(ExecutorContract):
@@ -45,7 +45,7 @@ def test_pending_are_the_jobs_that_are_not_over(qce25):
         jobs[executor.submit(Order(f"c-{number}", "c", node, "qft_5", 1024))] = node
         if number % 3 == 0:
             executor.cancel(str(rng.choice(list(jobs))))
-        executor.wait(2.0)
+        executor.wait(1.0)
         left = [jobs[job.id] for job in executor.poll(list(jobs)) if not job.state.final]
         pending = {machine.name: machine.pending for machine in executor.machines()}
         assert pending == {name: left.count(name) for name in pending}

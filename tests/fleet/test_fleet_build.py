@@ -117,6 +117,7 @@ def test_every_node_says_where_its_figures_come_from(shipped):
     assert shipped["sherbrooke"]["source"]["snapshot_clops_h"] == 30000
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_shipped_files(tmp_path, capsys):
     assert build.main([str(tmp_path / "new")]) == 0
     for name in build.FLEETS:
@@ -135,6 +136,7 @@ def test_without_the_runtime_client_the_command_names_the_extra(tmp_path, monkey
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert build.main([str(tmp_path / "file")]) == 2

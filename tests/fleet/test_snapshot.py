@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cases import quick_first
 from ibm_stand_in import CRN, TOKEN, Device, Reply, stand_in
 
 from qexp.fleet import snapshot
@@ -98,6 +99,7 @@ def test_a_live_snapshot_is_a_fleet_of_what_the_account_sees(service, tmp_path, 
     assert "3 machines" in said
 
 
+@pytest.mark.slow
 def test_the_token_is_nowhere(service, tmp_path):
     done = command(
         *("ibm", "live.yaml"),
@@ -117,6 +119,7 @@ def test_the_token_is_nowhere(service, tmp_path):
     assert any(line == "POST /identity/token" for line in service.requests)
 
 
+@pytest.mark.slow
 def test_the_hash_is_of_the_machines_not_of_their_queues_or_the_time(service, tmp_path):
     snapshot.main(["ibm", str(tmp_path / "a.yaml")])
     service.devices.reverse()
@@ -131,6 +134,7 @@ def test_the_hash_is_of_the_machines_not_of_their_queues_or_the_time(service, tm
     assert load_fleet(tmp_path / "c.yaml").hash != before.hash
 
 
+@pytest.mark.slow
 def test_machines_that_cannot_be_read_are_left_out_with_a_note(service, tmp_path, capsys):
     service.devices += [
         Device.of_fake("kyoto"),  # every gate of its snapshot is broken
@@ -178,7 +182,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("case", ANSWERS)
+@pytest.mark.parametrize("case", quick_first(ANSWERS, 2))
 def test_what_the_service_refuses_is_one_line_and_no_file(case, service, tmp_path, capsys):
     service.instead, words = ANSWERS[case]
     begun = time.monotonic()
@@ -199,6 +203,7 @@ def test_a_wrong_account_is_one_line(service, tmp_path, capsys, monkeypatch):
     assert "the account's instance has no machines\n" in fails(capsys, "ibm", tmp_path / "live.yaml")
 
 
+@pytest.mark.slow
 def test_no_account_and_no_network_are_one_line(service, tmp_path):
     done = command("ibm", "live.yaml", folder=tmp_path)
     assert done.returncode == 2
@@ -216,6 +221,7 @@ def test_no_account_and_no_network_are_one_line(service, tmp_path):
     assert not (tmp_path / "live.yaml").exists()
 
 
+@pytest.mark.slow
 def test_an_account_that_the_client_has_saved_is_used(service, tmp_path):
     saved = {
         "default-ibm-quantum-platform": {
@@ -235,6 +241,7 @@ def test_an_account_that_the_client_has_saved_is_used(service, tmp_path):
     assert len(load_fleet(tmp_path / "live.yaml")) == 3
 
 
+@pytest.mark.slow
 def test_nothing_is_replaced_without_being_asked(service, tmp_path, capsys):
     out = tmp_path / "live.yaml"
     out.write_text("mine")
@@ -245,6 +252,7 @@ def test_nothing_is_replaced_without_being_asked(service, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["live.yaml"]
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path, capsys):
     (tmp_path / "folder.yaml").mkdir()
     assert "there is no folder" in fails(capsys, "fake", tmp_path / "no" / "a.yaml", "fez")
@@ -292,6 +300,7 @@ def test_a_fake_backend_that_will_not_do_is_one_line(names, words, tmp_path, cap
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_snapshots_are_compared_in_a_table(service, tmp_path, capsys):
     snapshot.main(["ibm", str(tmp_path / "a.yaml")])
     service.devices[0] = Device.of_fake("boston")
@@ -312,6 +321,7 @@ def test_two_snapshots_are_compared_in_a_table(service, tmp_path, capsys):
     assert fails(capsys, "diff", tmp_path / "a.yaml", tmp_path / "no.yaml").startswith("diff: cannot read")
 
 
+@pytest.mark.slow
 def test_the_list_shows_what_there_is(capsys):
     assert snapshot.main(["list"]) == 0
     said = capsys.readouterr().out

@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 from campaigns import toy_fidelity, write
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.deploy.campaign.journal import State, Task
@@ -91,6 +92,7 @@ def test_fidelity_gap_by_hand(by_hand, qce25, tmp_path):
     assert (found.fidelity_tasks, found.fidelity) == (2, pytest.approx((0.1 + 0.3) / 2))
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_is_between_them(rough):
     executions = [gap for gap in rough.machines if gap.quantity == "execution" and gap.bias_low is not None]
     assert len(executions) > 3
@@ -142,7 +144,7 @@ class JournalInMemory:
         return {0: (0.0, None)}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(histories())
 def test_parts_sum_to_the_whole(qce25, tasks):
     rows = with_simulation(qce25, records(JournalInMemory(tasks), toy_fidelity))

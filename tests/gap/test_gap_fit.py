@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from campaigns import campaign, noisy_counts, toy_fidelity
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qexp.errors import InputError
 from qexp.gap.calibrate.calibration import Calibration
-from qexp.gap.calibrate.fidelity_fit import power
+from qexp.gap.calibrate.curves import AFFINE, FACTOR, SERVICE, line, power
 from qexp.gap.calibrate.holdout import halves
-from qexp.gap.calibrate.service_fit import AFFINE, FACTOR, FAMILIES, line
 from qexp.gap.calibrate.shrinkage import Jobs, choose, fit
 from qexp.gap.gap import calibrate
 from qexp.gap.measure.notes import of_calibration
@@ -128,11 +128,12 @@ def test_a_plain_factor_keeps_the_total():
     assert line(x, y, np.ones(200), overhead=False)[1] * x.sum() == pytest.approx(y.sum(), rel=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4)), min_size=1, max_size=20),
     st.booleans(),
 )
+@example(pairs=[(5e-324, 1.0)], overhead=False)
 def test_lines_are_never_negative(pairs, overhead):
     x, y = np.array(pairs).T
     found = line(x, y, np.ones(len(x)), overhead=overhead)
@@ -148,16 +149,17 @@ def test_fidelities_of_zero_and_one_are_no_trouble(scale):
 
 def test_few_jobs_teach_nothing():
     jobs = Jobs(np.array([0, 0]), {"predicted": np.ones(2), "circuit_time": np.ones(2)}, np.array([5.0, 6.0]))
-    model = choose(FAMILIES, jobs, 1)
+    model = choose(SERVICE, jobs, 1)
     assert (model.family.name, model.error) == ("as_predicted", None)
 
 
 def test_a_workload_without_durations_is_fitted_without_them():
     x = np.arange(1.0, 21.0)
     jobs = Jobs(np.zeros(20, dtype=int), {"predicted": x, "circuit_time": np.full(20, np.nan)}, 1 + 2 * x)
-    assert choose(FAMILIES, jobs, 1).family is AFFINE
+    assert choose(SERVICE, jobs, 1).family is AFFINE
 
 
+@pytest.mark.slow
 def test_a_calibration_survives_its_file(found, qce25, tmp_path):
     it = found(
         truth=lambda task, rng: (1 + task.predicted_service) * (2 if task.node == "hanoi" else 1),

@@ -25,9 +25,9 @@ from qexp.gap.gap import measure
 from qexp.gap.report import gap_report
 from qexp.gap.report import write as write_report
 from qexp.gap.show import plots
-from qexp.gap.show.sheet import number, render
-from qexp.gap.show.sheets import sheets
+from qexp.gap.show.tables import render, tables
 from qexp.problem.style import figure
+from qexp.report.wording import number
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -80,7 +80,7 @@ def test_the_whole_report(rough, tmp_path):
     assert not re.search(r"https?:|url\(|@import", (tmp_path / "report.html").read_text())
     assert "Price taker" in text
     assert all(note in text for note in rough.notes)
-    assert page.tags.count("table") == len(sheets(rough)) == 7
+    assert page.tags.count("table") == len(tables(rough)) == 7
 
     content = json.loads((tmp_path / "gap.json").read_text())
     assert content["tasks"]["all"] == 300
@@ -105,7 +105,7 @@ def test_metrics_are_finite_numbers_by_name(rough):
 
 def test_the_console_s_tables_are_under_120_columns(rough):
     file = io.StringIO()
-    Console(file=file, width=120).print(render(sheets(rough), rough.notes))
+    Console(file=file, width=120).print(render(tables(rough), rough.notes))
     lines = file.getvalue().splitlines()
     assert max(map(len, lines)) <= 120
     assert any("Price taker" in line for line in lines)
@@ -156,6 +156,7 @@ def pictures(monkeypatch):
     return axes
 
 
+@pytest.mark.slow
 def test_pictures_of_an_exact_simulation_show_no_rounding(qce25, schedulers, tmp_path, pictures):
     with campaign(tmp_path / "journal.db", replace(qce25, tasks=1), schedulers, blocks=2) as journal:
         plots.draw(measure(journal, qce25, schedulers, toy_fidelity), tmp_path)
@@ -163,6 +164,7 @@ def test_pictures_of_an_exact_simulation_show_no_rounding(qce25, schedulers, tmp
     assert pictures["gap_tasks"][0].get_xlim() == (0.0, 1.0)  # nobody waited
 
 
+@pytest.mark.slow
 def test_the_picture_of_many_machines_shows_those_with_the_most_tasks(rough, tmp_path, pictures):
     perth = [row for row in rough.machines if row.machine == "perth"]
     names = [f"m{k}" for k in range(60)]

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from campaigns import campaign, toy_fidelity
+from cases import quick_first
 
 from qexp.config.option import REGISTRY, load_options
 from qexp.deploy.campaign.campaign import Campaign
@@ -19,7 +20,7 @@ from qexp.gap.measure.clusters import margin, of_mean, of_median
 from qexp.gap.measure.load import Load
 from qexp.gap.measure.records import records
 from qexp.gap.measure.schedulers import CALIBRATED, WAYS, SchedulerGap, _differences, ranks, reference
-from qexp.gap.show.sheets import sheets
+from qexp.gap.show.tables import tables
 from qexp.placement.schedulers.clairvoyant import Clairvoyant
 from qexp.placement.schedulers.met import MET
 from qexp.placement.schedulers.random import Random
@@ -75,6 +76,7 @@ def test_foreign_load_and_delay_are_in_the_replay(gap_of):
     assert met.replayed > met.simulated + 5
 
 
+@pytest.mark.slow
 def test_a_campaign_whose_truth_is_learnt_is_replayed_decision_by_decision(qce25, tmp_path):
     """Schedulers see queues through the campaign's own eyes, and these see jobs run on past their time."""
     names = ["mct", "greedy", "least_busy", "weighted", "random"]
@@ -107,6 +109,7 @@ def test_an_answer_that_is_no_machine_is_not_the_last_one(gap_of):
         gap_of(others={"wrong": Wrong()})
 
 
+@pytest.mark.slow
 def test_calibrated_replay_is_nearer_to_the_measurement(rough):
     ran = [row for row in rough.schedulers if row.ran]
     before = np.array([abs(row.simulated - row.measured) for row in ran])
@@ -189,6 +192,7 @@ def test_intervals_need_blocks(gap_of, rough):
         assert any("Fewer than 5 blocks" in note for note in gap.notes)
 
 
+@pytest.mark.slow
 def test_differences_are_to_a_scheduler_that_was_fixed_beforehand(gap_of, schedulers):
     found = {
         row.scheduler: row for row in gap_of(blocks=5, foreign=lambda _, rng: rng.exponential(3)).schedulers
@@ -203,7 +207,7 @@ def test_differences_are_to_a_scheduler_that_was_fixed_beforehand(gap_of, schedu
     assert reference(["b", "mct"], ["b", "mct"]) == "mct"
 
 
-@pytest.mark.parametrize("blocks", [5, 8])
+@pytest.mark.parametrize("blocks", quick_first([5, 8]))
 def test_intervals_over_blocks_cover_what_they_claim(blocks):
     rng, campaigns = np.random.default_rng(blocks), 4000
     counts = rng.integers(15, 26, (campaigns, blocks)).astype(float)
@@ -213,6 +217,7 @@ def test_intervals_over_blocks_cover_what_they_claim(blocks):
     assert covered.mean() == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.slow
 def test_no_difference_is_found_between_equal_schedulers():
     """Three others, all as good as the reference: some interval misses 0 in at most 5 % of campaigns."""
     rng, counts = np.random.default_rng(7), np.full(8, 25.0)
@@ -267,10 +272,10 @@ def test_a_single_block_has_no_second_half(gap_of):
     assert all(
         (row.held_out, row.measured_held_out) == (1, row.measured) for row in gap.schedulers if row.ran
     )
-    assert any("half of the same tasks" in sheet.caption for sheet in sheets(gap))
+    assert any("half of the same tasks" in table.caption for table in tables(gap))
 
 
-@pytest.mark.parametrize("blocks", [3, 1])
+@pytest.mark.parametrize("blocks", quick_first([3, 1]))
 def test_downtime_is_no_scheduler_s_doing(qce25, schedulers, tmp_path, blocks):
     """The process is dead for an hour within a segment of block 1 (of the only block)."""
     hit = min(blocks - 1, 1)

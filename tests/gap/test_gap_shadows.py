@@ -8,7 +8,7 @@ from campaigns import as_predicted, campaign, toy_fidelity
 from qexp.gap.gap import measure
 from qexp.gap.measure.records import records
 from qexp.gap.measure.shadows import Shadow, gap_shadows
-from qexp.gap.show.sheets import shadows
+from qexp.gap.show.tables import shadows
 from qexp.placement.schedulers.greedy import Greedy
 from qexp.placement.schedulers.mct import MCT
 
@@ -54,7 +54,9 @@ def test_report_table_and_metrics_tell_of_shadows(journal, qce25, schedulers):
     elsewhere = other(task.node, qce25.fleet.names)
     journal.add_shadow(task, {"met": elsewhere})
     gap = measure(journal, qce25, schedulers, toy_fidelity)
-    assert shadows(gap).rows == [[task.scheduler, "met", f"1 x {elsewhere} for {task.node}", "1", "0%"]]
+    table = shadows(gap)
+    (cells,) = ([column.text(row, "..") for column in table.columns] for row in table.rows)
+    assert cells == [task.scheduler, "met", f"1 x {elsewhere} for {task.node}", "1", "0%"]
     assert gap.metrics()[f"gap/shadow/{task.scheduler}/met/agreement"] == 0
     (told,) = gap.to_json()["shadows"]
     assert (told["chosen"], told["instead"]) == (task.node, elsewhere)

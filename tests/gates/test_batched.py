@@ -6,8 +6,9 @@ import copy
 
 import numpy as np
 import pytest
+from cases import examples
 from gate_problems import problem_of, problems, with_cnot_rule, workshop
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.gates.batched import FAR, BatchedDispatch
@@ -49,7 +50,7 @@ def decide(state, draw, row=0):
     act(state, draw([*gates, None] if waits else gates), row)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(problems(), st.randoms(use_true_random=False))
 def test_whatever_is_decided_the_single_dispatch_agrees(problem, random):
     state, single = begun([problem]), Dispatch(problem)
@@ -77,7 +78,7 @@ def test_whatever_is_decided_the_single_dispatch_agrees(problem, random):
     assert violations(problem, starts) == []
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(problems(), st.randoms(use_true_random=False))
 def test_what_is_said_to_be_the_least_never_is_more_than_what_comes_out(problem, random):
     state, said = begun([problem]), []
@@ -92,7 +93,7 @@ def test_what_is_said_to_be_the_least_never_is_more_than_what_comes_out(problem,
     assert state.bound(state.earliest())[0] == state.makespan[0]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(problems(USUAL, max_size=7))
 def test_a_shortest_schedule_is_within_reach(problem):
     best = len(problem) * 1000
@@ -114,7 +115,7 @@ def test_a_shortest_schedule_is_within_reach(problem):
     assert best == optimum(problem).makespan
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(problems())
 def test_starting_the_first_gate_always_is_the_critical_path(problem):
     state = begun([problem])

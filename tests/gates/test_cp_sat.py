@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import examples
 from gate_problems import problem_of, problems, with_cnot_rule, workshop
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.errors import InputError
@@ -55,7 +56,7 @@ def shortest(problem):
     return best
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(problems(max_size=6))
 def test_no_schedule_is_shorter(problem):
     found = optimum(problem)
@@ -70,7 +71,7 @@ def anything_commutes():
     return rulebook
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(problems(st.builds(anything_commutes), max_size=5))
 def test_no_schedule_is_shorter_where_only_the_machine_decides_the_order(problem):
     assert optimum(problem).makespan == shortest(problem)
@@ -84,7 +85,7 @@ def test_gates_of_a_qubit_may_be_kept_apart_for_longer_than_they_take():
     assert optimum(problem).makespan == shortest(problem) == 16
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(problems(max_size=12))
 def test_no_list_scheduler_is_better(problem):
     found = optimum(problem)
@@ -215,7 +216,7 @@ def test_without_ortools_a_line_says_how_to_get_it(monkeypatch):
 
 
 def test_ortools_is_imported_only_when_asked(python, tmp_path):
-    code = "import sys, qexp.gates.schedulers.cp_sat; print('ortools' in sys.modules)"
+    code = "import sys, qexp.gates.schedulers.optimum; print('ortools' in sys.modules)"
     assert python("-c", code, cwd=tmp_path).out == "False\n"
 
 

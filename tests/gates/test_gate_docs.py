@@ -17,7 +17,9 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=["learning", "compatible", "without_gymnasium"])
+@pytest.mark.parametrize(
+    "code", blocks("python"), ids=["learning", "compatible", "trained_on", "without_gymnasium"]
+)
 def test_examples_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -41,7 +43,7 @@ def test_the_machine_file_is_one():
 
 
 def test_the_core_needs_nothing_heavy(python, tmp_path):
-    core = ("dispatch", "schedule", "machine_file", "generators", "circuit")
+    core = ("engine", "schedule", "machine", "generators", "circuit")
     code = f"import sys, {', '.join(f'qexp.gates.{name}' for name in core)}\n"
     heavy = "{'gymnasium', 'matplotlib', 'qiskit', 'torch', 'pandas', 'ray', 'pygame'}"
     assert python("-c", f"{code}print(sorted({heavy} & set(sys.modules)))", cwd=tmp_path).out == "[]\n"

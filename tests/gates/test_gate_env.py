@@ -25,7 +25,7 @@ from qexp.env.gate_scheduling import (
 )
 from qexp.errors import InputError
 
-ID = qexp.env.GATE_SCHEDULING_ID
+ID = qexp.env.QGYM_ID
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +71,7 @@ def test_importing_the_package_registers_the_environment():
     assert env.observation_space["action_mask"] == gym.spaces.MultiBinary(7)
 
 
+@pytest.mark.slow
 def test_machines_can_be_given_in_every_form(tmp_path):
     mapping = MachineProperties.from_file("workshop2").to_mapping()
     path = tmp_path / "machine.json"
@@ -215,6 +216,7 @@ def test_an_environment_can_be_pickled():
             assert np.array_equal(env.reset()[0]["acts_on"], twin.reset()[0]["acts_on"])
 
 
+@pytest.mark.slow
 def test_pictures():
     env = Scheduling(
         "workshop2", max_gates=4, circuit_generator=NullCircuitGenerator(), render_mode="rgb_array"

@@ -6,14 +6,13 @@ import json
 
 import numpy as np
 import pytest
+from cases import examples
 from gate_oracle import machines
-from hypothesis import given, settings
+from hypothesis import given
 
 from qexp.errors import InputError
-from qexp.gates.encoder import GateEncoder
-from qexp.gates.gate import Gate
-from qexp.gates.machine import MachineProperties, write_machine
-from qexp.gates.machine_file import machine_names
+from qexp.gates.gate import Gate, GateEncoder
+from qexp.gates.machine import MachineProperties, machine_names, write_machine
 
 MAPPING = {
     "n_qubits": 2,
@@ -129,7 +128,7 @@ def test_encoding_a_machine():
         machine.encode()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(machines())
 def test_files_give_back_the_machine(tmp_path_factory, machine):
     folder = tmp_path_factory.mktemp("machine")

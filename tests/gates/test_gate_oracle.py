@@ -6,8 +6,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from cases import examples
 from gate_oracle import Oracle, circuits, machines, rulebooks
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.env.gate_scheduling import (
@@ -44,7 +45,7 @@ class Copied(Rewarder):
         return float(placed - 2 * illegal + 100 * (new_state.cycle - old_state.cycle))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.data())
 def test_every_step_is_that_of_the_oracle(data):
     machine = data.draw(machines())
@@ -101,7 +102,7 @@ def problem_of(data):
     return Problem.of(tables, checked_circuit(circuit, tables), data.draw(rulebooks()))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data(), st.integers(0, 2**32 - 1), st.floats(0, 0.9))
 def test_legal_actions_lead_to_valid_schedules(data, seed, laziness):
     problem = problem_of(data)
@@ -127,7 +128,7 @@ def test_legal_actions_lead_to_valid_schedules(data, seed, laziness):
             assert ends[i] <= forward[j]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data(), st.integers(0, 2**32 - 1))
 def test_a_schedule_is_valid_exactly_if_it_can_be_played(data, seed):
     problem = problem_of(data)
@@ -147,7 +148,7 @@ def test_a_schedule_is_valid_exactly_if_it_can_be_played(data, seed):
     assert (violations(problem, starts) == []) == dispatch.done
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data())
 def test_critical_paths_are_the_longest_chains(data):
     problem = problem_of(data)
@@ -186,7 +187,7 @@ def test_who_keeps_out_longest_counts():
     assert (dispatch.choices, waited) == ([0], 5)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data(), st.integers(0, 2**32 - 1))
 def test_a_copy_goes_its_own_way(data, seed):
     problem = problem_of(data)
@@ -205,7 +206,7 @@ def test_a_copy_goes_its_own_way(data, seed):
     assert one.starts.tolist() == other.starts.tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data(), st.integers(0, 2**32 - 1))
 def test_the_flat_environment_plays_the_same_game(data, seed):
     machine = data.draw(machines())

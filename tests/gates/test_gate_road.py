@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from cases import quick_first
 
 SCHEDULERS = {"asap", "alap", "critical_path", "randomised_critical_path", "cp_sat"}
 GATES = ("env=gate_scheduling", "env.circuits.min_gates=6", "env.circuits.max_gates=9", "eval.episodes=4")
@@ -39,6 +40,7 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_run_in_a_process_of_its_own(python, tmp_path):
     ended = python("-m", "qexp", *GATES, "tracking=off", "hydra.run.dir=run", cwd=tmp_path)
     assert ended.status == 0, ended.err
@@ -102,6 +104,7 @@ def test_a_result_that_is_not_proved_says_so_everywhere(qexp, tmp_path, monkeypa
         assert float(row["optimum_proved_share"]) == 1 - len(unproved) / 4
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(qexp, tmp_path):
     runs = {}
     for name, seed in {"one": 5, "again": 5, "other": 6}.items():
@@ -112,6 +115,7 @@ def test_the_same_seed_gives_the_same_bytes(qexp, tmp_path):
     assert all(one != other for one, other in zip(runs["one"], runs["other"], strict=True))
 
 
+@pytest.mark.slow
 def test_a_sweep_pools_schedulers_and_a_second_start_runs_nothing(qexp):
     command = ("-m", "sweep=s", *QUICK, "scheduler=asap,critical_path", "seed=0,1")
     ended = qexp(*command)
@@ -134,6 +138,7 @@ def test_a_sweep_pools_schedulers_and_a_second_start_runs_nothing(qexp):
     assert table(folder / "sweep_leaderboard.csv") == board
 
 
+@pytest.mark.slow
 def test_a_sweep_over_environments_keeps_them_apart(qexp):
     ended = qexp(
         "-m", "sweep=s", "env=placement,gate_scheduling", "eval.episodes=2", "tracking=off", "plots=false"
@@ -181,7 +186,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", quick_first(REFUSED, 5))
 def test_bad_input_is_refused_in_one_line_and_leaves_nothing(case, qexp):
     arguments, words = REFUSED[case]
     ended = qexp("env=gate_scheduling", "tracking=off", *arguments)
@@ -194,12 +199,14 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(case, qexp):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [
-        (["scheduler=critical_path"], ["scheduler=critical_path", "env=placement", "mct"]),
-        (["eval.baselines=[cp_sat]"], ["eval.baselines", "'cp_sat'", "mct"]),
-        (["env/circuits=mqt"], ["env/circuits", "env=gate_scheduling"]),
-        (["backend=none"], ["backend=none", "env=placement"]),
-    ],
+    quick_first(
+        [
+            (["scheduler=critical_path"], ["scheduler=critical_path", "env=placement", "mct"]),
+            (["eval.baselines=[cp_sat]"], ["eval.baselines", "'cp_sat'", "mct"]),
+            (["env/circuits=mqt"], ["env/circuits", "env=gate_scheduling"]),
+            (["backend=none"], ["backend=none", "env=placement"]),
+        ]
+    ),
 )
 def test_placement_refuses_what_belongs_to_gates(arguments, words, qexp):
     ended = qexp("tracking=off", *arguments)
@@ -209,7 +216,7 @@ def test_placement_refuses_what_belongs_to_gates(arguments, words, qexp):
 
 
 def test_without_or_tools_all_else_runs_and_the_optimum_says_what_it_needs(qexp, monkeypatch, tmp_path):
-    for module in ("config.option", "env.gate_scenario"):
+    for module in ("config.option", "gates.gate_scheduling"):
         monkeypatch.setattr(f"qexp.{module}.find_spec", lambda name: None if name == "ortools" else object())
     ended = qexp(*QUICK, f"hydra.run.dir={tmp_path / 'run'}")
     assert (ended.status, ended.err) == (0, "")

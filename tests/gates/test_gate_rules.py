@@ -6,8 +6,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from cases import examples
 from gate_oracle import NAMES, circuits, earlier_has_lower_qubit, rulebooks
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.gates.gate import Gate
@@ -65,7 +66,7 @@ def test_the_cnot_rule_finds_all_that_involves_cnots_and_paulis():
             assert cnot_commutation(one, other) == commute, (one, other)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(circuits(3, max_size=15), rulebooks())
 def test_the_blocking_matrix_asks_about_every_pair(circuit, rulebook):
     n = len(circuit)
@@ -89,7 +90,7 @@ def test_the_blocking_matrix_asks_about_every_pair(circuit, rulebook):
     assert OwnMatrix().blockers(circuit) == rulebook.blockers(circuit)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.data())
 def test_rules_are_asked_about_the_earlier_gate_first(data):
     circuit = [Gate(data.draw(st.sampled_from(NAMES)), q, q) for q in range(6)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cases import examples
 from gate_problems import problems
-from hypothesis import given, settings
+from hypothesis import given
 
 from qexp.config.option import REGISTRY, load_options
 from qexp.errors import InputError
@@ -13,10 +14,11 @@ from qexp.gates.circuits.basic import Basic
 from qexp.gates.circuits.mqt import MQT
 from qexp.gates.circuits.qasm import QASM
 from qexp.gates.circuits.workshop import Workshop
-from qexp.gates.episode import GateEpisode
 from qexp.gates.gate_scheduling import GATE_SCHEDULING, GateScheduling
+from qexp.gates.problem import GateEpisode
 from qexp.gates.schedule import forward_starts, makespan, violations
 from qexp.gates.schedulers import list_scheduling
+from qexp.gates.schedulers.gate_scheduler import GateScheduler
 from qexp.gates.schedulers.optimum import optimum
 from qexp.problem.policy_scheduler import PolicyScheduler
 from qexp.problem.scheduler import Scheduler, schedulers_of
@@ -34,7 +36,7 @@ measure q -> c;
 
 
 @given(problems())
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @pytest.mark.parametrize("name", ["asap", "alap", "critical_path"])
 def test_what_is_played_is_what_was_planned(name, problem):
     scheduler, episode = REGISTRY["scheduler"][name](), GateEpisode("by hand", problem)
@@ -197,29 +199,52 @@ def test_a_policy_of_gates_is_a_scheduler_like_any_other():
     assert learned.tasks.drop(columns="scheduler").equals(other.tasks.drop(columns="scheduler"))
 
 
-@pytest.mark.parametrize(("answer", "words"), [(0, "placed gate 0"), (None, "waits for nothing")])
-def test_a_scheduler_that_cannot_end_is_stopped(answer, words):
-    class Stuck(Scheduler):
-        def select(self, dispatch):
-            return len(dispatch.problem) if answer is None else answer
+def plays(plan):
+    """Let a scheduler plan the first circuit so."""
 
-    with pytest.raises(InputError, match=words):
-        SCENARIO.play(Stuck(), SCENARIO.episode(0, 0), np.random.default_rng(0))
+    class Wrong(GateScheduler):
+        def plan(self, problem, rng):
+            return plan(problem)
+
+    return SCENARIO.play(Wrong(), SCENARIO.episode(0, 0), np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("answer", [-1, 999, 1.0, np.nan, None, "0", [0, 1], np.array([0, 1])], ids=str)
-def test_an_answer_that_is_no_gate_is_refused_in_one_line(answer):
-    class Wrong(Scheduler):
-        def select(self, dispatch):
-            return answer
-
-    episode = SCENARIO.episode(0, 0)
-    gates = len(episode)
-    said = f"for {episode.name}: it must be the index of a gate, between 0 and {gates - 1}, or {gates} to let"
-    with pytest.raises(InputError, match=r"^scheduler: Wrong answered") as refused:
-        SCENARIO.play(Wrong(), episode, np.random.default_rng(0))
-    assert said in str(refused.value)
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (lambda problem: [0] * len(problem), "as the machine cannot run it: gate"),
+        (lambda problem: [-1, *list_scheduling.alap(problem)[1:]], "gate 0 is not scheduled"),
+        (lambda problem: list_scheduling.alap(problem)[1:], "it must be the start cycle of each of"),
+        (lambda problem: [0.5] * len(problem), "it must be the start cycle of each of"),
+        (lambda problem: ["0"] * len(problem), "it must be the start cycle of each of"),
+        (lambda problem: None, "it must be the start cycle of each of"),
+        (lambda problem: 7, "it must be the start cycle of each of"),
+    ],
+)
+def test_a_plan_that_the_machine_cannot_run_is_refused_in_one_line(plan, words):
+    with pytest.raises(InputError, match=r"^scheduler: Wrong ") as refused:
+        plays(plan)
+    assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_plan_may_begin_late_and_be_an_array():
+    problem = SCENARIO.episode(0, 0).problem
+    early = plays(list_scheduling.alap)
+    late = plays(lambda problem: np.array(list_scheduling.alap(problem)))
+    assert early == late
+    assert early.totals.makespan == makespan(problem, list_scheduling.alap(problem))
+
+
+def test_a_scheduler_that_plans_nothing_is_told_so():
+    class Placing(Scheduler):
+        environment = "gate_scheduling"
+
+        def select(self, dispatch):
+            return 0
+
+    with pytest.raises(InputError, match=r"Placing plans no circuits: derive it from qexp\.GateScheduler"):
+        SCENARIO.play(Placing(), SCENARIO.episode(0, 0), np.random.default_rng(0))
 
 
 def test_the_machines_hash_is_of_the_machine():

@@ -15,7 +15,7 @@ from qexp.gates.gate_scheduling import GateScheduling
 from qexp.policy import load_policy
 from qexp.problem.extract import extract
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ray
 
 ROOT = Path(__file__).parents[2]
 QUIET = ("tracking=off", "plots=false")

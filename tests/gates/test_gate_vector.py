@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cases import examples
 from gate_problems import problem_of, problems, with_cnot_rule, workshop
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.errors import InputError
@@ -112,7 +113,7 @@ def test_circuits_that_leave_nothing_to_decide_are_no_endless_loop():
         env.reset(seed=0)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(problems(st.just(with_cnot_rule()), max_size=9), st.integers(1, 12), st.randoms(use_true_random=False))
 def test_features_are_finite_and_do_not_depend_on_padding(problem, spare, random):
     """The same schedule in a wider array with other circuits beside it, and in rows to spare."""

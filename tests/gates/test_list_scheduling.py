@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from cases import examples
 from gate_oracle import circuits
 from gate_problems import problem_of, problems, with_cnot_rule, workshop
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.errors import InputError
@@ -19,7 +20,7 @@ ALL = [asap, alap, critical_path, randomised_critical_path]
 BACKWARDS = [alap, critical_path, randomised_critical_path]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(problems())
 def test_every_schedule_is_one_the_machine_can_run(problem):
     for schedule in ALL:
@@ -30,7 +31,7 @@ def test_every_schedule_is_one_the_machine_can_run(problem):
         assert schedule(problem) == starts
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(problems(st.sampled_from([CommutationRulebook(), with_cnot_rule()])))
 def test_no_gate_could_start_sooner_with_asap_nor_later_with_the_others(problem):
     for schedule, step in [(asap, 1), (alap, -1), (critical_path, -1)]:
@@ -42,7 +43,7 @@ def test_no_gate_could_start_sooner_with_asap_nor_later_with_the_others(problem)
                 assert violations(problem, moved) != []
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data(), st.integers(1, 4))
 def test_without_restrictions_all_take_as_long_as_the_busiest_chain(data, n_qubits):
     machine = MachineProperties(n_qubits).add_gates({"x": 2, "y": 3, "cnot": 4, "measure": 10})

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -110,16 +111,19 @@ def control(state: StandIn, what: str, body: str) -> Reply:
 
     Args:
         state: The service.
-        what: ``audit``, ``books/CAMPAIGN``, ``requests``, ``faults`` (replaced by the body's list),
-            ``queues``, ``service`` or ``devices/NAME`` (attributes set), ``revoke`` or ``close_sessions``.
+        what: ``audit``, ``verdict/CAMPAIGN`` (on the ``journal`` that the body names), ``requests``,
+            ``faults`` (replaced by the body's list), ``queues``, ``service`` or ``devices/NAME`` (attributes
+            set), ``revoke`` or ``close_sessions``.
         body: JSON.
     """
     values = json.loads(body) if body else {}
     with state.lock:
         if what == "audit":
             return Reply(200, state.audit())
-        if what.startswith("books/"):
-            return Reply(200, state.books(what.removeprefix("books/")))
+        if what.startswith("verdict/"):
+            from ibm_stand_in.oracle import verdict  # loads qexp, which all else here does without
+
+            return Reply(200, verdict(Path(values["journal"]), state.books(what.removeprefix("verdict/"))))
         if what == "requests":
             return Reply(200, state.requests)
         if what == "faults":

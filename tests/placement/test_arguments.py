@@ -105,7 +105,7 @@ REFUSED = [
     ({"workload": Weighted()}, r"workload=Weighted\(.*\): must be an instance of Workload"),
     ({"fleet": "ibm14"}, r"fleet: cannot read fleet file ibm14: .*; fleets that .*: heron, ibm13, qce5$"),
     ({"fleet": 5}, r"fleet=5: must be an instance of Fleet"),
-    ({"scenario": 5}, r"scenario=5: must be a Placement"),
+    ({"scenario": 5}, r"scenario=5: must be a Scenario"),
     ({"taks": 5}, rf"unknown argument taks: choose among scenario, {', '.join(NAMES)}"),
     ({"tasks": 0, "max_refusals": 0}, r"tasks=0: must be .*; max_refusals=0: must be"),
 ]
@@ -123,10 +123,10 @@ def test_unknown_arguments_of_the_gate_environment_are_refused():
     known = (
         "machine, max_gates, dependency_depth, circuit_generator, rulebook, rewarder, max_steps, render_mode"
     )
-    for door in (GateSchedulingEnv, lambda **given: gym.make(qexp.env.GATE_SCHEDULING_ID, **given)):
+    for door in (GateSchedulingEnv, lambda **given: gym.make(qexp.env.QGYM_ID, **given)):
         with pytest.raises(InputError, match=f"^unknown argument machin: choose among {known}$"):
             door(machin="workshop2")
     for bad in ({"max_gates": 0}, {"max_gates": -3}, {"dependency_depth": 0}, {"max_steps": 0}):
         with pytest.raises(ValueError, match=next(iter(bad))) as refused:
-            gym.make(qexp.env.GATE_SCHEDULING_ID, **bad)
+            gym.make(qexp.env.QGYM_ID, **bad)
         assert "\n" not in str(refused.value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.placement.arrivals.poisson import Poisson
@@ -14,7 +15,7 @@ from qexp.placement.arrivals.uniform import Uniform
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.sampled_from([Uniform(), Uniform(window=0.0), Poisson(), Poisson(rate=100.0), QSimPy()]),
     seeds,

@@ -9,11 +9,13 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
+from cases import quick_first
 
 import qexp.env
 from qexp.env.gate_scheduling import BasicRewarder, GateSchedulingEnv, Scheduling
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.env import PlacementEnv
+from qexp.placement.episode import Rules
 from qexp.placement.reward.inverse import Inverse
 
 WAYS = {"deepcopy": copy.deepcopy, "pickle": lambda env: pickle.loads(pickle.dumps(env))}  # noqa: S301
@@ -31,7 +33,7 @@ def environments(qce25):
         "refusing": lambda: PlacementEnv(refusing),
         "flat": lambda: gym.make(qexp.env.PLACEMENT_ID, scenario=replace(qce25, observation="flat")),
         "gates": lambda: GateSchedulingEnv(max_gates=10),
-        "gates made": lambda: gym.make(qexp.env.GATE_SCHEDULING_ID, machine="ten_qubit", max_gates=12),
+        "gates made": lambda: gym.make(qexp.env.QGYM_ID, machine="ten_qubit", max_gates=12),
         "compatible": lambda: Scheduling("workshop5", max_gates=12, rewarder=BasicRewarder()),
     }
 
@@ -60,7 +62,7 @@ def play(env, seed, said, steps=60):
     return all_said
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", quick_first(WAYS))
 @pytest.mark.parametrize("name", NAMES)
 def test_a_copy_goes_on_equal_and_on_its_own(environments, name, way):
     env, rng = environments[name](), np.random.default_rng(0)
@@ -79,7 +81,7 @@ def test_a_copy_goes_on_equal_and_on_its_own(environments, name, way):
         said = once[-1]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", quick_first(WAYS))
 @pytest.mark.parametrize("name", NAMES)
 def test_copies_before_the_first_reset_and_of_copies(environments, name, way):
     env = environments[name]()
@@ -118,7 +120,7 @@ def test_a_given_episode_is_copied_too(qce25, make_episode, way):
 @pytest.mark.parametrize("placed", [0, 3, 25])
 @pytest.mark.parametrize("finished", [False, True])
 def test_the_log_of_a_cloud_is_complete_in_a_copy(qce25, way, placed, finished):
-    cloud = SimulatedCloud(qce25.fleet, qce25.episode(0, 0), initial_backlog=2.0)
+    cloud = SimulatedCloud(qce25.fleet, qce25.episode(0, 0), Rules(initial_backlog=2.0))
     for _ in range(placed):
         cloud.place(0)
     if finished:

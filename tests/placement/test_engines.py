@@ -6,13 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.fleet.fleet import Calibration, Fleet, QNode
 from qexp.placement.batched import BatchedCloud, Tables
 from qexp.placement.engine import SimulatedCloud, Status
-from qexp.placement.episode import Episode
+from qexp.placement.episode import Episode, Rules
 
 CALIBRATION = Calibration(t1=1e-4, t2=1e-4, readout_error=0.01, single_qubit_error=1e-3, two_qubit_error=1e-2)
 
@@ -90,11 +91,11 @@ def assert_equal_fields(one: object, batch: object, b: int, names: tuple[str, ..
         assert np.array_equal(getattr(one, name), getattr(batch, name)[b]), name
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(problems())
 def test_engines_agree_task_by_task(problem):
     episodes, fleet, rules, decisions = problem
-    reference = [SimulatedCloud(fleet, episode, **rules) for episode in episodes]
+    reference = [SimulatedCloud(fleet, episode, Rules(**rules)) for episode in episodes]
     tasks = len(episodes[0])
     rows = np.arange(len(episodes) * tasks).reshape(len(episodes), tasks)
     tables = Tables(
@@ -104,7 +105,7 @@ def test_engines_agree_task_by_task(problem):
         np.concatenate([e.esp for e in episodes]),
         1024,
     )
-    batched = BatchedCloud(tables, len(episodes), tasks, **rules)
+    batched = BatchedCloud(tables, len(episodes), tasks, Rules(**rules))
     batched.begin(np.arange(len(episodes)), rows, np.stack([e.arrival for e in episodes]))
     over = np.zeros(len(episodes), dtype=bool)
     for step in range(tasks * 6):
@@ -128,11 +129,11 @@ def test_engines_agree_task_by_task(problem):
                 assert task.finish == task.start + episodes[b].service[task.index, task.node]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(problems())
 def test_queues_are_first_come_first_served_and_never_overlap(problem):
     episodes, fleet, rules, decisions = problem
-    cloud = SimulatedCloud(fleet, episodes[0], **rules)
+    cloud = SimulatedCloud(fleet, episodes[0], Rules(**rules))
     for node in decisions[0]:
         if cloud.waiting is None or cloud.place(node).gave_up:
             break
@@ -178,7 +179,9 @@ def test_pending_counts_what_is_queued_or_running() -> None:
 
 
 def test_a_refused_task_gives_up_in_the_end() -> None:
-    cloud = SimulatedCloud(fleet_of([1, 9]), episode_of([0], [[np.inf, 1]]), mask=False, max_refusals=3)
+    cloud = SimulatedCloud(
+        fleet_of([1, 9]), episode_of([0], [[np.inf, 1]]), Rules(mask=False, max_refusals=3)
+    )
     assert [cloud.place(0).gave_up for _ in range(3)] == [False, False, True]
     assert cloud.tasks[0].status is Status.FAILED
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.placement.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES, placement_features
@@ -60,7 +61,7 @@ def decisions(draw, *, batches=None):
     return task, machines
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(decisions())
 def test_features_are_finite_and_bounded(decision):
     for features in placement_features(*decision):
@@ -69,7 +70,7 @@ def test_features_are_finite_and_bounded(decision):
         assert np.abs(features).max() <= LIMIT
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(decisions(), st.randoms())
 def test_permuting_nodes_permutes_their_features_and_no_others(decision, random):
     task, machines = decision
@@ -85,7 +86,7 @@ def test_permuting_nodes_permutes_their_features_and_no_others(decision, random)
     np.testing.assert_allclose(other_nodes, of_nodes[order], rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(decisions(), st.sampled_from([1.0, 4096.0, 2.0**20]))
 def test_only_time_that_passed_matters_not_the_clock(decision, shift):
     task, machines = decision
@@ -104,7 +105,7 @@ def test_a_node_that_never_worked_is_as_free_as_one_that_is_done(make_state):
         assert np.array_equal(one, other)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(decisions(batches=st.integers(1, 4)))
 def test_a_batch_has_the_features_of_its_decisions(decisions_):
     tasks, machines = decisions_

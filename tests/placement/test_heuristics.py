@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.placement.schedulers.fidelity import Fidelity
@@ -53,7 +54,7 @@ def states(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(states())
 def test_the_best_allowed_node_is_chosen(make_state, state):
     task, nodes = make_state(**state)
@@ -65,7 +66,7 @@ def test_the_best_allowed_node_is_chosen(make_state, state):
         assert Weighted(fidelity_weight=1.0).select(task, nodes) == Fidelity().select(task, nodes)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(states())
 def test_refusals_walk_down_the_ranking_and_around(make_state, state):
     n = len(state["service"])

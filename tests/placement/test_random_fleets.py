@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases import quick_first
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def test_they_are_of_many_sizes_and_every_circuit_fits_the_first_machine_of_each
         assert np.isinf(scenario.service[~fits]).all()
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32))
 def test_a_seed_gives_the_same_fleets_again_and_more_of_them_begin_with_these(qce25, seed):
     def hashes(seed, count):
@@ -66,7 +68,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize("changes", quick_first(CHANGES.values(), 2), ids=CHANGES.keys())
 def test_each_episode_is_to_the_last_bit_as_on_its_fleet_alone(qce25, fleets, changes):
     """`test_placement_vector` holds those to the single environment; a seed gives both the same tasks."""
     scenario = replace(qce25, tasks=8, **changes)
@@ -119,6 +121,7 @@ def test_the_next_episode_is_on_another_fleet(qce25, fleets):
     assert (seen["present"] != first).any(axis=1).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_rewards_are_scaled_by_what_mct_earns_on_each_fleet(qce25, fleets):
     env, plain = RandomFleetVectorEnv(qce25, B, 0, 60), PlacementVectorEnv(qce25, B, fleets)
 
@@ -145,7 +148,7 @@ def test_rewards_are_scaled_by_what_mct_earns_on_each_fleet(qce25, fleets):
     assert (np.array(steps) < 0).sum() == 2 * 25 * B
 
 
-@pytest.mark.parametrize("mask", [True, False])
+@pytest.mark.parametrize("mask", quick_first([True, False]))
 def test_it_goes_on_from_a_state(qce25, mask):
     source, target = (RandomFleetVectorEnv(replace(qce25, mask=mask), B, 0, 30) for _ in range(2))
     rng = np.random.default_rng(0)

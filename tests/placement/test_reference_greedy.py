@@ -79,7 +79,7 @@ def dataset(tmp_path_factory, write_dataset):
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
     """The default fleet with the reference's readout errors."""
-    content = yaml.safe_load((ROOT / "qexp" / "backend" / "data" / "qce5.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((ROOT / "qexp" / "fleet" / "data" / "qce5.yaml").read_text(encoding="utf-8"))
     content.pop("hash")
     assert tuple(node["name"] for node in content["nodes"]) == NAMES
     for node, error in zip(content["nodes"], READOUT, strict=True):

@@ -7,13 +7,15 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.config.composition import register
 from qexp.config.option import REGISTRY
 from qexp.errors import InputError
 from qexp.placement.engine import SimulatedCloud
+from qexp.placement.episode import Rules
 from qexp.placement.policy import PlacementPolicy
 from qexp.placement.schedulers.clairvoyant import Clairvoyant
 from qexp.placement.schedulers.fidelity import Fidelity
@@ -44,7 +46,7 @@ def started(scheduler, episode, seed=0):
 
 def play(scheduler, fleet, episode, **rules):
     """Return the finished cloud."""
-    cloud = SimulatedCloud(fleet, episode, **rules)
+    cloud = SimulatedCloud(fleet, episode, Rules(**rules))
     started(scheduler, episode)
     while cloud.waiting is not None:
         if cloud.place(scheduler.select(cloud.task_state(), cloud.node_state())).gave_up:
@@ -151,7 +153,7 @@ def test_refusals_move_a_ranking_scheduler_on(make_state, name):
     assert tried[8] == tried[0]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_unmasked_schedulers_place_everything_in_the_end(make_fleet, make_episode, data):
     name = data.draw(st.sampled_from([n for n in HEURISTICS if n != "random"]))
@@ -187,7 +189,7 @@ def test_a_used_scheduler_plays_as_a_new_one(name, qce25):
 problems = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(0, 2**32 - 1))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(problem=problems, backlog=st.sampled_from([0.0, 4.0]))
 def test_the_clairvoyant_is_optimal_where_its_beam_holds_everything(
     make_fleet, make_episode, problem, backlog

@@ -8,6 +8,7 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
+from cases import quick_first
 from gymnasium.spaces.utils import flatten, flatten_space
 
 import qexp.env
@@ -16,9 +17,9 @@ from qexp.placement.env import PlacementEnv
 
 ENVIRONMENTS = {
     "placement": lambda: gym.make(qexp.env.PLACEMENT_ID),
-    "gates": lambda: gym.make(qexp.env.GATE_SCHEDULING_ID),
+    "gates": lambda: gym.make(qexp.env.QGYM_ID),
     "few gates": lambda: gym.make(
-        qexp.env.GATE_SCHEDULING_ID, machine="starmon5", max_gates=9, dependency_depth=3, max_steps=40
+        qexp.env.QGYM_ID, machine="starmon5", max_gates=9, dependency_depth=3, max_steps=40
     ),
 }
 SETTINGS = {
@@ -29,6 +30,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize("algorithm", SETTINGS)
 def test_it_learns(algorithm, environment):
@@ -47,6 +49,7 @@ def test_it_learns(algorithm, environment):
     env.step(action)
 
 
+@pytest.mark.slow
 def test_a_masked_learner_is_never_refused():
     contrib = pytest.importorskip("sb3_contrib", reason="the bench extra is not installed")
     for environment in ("placement", "gates"):
@@ -80,7 +83,7 @@ def test_gymnasium_flattens_what_they_show(environment):
         observation, *_ = env.step(int(observation["action_mask"].argmax()))
 
 
-@pytest.mark.parametrize("machine", ["workshop2", "starmon5", "ten_qubit"])
+@pytest.mark.parametrize("machine", quick_first(["workshop2", "starmon5", "ten_qubit"]))
 def test_masks_of_gates_are_exact(machine):
     env, rng = GateSchedulingEnv(machine, max_gates=12), np.random.default_rng(0)
     for seed in range(4):

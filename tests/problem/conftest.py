@@ -1,4 +1,4 @@
-"""What the policy tests share: weights to save, and a fresh process in which packages are missing."""
+"""What the tests of policies share: weights to save, and what a training run says of them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,6 @@ import numpy as np
 import pytest
 
 from qexp.placement.features import NODE_FEATURES, PRIOR_FEATURE, TASK_FEATURES
-
-BLOCKER = """
-import sys
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
-            raise ImportError(name + " must not be imported")
-
-sys.meta_path.insert(0, Blocker())
-"""
-
-
-@pytest.fixture(scope="session")
-def without() -> Callable[..., str]:
-    """Return Python code after which importing any of the packages raises."""
-
-    def code(*packages: str) -> str:
-        return BLOCKER.format(blocked=set(packages))
-
-    return code
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from qexp.problem.policy_scheduler import A2CPolicyScheduler, DQNPolicyScheduler
 ACT = """
 import numpy as np
 from qexp.policy import load_policy
-from qexp.scheduler import A2CPolicyScheduler
+from qexp.problem.policy_scheduler import A2CPolicyScheduler
 from qexp.placement.state import NodeState, TaskState
 
 service = np.array([5.0, 3.0, np.inf, 8.0])

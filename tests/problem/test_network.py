@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qexp.placement.engine import SimulatedCloud
@@ -44,7 +45,7 @@ def in_torch(network, *arrays):
     return scores.numpy(), value.numpy()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     seeds,
     st.integers(1, 40),
@@ -70,7 +71,7 @@ def test_numpy_computes_what_torch_computes(seed, hidden, prior, dueling, batch,
         np.testing.assert_allclose(one, got[0], rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seeds, st.integers(1, 12), st.booleans(), st.randoms())
 def test_permuting_nodes_permutes_scores(seed, nodes, dueling, random):
     order = list(range(nodes))

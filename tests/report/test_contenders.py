@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
+from qexp.placement.placement import PLACEMENT
 from qexp.report.contenders import Sample, contenders
 
 
@@ -21,6 +22,7 @@ def runs(name, level, *, count=3, episodes=40, spread=0.0, noise=5.0, section=""
             section,
             name,
             mct * (level / 100.0 + spread * own.standard_normal()),
+            PLACEMENT,
             mct,
             0.8 * mct,
             trained=True,
@@ -36,28 +38,28 @@ def test_figures_against_independent_computations():
     mct = np.concatenate([sample.reference for sample in samples])
     assert (row.runs, row.episodes, row.trained) == (3, 120, True)
     assert row.mean == pytest.approx(times.mean())
-    assert row.iqm == pytest.approx(trim_mean(times, 0.25))
-    assert row.change_pct == pytest.approx(100 * (times.mean() / mct.mean() - 1))
+    assert row.iqm.value == pytest.approx(trim_mean(times, 0.25))
+    assert row.change.value == pytest.approx(100 * (times.mean() / mct.mean() - 1))
     assert row.gap_closed == pytest.approx((mct.mean() - times.mean()) / (0.2 * mct.mean()))
     assert row.of_runs_pct == pytest.approx(
         [100 * (sample.times.mean() / sample.reference.mean() - 1) for sample in samples]
     )
-    assert row.iqm_low < row.iqm < row.iqm_high
-    assert row.change_low_pct < row.change_pct < row.change_high_pct
+    assert row.iqm.low < row.iqm.value < row.iqm.high
+    assert row.change.low < row.change.value < row.change.high
 
 
 def test_improvement_counts_ties_half():
     mct = np.array([10.0, 10.0, 10.0, 10.0])
-    (row,) = contenders([Sample("", "x", np.array([9.0, 10.0, 11.0, 9.0]), mct)])
-    assert row.improvement == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    (row,) = contenders([Sample("", "x", np.array([9.0, 10.0, 11.0, 9.0]), PLACEMENT, mct)])
+    assert row.improvement.value == pytest.approx((1 + 0.5 + 0 + 1) / 4)
     assert row.gap_closed is None
 
 
 def test_mct_against_itself_has_no_spread():
     sample = runs("mct", 100.0, count=1)[0]
-    (row,) = contenders([Sample("", "mct", sample.reference, sample.reference)])
-    assert (row.change_pct, row.change_low_pct, row.change_high_pct) == (0.0, 0.0, 0.0)
-    assert row.improvement == 0.5
+    (row,) = contenders([Sample("", "mct", sample.reference, PLACEMENT, sample.reference)])
+    assert (row.change.value, row.change.low, row.change.high) == (0.0, 0.0, 0.0)
+    assert row.improvement.value == 0.5
 
 
 def test_an_interval_knows_that_seeds_differ():
@@ -65,7 +67,7 @@ def test_an_interval_knows_that_seeds_differ():
     widths = {}
     for spread in (0.0, 0.05):
         (row,) = contenders(runs("a2c", 90.0, spread=spread, episodes=400))
-        widths[spread] = row.change_high_pct - row.change_low_pct
+        widths[spread] = row.change.high - row.change.low
     assert widths[0.0] < 1e-9  # each run is a fixed share of mct's time on every episode
     assert widths[0.05] > 1.0
 
@@ -76,19 +78,19 @@ def test_intervals_cover():
     for repetition in range(60):
         rng = np.random.default_rng(repetition)
         mct = np.full(60, 100.0)
-        (row,) = contenders([Sample("", "x", rng.normal(95.0, 10.0, 60), mct)], seed=repetition)
-        hits += row.change_low_pct <= -5.0 <= row.change_high_pct
+        (row,) = contenders([Sample("", "x", rng.normal(95.0, 10.0, 60), PLACEMENT, mct)], seed=repetition)
+        hits += row.change.low <= -5.0 <= row.change.high
     assert hits >= 51
 
 
 @given(st.permutations(range(6)))
 def test_the_order_of_runs_changes_no_figure(order):
     samples = runs("a2c", 90.0, spread=0.02) + runs("dqn", 95.0, spread=0.02)
-    expected = {row.name: (row.mean, row.iqm, row.change_pct) for row in contenders(samples)}
+    expected = {row.name: (row.mean, row.iqm.value, row.change.value) for row in contenders(samples)}
     shuffled = contenders([samples[k] for k in order])
     assert [row.name for row in shuffled] == ["a2c", "dqn"]
     for row in shuffled:
-        assert (row.mean, row.iqm, row.change_pct) == pytest.approx(expected[row.name])
+        assert (row.mean, row.iqm.value, row.change.value) == pytest.approx(expected[row.name])
 
 
 def test_sections_are_apart_and_sorted_within():
@@ -102,11 +104,11 @@ def test_sections_are_apart_and_sorted_within():
 
 
 def test_one_episode_and_no_reference_give_no_interval_and_no_comparison():
-    (row,) = contenders([Sample("", "x", np.array([3.0]))])
-    assert (row.mean, row.iqm) == (3.0, 3.0)
-    assert row.iqm_low is row.change_pct is row.improvement is row.gap_closed is None
+    (row,) = contenders([Sample("", "x", np.array([3.0]), PLACEMENT)])
+    assert (row.mean, row.iqm.value) == (3.0, 3.0)
+    assert row.iqm.low is row.change is row.improvement is row.gap_closed is None
 
 
 def test_runs_of_different_length_are_refused():
     with pytest.raises(ValueError, match="different numbers of episodes"):
-        contenders([Sample("", "x", np.ones(3)), Sample("", "x", np.ones(4))])
+        contenders([Sample("", "x", np.ones(3), PLACEMENT), Sample("", "x", np.ones(4), PLACEMENT)])

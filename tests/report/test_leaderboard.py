@@ -7,7 +7,8 @@ from rich.console import Console
 
 from qexp.gates.gate_scheduling import GATE_SCHEDULING
 from qexp.placement.placement import PLACEMENT
-from qexp.report.leaderboard import leaderboard, metrics, render, verdict
+from qexp.report import leaderboard as report
+from qexp.report.leaderboard import render
 
 
 def table(**times):
@@ -19,6 +20,14 @@ def table(**times):
             for k, value in enumerate(values)
         ]
     )
+
+
+def leaderboard(episodes, metric=PLACEMENT, **settings):
+    return report.leaderboard(episodes, metric, **settings)
+
+
+def metrics(rows, metric=PLACEMENT):
+    return report.metrics(rows, metric)
 
 
 def by_name(rows):
@@ -92,7 +101,9 @@ def test_metrics_are_grouped_by_scheduler():
 
 def printed(rows, learned, width):
     out = io.StringIO()
-    Console(file=out, width=width, color_system="truecolor", force_terminal=True).print(render(rows, learned))
+    Console(file=out, width=width, color_system="truecolor", force_terminal=True).print(
+        render(rows, PLACEMENT, learned)
+    )
     return out.getvalue()
 
 
@@ -113,7 +124,7 @@ def test_the_table_highlights_the_learned_row_alone(episodes):
 
 def judge(learned, **times):
     episodes = table(**times)
-    return verdict(leaderboard(episodes), episodes, learned)
+    return report.verdict(leaderboard(episodes), episodes, learned, PLACEMENT)
 
 
 def test_verdicts():
@@ -174,7 +185,7 @@ def test_ratios_to_the_optimum_by_hand():
     assert flat["eval/policy/over_optimum"] == rows["policy"].ratio
     assert flat["eval/policy/optimum_proved_share"] == 0.75
     assert not [name for name in flat if "reschedules" in name or "mct" in name]
-    sentence = verdict(list(rows.values()), episodes, "policy", GATE_SCHEDULING)
+    sentence = report.verdict(list(rows.values()), episodes, "policy", GATE_SCHEDULING)
     assert sentence.startswith(
         "policy cannot be told from the best heuristic, critical_path: -11.3 % makespan"
     )
@@ -196,7 +207,7 @@ def test_shares_of_a_gap_that_is_nearly_nothing_are_recorded_and_not_printed_as_
     rows = leaderboard(table(mct=[100.0, 100.0], clairvoyant=[99.5, 99.5], random=[400.0, 400.0]))
     assert by_name(rows)["random"].gap_closed == pytest.approx(-600)
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(render(rows))
+    console.print(render(rows, PLACEMENT))
     printed = console.export_text()
     assert "<-999%" in printed
     assert "60000%" not in printed

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cases import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -53,28 +54,28 @@ def test_resampling_depends_on_the_seed_alone_however_it_is_cut_into_blocks(monk
 def test_percent_changes_by_hand():
     # Means 90 and 150 against 100.
     changes = percent_changes([[85.0, 140.0], [95.0, 160.0]], [90.0, 110.0], seed=0)
-    assert [change.pct for change in changes] == pytest.approx([-10.0, 50.0])
+    assert [change.value for change in changes] == pytest.approx([-10.0, 50.0])
     # The three resamples give, for the first: 85/90, 180/200 and 95/110 of the reference.
     assert (changes[0].low, changes[0].high) == pytest.approx((100 * (95 / 110 - 1), 100 * (85 / 90 - 1)))
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(times)
 def test_equal_episodes_have_an_interval_of_no_width(values):
     (change,) = percent_changes(values[:, None], values, seed=0)
-    assert (change.pct, change.low, change.high) == (0.0, 0.0, 0.0)
+    assert (change.value, change.low, change.high) == (0.0, 0.0, 0.0)
 
 
 def test_pairing_removes_what_episodes_have_in_common():
     rng = np.random.default_rng(0)
     reference = rng.uniform(100.0, 1000.0, 100)
     (change,) = percent_changes(0.95 * reference[:, None], reference, seed=0)
-    assert (change.pct, change.low, change.high) == pytest.approx((-5.0, -5.0, -5.0))
+    assert (change.value, change.low, change.high) == pytest.approx((-5.0, -5.0, -5.0))
 
 
 def test_one_episode_has_a_change_but_no_interval():
     (change,) = percent_changes([[50.0]], [100.0], seed=0)
-    assert (change.pct, change.low, change.high) == (-50.0, None, None)
+    assert (change.value, change.low, change.high) == (-50.0, None, None)
 
 
 def test_win_rate_counts_ties_half():

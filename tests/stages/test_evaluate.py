@@ -157,6 +157,6 @@ def test_a_task_refused_for_ever_ends_its_schedulers_evaluation_and_no_others(qc
     assert found.failed.keys() == {"stubborn"}
     assert found.failed["stubborn"].startswith("env.max_refusals: Stubborn had a task refused 20 times")
     assert set(found.episodes["scheduler"]) == {"mct"}
-    *others, failed = leaderboard(found.episodes, failed=found.failed)
+    *others, failed = leaderboard(found.episodes, PLACEMENT, failed=found.failed)
     assert (failed.scheduler, failed.record(PLACEMENT)["total_completion_time_mean"]) == ("stubborn", None)
     assert [row.scheduler for row in others] == ["mct"]

@@ -41,7 +41,7 @@ def test_sigterm_ends_a_command_like_an_interrupt(qexp, monkeypatch):
     monkeypatch.setattr("qexp.stages.evaluation.evaluate", wait)
     ended = qexp(*QUICK, "tracking=local", "deploy=simulator", "deploy.tasks=4", "hydra.run.dir=run")
     assert (ended.status, ended.err) == (143, "qexp: terminated\n")
-    assert ended.out.endswith("go on with: python -m qexp resume=run\n")
+    assert ended.out.endswith("continue with: python -m qexp resume=run\n")
     with closing(sqlite3.connect("outputs/mlflow.db")) as store:
         assert store.execute("select status from runs").fetchall() == [("KILLED",)]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -50,6 +50,7 @@ def test_one_whose_configuration_was_changed_cannot(old):
     assert not is_of(begun["config_hash"], validate(yaml.safe_load(file.read_text())), file)
 
 
+@pytest.mark.slow
 def test_a_sweep_finds_its_jobs_done(qexp, old):
     command = ("-m", "scheduler=mct,weighted", "seed=1,2", "eval.episodes=5", "tracking=off", "plots=false")
     before = {job.name: (job / "result.json").read_text() for job in (old / "sweep").glob("scheduler=*")}
@@ -187,7 +188,7 @@ def test_a_campaign_goes_on_with_the_settings_it_began_with(old):
     assert not any(" " in name for name in roster.schedulers)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_training_goes_on_from_a_checkpoint(qexp, old):
     ended = qexp(f"resume={old / 'training'}")
     assert (ended.status, ended.err) == (0, "")

@@ -11,9 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from commands import complete, result_of, start, wait_until
 from rich.console import Console
-from test_training_run import qexp as command
-from test_training_run import result_of, start, wait_until
 
 from qexp.config.identity import config_hash
 from qexp.errors import InputError
@@ -141,12 +140,12 @@ def kill_in_training(*arguments, cwd, seconds=150):
     assert not (cwd / "run" / "result.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
-    command(*A2C, "tracking=off", "hydra.run.dir=run", cwd=whole)
+    complete(*A2C, "tracking=off", "hydra.run.dir=run", cwd=whole)
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
     kill_in_training(*A2C, f"tracking.uri={store}", cwd=parts)
     folder = parts / "run"
@@ -154,7 +153,7 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
     typed = (folder / ".hydra" / "overrides.yaml").read_bytes()
     (newest,) = sorted(folder.glob("checkpoints/iteration_*"))[-1:]
 
-    out = command("resume=run", cwd=parts)
+    out = complete("resume=run", cwd=parts)
     assert f"training continues from {newest.name}" in out
     for name in ("leaderboard.csv", "episodes.csv", "policy/policy.safetensors"):
         assert (folder / name).read_bytes() == (whole / "run" / name).read_bytes()
@@ -187,14 +186,14 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
     assert all(metric.value == pytest.approx(values[metric.step]) for metric in logged)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_run_that_only_lacks_its_evaluation_trains_no_more(tmp_path):
-    command(*A2C, "tracking=off", "hydra.run.dir=run", cwd=tmp_path)
+    complete(*A2C, "tracking=off", "hydra.run.dir=run", cwd=tmp_path)
     folder = tmp_path / "run"
     before = {name: (folder / name).read_bytes() for name in ("leaderboard.csv", "training.csv")}
     checkpoints = contents(folder / "checkpoints")
     for name in ("result.json", *before):
         (folder / name).unlink()
-    command("resume=run", cwd=tmp_path)
+    complete("resume=run", cwd=tmp_path)
     assert {name: (folder / name).read_bytes() for name in before} == before
     assert contents(folder / "checkpoints") == checkpoints

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cases import quick_first
 
 EPISODE_COLUMNS = [
     "scheduler",
@@ -148,6 +149,7 @@ def test_runs_go_to_a_folder_of_their_own_by_date_and_time(qexp):
     assert not list(Path("outputs").glob("mlflow*"))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(qexp, tmp_path):
     runs = {}
     for name, seed in {"one": 5, "again": 5, "other": 6}.items():
@@ -160,6 +162,7 @@ def test_the_same_seed_gives_the_same_bytes(qexp, tmp_path):
     assert hashes["one"] == hashes["again"] != hashes["other"]
 
 
+@pytest.mark.slow
 def test_the_evaluation_seed_decides_about_the_episodes(qexp, tmp_path):
     for seed in (1, 2):
         folder = tmp_path / str(seed)
@@ -168,6 +171,7 @@ def test_the_evaluation_seed_decides_about_the_episodes(qexp, tmp_path):
     assert one == other
 
 
+@pytest.mark.slow
 def test_a_sweep_makes_one_folder_for_each_job(qexp, tmp_path):
     ended = qexp(
         "-m", *QUICK, "eval.baselines=[mct]", "scheduler=met,weighted", f"hydra.sweep.dir={tmp_path / 's'}"
@@ -186,6 +190,7 @@ def test_the_chosen_scheduler_is_compared_with_the_baselines_once_each(qexp, tmp
     assert sorted(row["scheduler"] for row in result(folder)["leaderboard"]) == ["mct", "random"]
 
 
+@pytest.mark.slow
 def test_two_settings_of_one_scheduler_are_two_rows(qexp, tmp_path):
     files = []
     for weight in (0.0, 1.0):
@@ -205,18 +210,21 @@ def test_two_settings_of_one_scheduler_are_two_rows(qexp, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ("eval.baselines=[]", "scheduler=met"),
-        ("eval.episodes=1",),
-        ("env.tasks=1",),
-        ("env.mask=false",),
-        ("backend=ibm13",),
-        ("backend=heron",),
-        ("backend=synthetic", "backend.machines=40"),
-        ("env/workload=mqt50", "env/arrivals=poisson", "env/service_time=repetition_delay"),
-        ("env.arrivals.window=0", "env.initial_backlog=30"),
-        ("env.observation=flat", "env/reward=inverse"),
-    ],
+    quick_first(
+        [
+            ["eval.baselines=[]", "scheduler=met"],
+            ["eval.episodes=1"],
+            ["env.tasks=1"],
+            ["env.mask=false"],
+            ["backend=ibm13"],
+            ["backend=heron"],
+            ["backend=synthetic", "backend.machines=40"],
+            ["env/workload=mqt50", "env/arrivals=poisson", "env/service_time=repetition_delay"],
+            ["env.arrivals.window=0", "env.initial_backlog=30"],
+            ["env.observation=flat", "env/reward=inverse"],
+        ],
+        2,
+    ),
     ids=" ".join,
 )
 def test_unusual_runs_work(arguments, qexp, tmp_path):

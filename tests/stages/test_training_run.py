@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from commands import complete, processes, result_of, start, wait_until
 
 from qexp.placement.engine import SimulatedCloud
 from qexp.placement.vector_env import PlacementVectorEnv
 from qexp.policy import load_policy
 from qexp.problem.extract import extract
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ray
 
-ROOT = Path(__file__).parents[2]
 EPISODES = 5
 # Without the prior even a short training decides otherwise than mct: what is compared is the training.
 A2C = ("algo=a2c", "algo.env_steps=20000", "algo.prior=0", f"eval.episodes={EPISODES}")
@@ -48,41 +44,6 @@ EPISODE_COLUMNS = [
     *("scheduler", "episode", "tasks", "total_completion_time", "rescheduling_delay", "total_wait"),
     *("total_service", "makespan", "reschedules", "mean_esp"),
 ]
-MARK = "QEXP_TEST_MARK"
-"""Environment variable by which the processes of one run are known."""
-
-
-# A shell starts background jobs with SIGINT ignored, and children inherit that: as in a terminal instead.
-COMMAND = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("qexp", run_name="__main__", alter_sys=True)
-"""
-
-
-def start(*arguments, cwd, mark=""):
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), MARK: mark},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # a process group of its own, as a command in a terminal has
-    )
-
-
-def qexp(*arguments, cwd):
-    """Run a command that must succeed; return what it printed."""
-    process = start(*arguments, cwd=cwd)
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    assert err == ""
-    return out
-
-
-def result_of(folder):
-    return json.loads((folder / "result.json").read_text())
 
 
 @dataclass(frozen=True)
@@ -103,7 +64,7 @@ def trained(tmp_path_factory):
     """One A2C run, tracked; the tests of this module look at it from all sides."""
     here = tmp_path_factory.mktemp("trained")
     store = f"sqlite:///{here / 'mlflow.db'}"
-    out = qexp(*A2C, f"tracking.uri={store}", f"hydra.run.dir={here / 'run'}", cwd=here)
+    out = complete(*A2C, f"tracking.uri={store}", f"hydra.run.dir={here / 'run'}", cwd=here)
     return Trained(here / "run", store, out)
 
 
@@ -247,7 +208,7 @@ def test_mlflows_model_predicts_what_the_bundle_decides(trained, mlflow_client, 
 
 
 def test_a_reloaded_policy_repeats_the_rows_of_its_training(trained, tmp_path):
-    qexp(
+    complete(
         *("scheduler=policy", f"scheduler.path={trained.folder}", f"eval.episodes={EPISODES}"),
         *("tracking=off", "plots=false", "hydra.run.dir=again"),
         cwd=tmp_path,
@@ -284,7 +245,7 @@ def test_the_bundle_says_where_it_comes_from(trained, qce25):
 
 
 def test_the_same_seed_gives_the_same_leaderboard(trained, tmp_path):
-    qexp(*A2C, "tracking=off", "plots=false", "hydra.run.dir=run", cwd=tmp_path)
+    complete(*A2C, "tracking=off", "plots=false", "hydra.run.dir=run", cwd=tmp_path)
     assert result_of(tmp_path / "run")["leaderboard"] == trained.result["leaderboard"]
     for name in ("episodes.csv", "tasks.csv", "policy/policy.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (trained.folder / name).read_bytes()
@@ -292,7 +253,7 @@ def test_the_same_seed_gives_the_same_leaderboard(trained, tmp_path):
 
 @pytest.mark.parametrize("random_fleets", [False, True])
 def test_dqn_trains_under_its_own_name(tmp_path, random_fleets):
-    qexp(
+    complete(
         f"algo.fleet_randomisation={str(random_fleets).lower()}",
         *("algo=dqn", "algo.env_steps=4000", "algo.learning_starts=500", "algo.steps_per_iteration=1000"),
         *("algo.num_envs=8", "algo.target_update=1000", *QUICK, "hydra.run.dir=run"),
@@ -311,7 +272,7 @@ def test_dqn_trains_under_its_own_name(tmp_path, random_fleets):
 
 def test_a_time_limit_ends_training(tmp_path):
     seconds = 3
-    qexp(
+    complete(
         *("algo=a2c", "algo.env_steps=null", f"algo.seconds={seconds}", *QUICK, "hydra.run.dir=run"),
         cwd=tmp_path,
     )
@@ -329,26 +290,6 @@ def test_training_without_a_limit_is_refused(tmp_path):
     assert "algo.env_steps" in err
     assert "algo.seconds" in err
     assert list(tmp_path.iterdir()) == []
-
-
-def processes(mark):
-    """Return the commands of the living processes that inherited the mark."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue  # it ended meanwhile, or is somebody else's
-    return found
-
-
-def wait_until(condition, seconds, process=None):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process is None or process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds a run's processes in /proc")

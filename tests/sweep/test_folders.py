@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cases import quick_first
 
 from qexp.sweep.job import place
 
@@ -37,22 +38,24 @@ FOUR = [("mct", "0"), ("mct", "1"), ("weighted", "0"), ("weighted", "1")]
 
 @pytest.mark.parametrize(
     "subdir",
-    [
-        "${hydra.job.num}",
-        "a/${hydra.job.num}",
-        "${hydra.job.override_dirname}",
-        "${seed}/${hydra.runtime.choices.scheduler}",
-        "../beside/${hydra.job.num}",
-        "{tmp}/elsewhere/${hydra.job.num}",
-        "${now:%H-%M-%S-%f}",
-        "same",
-        "${seed}",
-        ".",
-        # A folder around the sweep's, where other sweeps lie, is no job's.
-        "..",
-        "../..",
-        '"mit Blank/ü ${hydra.job.num}"',
-    ],
+    quick_first(
+        [
+            "${hydra.job.num}",
+            "a/${hydra.job.num}",
+            "${hydra.job.override_dirname}",
+            "${seed}/${hydra.runtime.choices.scheduler}",
+            "../beside/${hydra.job.num}",
+            "{tmp}/elsewhere/${hydra.job.num}",
+            "${now:%H-%M-%S-%f}",
+            "same",
+            "${seed}",
+            ".",
+            # A folder around the sweep's, where other sweeps lie, is no job's.
+            "..",
+            "../..",
+            '"mit Blank/ü ${hydra.job.num}"',
+        ]
+    ),
 )
 def test_jobs_are_found_whatever_their_folders_are_called(subdir, qexp, tmp_path):
     command = ("-m", "sweep=s", *QUICK, *JOBS, "hydra.sweep.subdir=" + subdir.replace("{tmp}", str(tmp_path)))
@@ -68,6 +71,7 @@ def test_jobs_are_found_whatever_their_folders_are_called(subdir, qexp, tmp_path
     assert_complete(qexp("report", str(folder)), folder, FOUR)
 
 
+@pytest.mark.slow
 def test_a_number_that_goes_to_another_job_takes_no_folder_away(qexp):
     command = ("-m", "sweep=s", *QUICK, "hydra.sweep.subdir=${hydra.job.num}", "seed=0")
     folder = Path("outputs/sweeps/s")
@@ -81,7 +85,8 @@ def test_a_number_that_goes_to_another_job_takes_no_folder_away(qexp):
 
 
 @pytest.mark.parametrize(
-    "own", [".jobs", ".evaluations/${hydra.job.num}", "sweep.json", "./sweep.csv/x", "multirun.yaml"]
+    "own",
+    quick_first([".jobs", ".evaluations/${hydra.job.num}", "sweep.json", "./sweep.csv/x", "multirun.yaml"]),
 )
 def test_a_job_does_not_write_over_the_sweeps_own_files(own, qexp):
     ended = qexp("-m", "sweep=s", *QUICK, *JOBS, f"hydra.sweep.subdir={own}")
@@ -92,7 +97,7 @@ def test_a_job_does_not_write_over_the_sweeps_own_files(own, qexp):
 
 @pytest.mark.parametrize(
     ("where", "reason"),
-    [("file", "File exists"), ("file/s", "Not a directory"), ("x" * 300, "File name too long")],
+    quick_first([("file", "File exists"), ("file/s", "Not a directory"), ("x" * 300, "File name too long")]),
 )
 def test_a_folder_that_cannot_be_made_is_said_in_one_line(where, reason, qexp):
     Path("file").touch()
@@ -100,6 +105,7 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_line(where, reason, qexp):
     assert (ended.status, ended.err) == (2, f"qexp: {where}: {reason}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where", ["out", '"mit Blank/ü"', "{tmp}/out", "deep/../out/${eval.episodes}", "out/${oc.env:PWD}"]
 )
@@ -112,6 +118,7 @@ def test_a_sweep_may_lie_anywhere(where, qexp, tmp_path):
     assert ended.out.count("done before") == 4
 
 
+@pytest.mark.slow
 def test_a_failed_job_in_a_folder_of_its_own_name_is_run_again(qexp):
     command = ("-m", "sweep=s", *QUICK, "eval.episodes=2,0", "hydra.sweep.subdir=${hydra.job.num}")
     ended = qexp(*command)
@@ -142,26 +149,28 @@ def test_a_job_keeps_its_folder_and_takes_no_other_jobs(tmp_path):
 
 @pytest.mark.parametrize(
     ("varied", "expected"),
-    [
-        ("scheduler=glob(m*)", [{"scheduler": "mct"}, {"scheduler": "met"}]),
-        ("scheduler=glob([mct,w*],exclude=none)", [{"scheduler": "mct"}, {"scheduler": "weighted"}]),
-        ("env/workload=glob(*,exclude=csv)", [{"env/workload": "mqt50"}, {"env/workload": "qce"}]),
-        ("seed=choice(3,1)", [{"seed": "3"}, {"seed": "1"}]),
-        ("seed=range(1,5,2)", [{"seed": "1"}, {"seed": "3"}]),
-        ("seed=sort(2,1)", [{"seed": "1"}, {"seed": "2"}]),
-        ("seed=sort(1,2,reverse=true)", [{"seed": "2"}, {"seed": "1"}]),
-        ("seed=tag(t,choice(1,2))", [{"seed": "1"}, {"seed": "2"}]),
-        ("+seed=1", []),
-        ("++seed=1,2", [{"seed": "1"}, {"seed": "2"}]),
-        (
-            "env.workload.families=[ghz],[ghz,qft]",
-            [{"env.workload.families": "[ghz]"}, {"env.workload.families": "[ghz,qft]"}],
-        ),
-        (
-            "tracking.run_name='a,b=c',\"it's (2)\"",
-            [{"tracking.run_name": "'a,b=c'"}, {"tracking.run_name": '"it\'s (2)"'}],
-        ),
-    ],
+    quick_first(
+        [
+            ("scheduler=glob(m*)", [{"scheduler": "mct"}, {"scheduler": "met"}]),
+            ("scheduler=glob([mct,w*],exclude=none)", [{"scheduler": "mct"}, {"scheduler": "weighted"}]),
+            ("env/workload=glob(*,exclude=csv)", [{"env/workload": "mqt50"}, {"env/workload": "qce"}]),
+            ("seed=choice(3,1)", [{"seed": "3"}, {"seed": "1"}]),
+            ("seed=range(1,5,2)", [{"seed": "1"}, {"seed": "3"}]),
+            ("seed=sort(2,1)", [{"seed": "1"}, {"seed": "2"}]),
+            ("seed=sort(1,2,reverse=true)", [{"seed": "2"}, {"seed": "1"}]),
+            ("seed=tag(t,choice(1,2))", [{"seed": "1"}, {"seed": "2"}]),
+            ("+seed=1", []),
+            ("++seed=1,2", [{"seed": "1"}, {"seed": "2"}]),
+            (
+                "env.workload.families=[ghz],[ghz,qft]",
+                [{"env.workload.families": "[ghz]"}, {"env.workload.families": "[ghz,qft]"}],
+            ),
+            (
+                "tracking.run_name='a,b=c',\"it's (2)\"",
+                [{"tracking.run_name": "'a,b=c'"}, {"tracking.run_name": '"it\'s (2)"'}],
+            ),
+        ]
+    ),
 )
 def test_a_sweep_takes_all_of_hydras_grammar(varied, expected, qexp):
     options = [part for part in QUICK if not (varied.startswith("tracking.") and part == "tracking=off")]
@@ -173,6 +182,7 @@ def test_a_sweep_takes_all_of_hydras_grammar(varied, expected, qexp):
     assert [{key: row[key] for key in expected[0]} for row in rows(Path("outputs/sweeps/s"))] == expected
 
 
+@pytest.mark.slow
 def test_shuffled_values_are_the_same_jobs(qexp):
     command = ("-m", "sweep=s", *QUICK, "seed=shuffle(range(0,4))")
     assert "4 of 4 jobs completed" in qexp(*command).out
@@ -181,12 +191,15 @@ def test_shuffled_values_are_the_same_jobs(qexp):
 
 @pytest.mark.parametrize(
     ("varied", "words"),
-    [
-        ("scheduler=glob(z*)", ["scheduler=glob(z*)", "mct", "weighted"]),
-        ("seed=glob(*)", ["seed=glob(*)", "no config group"]),
-        ("seed=interval(0,1)", ["seed=interval(0,1)", "hydra/sweeper=optuna", "range"]),
-        ("seed=chose(0,1)", ["chose", "choice"]),
-    ],
+    quick_first(
+        [
+            ("scheduler=glob(z*)", ["scheduler=glob(z*)", "mct", "weighted"]),
+            ("seed=glob(*)", ["seed=glob(*)", "no config group"]),
+            ("seed=interval(0,1)", ["seed=interval(0,1)", "hydra/sweeper=optuna", "range"]),
+            ("seed=chose(0,1)", ["chose", "choice"]),
+        ],
+        2,
+    ),
 )
 def test_what_cannot_be_swept_is_said_in_one_line(varied, words, qexp):
     ended = qexp("-m", *QUICK, varied)
@@ -197,6 +210,7 @@ def test_what_cannot_be_swept_is_said_in_one_line(varied, words, qexp):
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweeper", [(), ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4")])
 def test_an_interpolation_has_each_jobs_own_value(sweeper, qexp):
     if sweeper:
@@ -224,6 +238,7 @@ def test_an_interpolation_has_each_jobs_own_value(sweeper, qexp):
         assert qexp(*command).out.count("done before") == 4
 
 
+@pytest.mark.slow
 def test_a_batch_of_no_jobs_is_refused(qexp):
     ended = qexp("-m", *QUICK, *JOBS, "hydra.sweeper.max_batch_size=0")
     assert (ended.status, ended.err) == (
@@ -232,6 +247,7 @@ def test_a_batch_of_no_jobs_is_refused(qexp):
     )
 
 
+@pytest.mark.slow
 def test_tables_that_cannot_be_written_are_said_in_one_line(qexp):
     command = ("-m", "sweep=s", *QUICK, *JOBS)
     assert qexp(*command).status == 0

@@ -71,6 +71,7 @@ def test_a_sweep_leaves_tables_a_figure_and_nested_runs(qexp):
     assert json.loads((folder / "sweep.json").read_text())["mlflow_run_id"] == runs["sweep s"]
 
 
+@pytest.mark.slow
 def test_the_same_command_again_runs_nothing_and_shows_the_same(qexp):
     first = qexp(*SWEEP, "tracking=off")
     folder = Path("outputs/sweeps/s")
@@ -83,6 +84,7 @@ def test_the_same_command_again_runs_nothing_and_shows_the_same(qexp):
     assert results(folder) == before
 
 
+@pytest.mark.slow
 def test_a_failing_job_stops_no_other_and_is_run_again(qexp):
     command = ("-m", "sweep=s", "eval.episodes=2,0,3", "env.tasks=4", "plots=false", "tracking=off")
     ended = qexp(*command, "eval.baselines=[mct]")
@@ -99,6 +101,7 @@ def test_a_failing_job_stops_no_other_and_is_run_again(qexp):
     assert [name.partition("-")[0] for name in changed] == ["eval.episodes=0"]
 
 
+@pytest.mark.slow
 def test_a_changed_configuration_is_refused_with_the_difference(qexp):
     qexp(*SWEEP, "tracking=off")
     before = results(Path("outputs/sweeps/s"))
@@ -109,6 +112,7 @@ def test_a_changed_configuration_is_refused_with_the_difference(qexp):
     assert results(Path("outputs/sweeps/s")) == before
 
 
+@pytest.mark.slow
 def test_more_values_join_a_sweep(qexp):
     qexp(*SWEEP, "tracking=off")
     ended = qexp(*SWEEP, "tracking=off", "seed=0,1,2")
@@ -137,6 +141,7 @@ def test_a_mistyped_sweep_leaves_nothing_behind(qexp):
     assert not Path("outputs/sweeps/s").exists()
 
 
+@pytest.mark.slow
 def test_tables_and_figure_come_back_from_the_files_alone(qexp, python):
     qexp(*SWEEP, "tracking=off", "plots=true")
     folder = Path("outputs/sweeps/s")
@@ -154,6 +159,7 @@ def test_tables_and_figure_come_back_from_the_files_alone(qexp, python):
     assert ended.err.startswith("qexp: nowhere is not the folder of a sweep")
 
 
+@pytest.mark.slow
 def test_without_plots_nothing_is_drawn(qexp):
     assert qexp(*SWEEP, "tracking=off").status == 0
     folder = Path("outputs/sweeps/s")
@@ -163,6 +169,7 @@ def test_without_plots_nothing_is_drawn(qexp):
     assert (folder / "sweep.png").is_file()
 
 
+@pytest.mark.slow
 def test_jobs_share_one_evaluation_of_the_baselines(qexp):
     qexp("-m", "sweep=s", "scheduler=greedy,met", "eval.seed=7", *QUICK, "tracking=off")
     folder = Path("outputs/sweeps/s")

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from cases import quick_first
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
@@ -100,6 +101,7 @@ def values(study, state="COMPLETE"):
     return [trial.params for trial in study.trials if trial.state.name == state]
 
 
+@pytest.mark.slow
 def test_a_search_in_a_storage_of_ones_own_is_found_by_a_second_command_and_by_optuna(qexp):
     search = (
         *("-m", "sweep=s", "hydra/sweeper=optuna", "hydra.sweeper.storage=sqlite:///mine.db", "plots=false"),
@@ -156,6 +158,7 @@ def last_trial():
     return optuna.load_study(study_name="s", storage="sqlite:///mine.db").trials[-1]
 
 
+@pytest.mark.ray
 @pytest.mark.parametrize(("direction", "others"), [("minimize", 0.0), ("maximize", 1e9)])
 def test_a_pruner_stops_a_training_that_does_worse_than_others(direction, others, search_beside):
     command = search_beside(others, direction)
@@ -173,6 +176,7 @@ def test_a_pruner_stops_a_training_that_does_worse_than_others(direction, others
     assert "\njob " not in again.out.partition("search:")[0]
 
 
+@pytest.mark.ray
 @pytest.mark.parametrize(("direction", "others"), [("minimize", 1e9), ("maximize", 0.0)])
 def test_a_pruner_lets_a_training_end_that_does_better(direction, others, search_beside):
     ended = search_beside(others, direction)()
@@ -184,22 +188,25 @@ def test_a_pruner_lets_a_training_end_that_does_better(direction, others, search
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [
-        ("direction=max", ["minimize, maximize"]),
-        ("pruner=medain", ["none, median, halving, hyperband"]),
-        ("sampler=tpa", ["tpe, random, gp, qmc"]),
-        ("n_trials=0", ["at least 1"]),
-        ("n_jobs=0", ["at least 1"]),
-        ("seed=-1", ["at least 0"]),
-        ("study_name=x", ["hydra.sweeper.storage"]),
-        ("storage=mine.db", ["sqlite:///FILE"]),
-        # Forgotten with the process, and not seen by jobs in others.
-        ("storage=sqlite://", ["sqlite:///FILE"]),
-        ("storage=sqlite:///:memory:", ["sqlite:///FILE"]),
-        ("storage=sqlite:///nowhere/mine.db", ["unable to open database file"]),
-        ("storage=mydb://x/y", ["load plugin"]),
-        ("storage=postgresql://me:secret@host/db", ["password"]),
-    ],
+    quick_first(
+        [
+            ("direction=max", ["minimize, maximize"]),
+            ("pruner=medain", ["none, median, halving, hyperband"]),
+            ("sampler=tpa", ["tpe, random, gp, qmc"]),
+            ("n_trials=0", ["at least 1"]),
+            ("n_jobs=0", ["at least 1"]),
+            ("seed=-1", ["at least 0"]),
+            ("study_name=x", ["hydra.sweeper.storage"]),
+            ("storage=mine.db", ["sqlite:///FILE"]),
+            # Forgotten with the process, and not seen by jobs in others.
+            ("storage=sqlite://", ["sqlite:///FILE"]),
+            ("storage=sqlite:///:memory:", ["sqlite:///FILE"]),
+            ("storage=sqlite:///nowhere/mine.db", ["unable to open database file"]),
+            ("storage=mydb://x/y", ["load plugin"]),
+            ("storage=postgresql://me:secret@host/db", ["password"]),
+        ],
+        3,
+    ),
 )
 def test_a_setting_that_no_search_can_be_made_with_is_refused_in_one_line(wrong, words, qexp):
     ended = qexp("-m", "hydra/sweeper=optuna", "seed=0,1", f"hydra.sweeper.{wrong}", *QUICK)
@@ -212,6 +219,7 @@ def test_a_setting_that_no_search_can_be_made_with_is_refused_in_one_line(wrong,
     assert not list(Path().glob("outputs/sweeps/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -233,6 +241,7 @@ def test_a_search_that_is_another_is_refused_in_one_line(changed, words, qexp):
     assert more.status == 0, more.err
 
 
+@pytest.mark.slow
 def test_searches_in_one_storage_leave_each_others_running_jobs_alone(tmp_path):
     shared = OptunaSweeperConf(storage=f"sqlite:///{tmp_path}/mine.db", study_name="shared")
     drawn = of("x=interval(-10.0,10.0)")
@@ -265,6 +274,7 @@ def test_the_best_is_told_in_the_environments_unit(qexp):
     assert line.endswith(" cycles per episode")
 
 
+@pytest.mark.ray
 def test_the_pages_search_with_a_pruner_and_a_storage_runs(qexp):
     (line,) = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if "sweeper.storage=" in line]
     command = shlex.split(line.removeprefix("python -m qexp "))

@@ -145,7 +145,11 @@ class MlflowServer:
             "--workers",
             2,
         ]
-        settings: dict[str, str] = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+        settings: dict[str, str] = {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            # It would start a dozen processes for jobs, of which tracking has none.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
         if self.auth_store is not None:
             command += ["--app-name", "basic-auth"]
             settings |= self._authentication(self.auth_store)

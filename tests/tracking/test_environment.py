@@ -9,11 +9,12 @@ from sqlite3 import connect
 
 import pytest
 import yaml
+from cases import quick_first
 from omegaconf import OmegaConf
 
 from qexp.errors import InputError
 from qexp.tracking.environment import store_in_environment
-from qexp.tracking.options import apply_environment
+from qexp.tracking.local import apply_environment
 
 QUICK = ("plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 
@@ -52,6 +53,7 @@ def test_a_run_is_recorded_where_the_environment_says_and_says_so(qexp, environm
     )
 
 
+@pytest.mark.slow
 def test_so_are_a_sweep_and_its_jobs(qexp, environment):
     environment.setenv("MLFLOW_TRACKING_URI", "sqlite:///team.db")
     environment.setenv("MLFLOW_EXPERIMENT_NAME", "trip")
@@ -94,6 +96,7 @@ def test_what_the_configuration_says_comes_first(option, uri, experiment, typed,
     assert (config.tracking.uri, config.tracking.experiment) == expected
 
 
+@pytest.mark.slow
 def test_a_typed_address_wins_and_no_tracking_stays_none(qexp, environment):
     environment.setenv("MLFLOW_TRACKING_URI", "sqlite:///team.db")
     assert qexp(*QUICK, "tracking.uri=sqlite:///outputs/mlflow.db").status == 0
@@ -103,6 +106,7 @@ def test_a_typed_address_wins_and_no_tracking_stays_none(qexp, environment):
     assert not Path("team.db").exists()
 
 
+@pytest.mark.slow
 def test_sync_delivers_where_the_environment_says_unless_told_otherwise(qexp, environment):
     assert qexp(*QUICK, "tracking=off", "hydra.run.dir=run").status == 0
     environment.setenv("MLFLOW_TRACKING_URI", "sqlite:///team.db")
@@ -114,6 +118,7 @@ def test_sync_delivers_where_the_environment_says_unless_told_otherwise(qexp, en
     assert "nothing to deliver" in qexp("sync", "run").out
 
 
+@pytest.mark.slow
 def test_a_run_of_a_store_of_its_own_is_delivered_there(qexp, environment):
     assert qexp(*QUICK, "tracking.uri=sqlite:///own.db", "hydra.run.dir=run").status == 0
     environment.setenv("MLFLOW_TRACKING_URI", "sqlite:///team.db")
@@ -147,7 +152,7 @@ def test_an_address_whose_password_has_nowhere_to_go_is_refused_without_it(uri, 
     assert "s3cret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("uri", ["databricks", "/srv/mlruns", "file:///srv/mlruns"])
+@pytest.mark.parametrize("uri", quick_first(["databricks", "/srv/mlruns", "file:///srv/mlruns"]))
 def test_what_is_no_store_is_refused_in_one_line(uri, qexp, environment):
     environment.setenv("MLFLOW_TRACKING_URI", uri)
     for arguments in (QUICK, ("-m", *QUICK, "seed=0,1")):
@@ -157,6 +162,7 @@ def test_what_is_no_store_is_refused_in_one_line(uri, qexp, environment):
     assert qexp(*QUICK, "tracking=off").status == 0
 
 
+@pytest.mark.slow
 def test_a_password_leaks_nowhere(qexp, environment):
     environment.setenv("MLFLOW_TRACKING_URI", "http://kim:s3cret@127.0.0.1:9/")
     for arguments in (

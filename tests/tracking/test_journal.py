@@ -51,6 +51,7 @@ def told(tracker, folder, points=3):
     tracker.log_artifacts(folder / "plots", "plots")
 
 
+@pytest.mark.slow
 def test_a_store_that_goes_away_costs_one_warning_and_sync_delivers(
     store, unreachable, snapshot, tmp_path, caplog
 ):
@@ -166,6 +167,7 @@ def test_an_untracked_run_can_be_delivered_later(qexp, store, snapshot, tmp_path
     assert snapshot(store, done.run_id) == seen
 
 
+@pytest.mark.slow
 def test_a_tracked_run_can_be_copied_to_another_store(store, snapshot, tmp_path):
     other = f"sqlite:///{tmp_path / 'other.db'}"
     with Local(uri=store).start("one", folder=tmp_path) as tracker:
@@ -252,6 +254,7 @@ def test_a_journal_is_plain_json(tmp_path):
     assert (lines[5]["artifacts"], lines[6]["artifacts"]) == ("result.json", "plots")
 
 
+@pytest.mark.slow
 def test_a_new_store_is_made_quietly_by_whoever_imported_mlflow_first(python, tmp_path):
     script = """
 import logging, mlflow

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.servers
 
 TINY = ("plots=false", "env.tasks=5", "eval.episodes=5", "eval.baselines=[mct]")
 FILES = ["config.yaml", "episodes.csv", "leaderboard.csv", "result.json", "tasks.csv"]

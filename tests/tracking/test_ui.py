@@ -2,7 +2,7 @@
 
 With ``QEXP_SCREENSHOT=FILE`` the comparison of two runs is kept as an image:
 
-    QEXP_SCREENSHOT=docs/images/mlflow-compare.png .venv/bin/pytest -m slow tests/tracking/test_ui.py
+    QEXP_SCREENSHOT=docs/images/mlflow-compare.png .venv/bin/pytest -m "" tests/tracking/test_ui.py
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from servers import MlflowServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.servers
 
 TINY = ("plots=false", "env.tasks=25", "eval.episodes=5", "eval.baselines=[mct]")
 NAMES = ("mct-25tasks-seed0", "weighted-25tasks-seed0")

@@ -1,8 +1,8 @@
 """A campaign: real tasks arrive, a scheduler places each, an executor runs it, the journal knows it all.
 
-The order of things is the safety: a task's intent is durable before its order leaves, an order whose fate is
-not known is looked for by its tag and never sent again before, and every task ends as done, failed or
-cancelled, or waits in the journal for `Campaign.run` to be called again.
+The order of things is the safety: a task's intent is durable before its order leaves, an order of which it is
+not known whether it was accepted is looked for by its tag and never sent again before, and every task ends as
+done, failed or cancelled, or waits in the journal for `Campaign.run` to be called again.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from qexp.deploy.campaign.job_monitor import PAUSE, Follower, StoppedError, busy
+from qexp.deploy.campaign.job_monitor import PAUSE, JobMonitor, busy
 from qexp.deploy.campaign.journal import Journal, State, Task
 from qexp.deploy.campaign.live import LiveFleet
 from qexp.deploy.campaign.plan import Segment
-from qexp.deploy.campaign.spend_guard import Guard, LimitError
-from qexp.deploy.campaign.transitions import Fates
+from qexp.deploy.campaign.spend_guard import Guard, LimitError, StoppedError, charged_for
+from qexp.deploy.campaign.transitions import Transitions
 from qexp.deploy.deployment import Deployment
 from qexp.deploy.executors.executor import (
     AccountError,
@@ -40,19 +39,13 @@ from qexp.problem.arrays import Bools
 
 @dataclass
 class Campaign:
-    """One campaign, begun or gone on with.
+    """One campaign, new or resumed.
 
     Attributes:
-        journal: Its journal.
-        scenario: The placement problem.
-        plan: All segments.
         schedulers: Who places, by name; of these, those that a segment names. All are asked without effect
             when another places, if the settings say so.
-        executor: What runs the circuits.
-        deployment: The settings.
         on_change: Called with the campaign whenever something may have changed.
         machines: How machines are doing, by the last word of the executor.
-        tasks: All tasks.
     """
 
     journal: Journal
@@ -70,38 +63,41 @@ class Campaign:
         self._live = LiveFleet(self.scenario)
         self._not_before = 0.0  # no order is sent earlier: the service asked for a pause
         self._put_off: float | None = None  # since when the service has put off every order
-        self._blocked: dict[int, tuple[float, float]] = {}  # tasks without a machine: since when, look when
+        self._blocked: dict[int, tuple[float, float]] = {}  # tasks without a machine: since when, try when
         self._guards = [self.deployment.guard]
-        self._fates = Fates(self.journal, self.executor, self.deployment.retries)
-        self._follower = Follower(
-            self.executor, self._fates, settle=self.deployment.settle, patience=self.deployment.patience
+        self._transitions = Transitions(self.journal, self.executor, self.deployment.retries)
+        self._monitor = JobMonitor(
+            self.executor,
+            self._transitions,
+            settle=self.deployment.settle,
+            patience=self.deployment.patience,
         )
 
     def run(self) -> None:
-        """Go on until every task is over.
+        """Continue until every task is over.
 
         Raises:
             StoppedError: A limit is reached, or the account is not accepted; what was sent is in the journal.
         """
         try:
-            self._follower.reconcile(self.tasks, self.id)
+            self._monitor.reconcile(self.tasks, self.id)
             for segment in self.plan:
                 self._run_segment(segment)
         except AccountError as error:
             raise StoppedError(str(error)) from error
 
-    def cancel_queued(self) -> int:
-        """Cancel what waits in queues; those tasks are planned again.
+    @property
+    def in_queues(self) -> list[Task]:
+        """Tasks whose jobs have not begun."""
+        return [t for t in self.tasks if t.state in {State.SUBMITTED, State.QUEUED} and t.job is not None]
 
-        Returns:
-            How many.
-        """
-        waiting = [t for t in self.tasks if t.state in {State.SUBMITTED, State.QUEUED} and t.job is not None]
-        cancelled = 0
+    def cancel_queued(self) -> int:
+        """Cancel what waits in queues, to be planned again, and return how many jobs that were."""
+        waiting, cancelled = self.in_queues, 0
         for task in waiting:
-            self._fates.cancelling(task)
-            cancelled += bool(self._follower.ask("cancel", partial(self.executor.cancel, task.job or "")))
-        self._follower.observe(waiting)
+            self._transitions.cancelling(task)
+            cancelled += bool(self._monitor.ask(self.executor.cancel, task.job or ""))
+        self._monitor.observe(waiting)
         return cancelled
 
     def _run_segment(self, segment: Segment) -> None:
@@ -109,18 +105,14 @@ class Campaign:
         if all(task.state.final for task in tasks):
             return
         began = self.journal.begin_segment(segment.number, self.executor.now())
-        self._guards = [self.deployment.guard, *self._limit_of_account()]
-        entropy = [self.deployment.seed, segment.block]
-        placing = self.schedulers[segment.scheduler]
-        for name, scheduler in {**self._shadows(segment), segment.scheduler: placing}.items():
-            scheduler.start(segment.episode, np.random.default_rng([*entropy, zlib.crc32(name.encode())]))
         for task in tasks:
             task.arrival = began + task.offset
-        self._catch_up(segment, tasks)
+        self._guards = [self.deployment.guard, *self._limit_of_account()]
+        self._start_schedulers(segment, tasks)
         stopped: LimitError | None = None
-        while not all(task.state.final for task in tasks) or self._follower.waits_for_figures(tasks):
-            self._follower.observe(tasks)
-            self._follower.settle(tasks)
+        while not all(task.state.final for task in tasks) or self._monitor.waits_for_figures(tasks):
+            self._monitor.observe(tasks)
+            self._monitor.settle(tasks)
             now = self.executor.now()
             planned = [] if stopped else [task for task in tasks if task.state is State.PLANNED]
             due = next((task for task in planned if now >= self._when(task)), None)
@@ -129,14 +121,15 @@ class Campaign:
                     self._place(due, segment, tasks, began)
                 except LimitError as error:
                     stopped = error
-            elif stopped is not None and not any(busy(task) for task in tasks):
+            elif stopped is not None and not any(map(busy, tasks)):
                 break
             else:
-                self.executor.wait(self._until_next(planned, tasks, now))
+                moments = [now + PAUSE, *map(self._when, planned), *self._monitor.next_due(tasks)]
+                self.executor.wait(max(min(moments) - now, 1e-3))
             self.on_change(self)
-        self._follower.audit(self.tasks, self.id)
+        self._monitor.audit(self.tasks, self.id)
         if stopped is not None:
-            raise StoppedError(str(stopped), stopped.limit)
+            raise stopped
         self.journal.end_segment(segment.number, self.executor.now())
 
     def _shadows(self, segment: Segment) -> dict[str, Placer]:
@@ -144,18 +137,20 @@ class Campaign:
             return {}
         return {name: who for name, who in self.schedulers.items() if name != segment.scheduler}
 
-    def _catch_up(self, segment: Segment, tasks: Sequence[Task]) -> None:
-        """Ask the schedulers again for what an earlier process asked them: whose turn it is depends on it."""
+    def _start_schedulers(self, segment: Segment, tasks: Sequence[Task]) -> None:
+        """Begin an episode, and ask again what an earlier process asked: whose turn it is depends on it."""
+        asked = self._shadows(segment) | {segment.scheduler: self.schedulers[segment.scheduler]}
+        for name, scheduler in asked.items():
+            entropy = [self.deployment.seed, segment.block, zlib.crc32(name.encode())]
+            scheduler.start(segment.episode, np.random.default_rng(entropy))
+        nodes = self._live.state([], {}, 0.0, 0.0)
         for row, task in enumerate(tasks):
-            asked = task.attempt - (task.state is State.PLANNED)
-            if asked < 1:
-                continue
-            mask = np.isfinite(segment.episode.service[row])
-            state = self._task_state(segment, row, task, tasks, task.offset, mask)
-            nodes = self._live.state([], {}, 0.0, 0.0)
-            for scheduler in (*self._shadows(segment).values(), self.schedulers[segment.scheduler]):
-                for _ in range(asked):
-                    scheduler.select(state, nodes)
+            if times := task.attempt - (task.state is State.PLANNED):
+                mask = np.isfinite(segment.episode.service[row])
+                state = self._task_state(segment, row, task, tasks, task.offset, mask)
+                for scheduler in asked.values():
+                    for _ in range(times):
+                        scheduler.select(state, nodes)
 
     def _limit_of_account(self) -> list[Guard]:
         """Return what the account itself has left, which others may use too."""
@@ -165,66 +160,55 @@ class Campaign:
             left = None
         if left is None:
             return []
-        charged = sum(task.spent + (task.quantum_seconds or 0.0) for task in self.tasks)
-        most = self.deployment.max_execution_seconds
-        return [Guard(None, charged + left, most, "the quantum time that the account had left for this")]
+        limit, most = charged_for(self.tasks) + left, self.deployment.guard.most
+        return [Guard(None, limit, most, "the quantum time that the account had left for this")]
 
     def _when(self, task: Task) -> float:
+        """Return when a task can be placed at the earliest."""
         assert task.arrival is not None
-        _, look = self._blocked.get(task.id, (0.0, 0.0))
-        return max(task.arrival, self._not_before, look)
-
-    def _until_next(self, planned: Sequence[Task], tasks: Sequence[Task], now: float) -> float:
-        moments = [PAUSE, *(self._when(task) - now for task in planned)]
-        look = self._follower.next_look(tasks)
-        if look is not None:
-            moments.append(look - now)
-        return max(min(moments), 1e-3)
+        _, try_at = self._blocked.get(task.id, (0.0, 0.0))
+        return max(task.arrival, self._not_before, try_at)
 
     def _place(self, task: Task, segment: Segment, tasks: Sequence[Task], began: float) -> None:
         """Choose a machine, write down the intent, and send the order."""
-        self._look_at_machines()
-        now = self.executor.now()
-        assert task.arrival is not None
-        row = task.id - tasks[0].id
-        episode = segment.episode
-        start = time.perf_counter()
-        mask = np.isfinite(episode.service[row]) & self._live.open(self.machines)
+        self._ask_for_machines()
+        now, row, start = self.executor.now(), task.id - tasks[0].id, time.perf_counter()
+        mask = np.isfinite(segment.episode.service[row]) & self._live.open(self.machines)
         if not mask.any():
-            since, _ = self._blocked.get(task.id, (now, now))
-            self._blocked[task.id] = (since, now + PAUSE)
-            if now - since > self.deployment.patience:
-                self._fates.fail(task, "no machine that it fits on was open in deploy.patience seconds")
+            self._no_machine(task, now)
             return
-        estimates = segment.quantum_seconds[row]
-        if not self._affordable(float(estimates[mask].max()), tasks):
-            self._not_before = now + 1.0
+        costs = segment.quantum_seconds[row]
+        bills = any(map(busy, tasks)) or self._monitor.waits_for_figures(tasks)
+        if not all(guard.allows(self.tasks, float(costs[mask].max()), bills=bills) for guard in self._guards):
+            self._not_before = now + 1.0  # bills of others have to come first
             return
-        nodes = self._live.state(tasks, self.machines, now, began)
+        nodes, names = self._live.state(tasks, self.machines, now, began), self.scenario.fleet.names
         state = self._task_state(segment, row, task, tasks, now - began, mask)
-        names = self.scenario.fleet.names
         node = node_chosen(self.schedulers[segment.scheduler], state, nodes, task.id, names)
-        seconds = time.perf_counter() - start
+        task.decision_seconds = time.perf_counter() - start
         if shadows := self._shadows(segment):
-            asked = {
+            choices = {
                 name: names[node_chosen(shadow, state, nodes, task.id, names)]
                 for name, shadow in shadows.items()
             }
-            self.journal.add_shadow(task, asked)
+            self.journal.add_shadow(task, choices)
         task.state, task.tag = State.SUBMITTING, f"{self.id}-{task.id}-{task.attempt}"
-        task.node, task.decided, task.decision_seconds = names[node], now, seconds
+        task.node, task.decided = names[node], now
         task.predicted_wait = max(float(nodes.free_at[node]) - (now - began), 0.0)
-        task.predicted_service = float(episode.service[row, node])
-        task.esp = float(episode.esp[row, node])
+        task.predicted_service = float(segment.episode.service[row, node])
+        task.esp = float(segment.episode.esp[row, node])
         if not self.deployment.simulated:
-            task.estimated_quantum_seconds = float(estimates[node])
-        self._fates.save(task, f"on {task.node}")
+            task.estimated_quantum_seconds = float(costs[node])
+        self._transitions.save(task, f"on {task.node}")
         self._send(task)
 
-    def _affordable(self, estimate: float, tasks: Sequence[Task]) -> bool:
-        """Return whether an order may be sent now; False: bills of others have to come first."""
-        bills = any(busy(task) for task in tasks) or self._follower.waits_for_figures(tasks)
-        return all(guard.allows(self.tasks, estimate, bills=bills) for guard in self._guards)
+    def _no_machine(self, task: Task, now: float) -> None:
+        """Let a task wait for a machine, or fail if it has waited too long."""
+        since, _ = self._blocked.get(task.id, (now, now))
+        self._blocked[task.id] = (since, now + PAUSE)
+        if now - since > self.deployment.patience:
+            reason = "no machine that it fits on was open in deploy.patience seconds"
+            self._transitions.fail(task, reason)
 
     def _task_state(
         self, segment: Segment, row: int, task: Task, tasks: Sequence[Task], now: float, mask: Bools
@@ -246,40 +230,39 @@ class Campaign:
     def _send(self, task: Task) -> None:
         assert task.tag is not None
         assert task.node is not None
-        limit = self.deployment.max_execution_seconds
-        self._follower.begin(task)
+        self._monitor.begin(task)
         self._blocked.pop(task.id, None)
+        limit = self.deployment.guard.most
         order = Order(task.tag, self.id, task.node, task.circuit, task.shots, limit)
         try:
             task.job = self.executor.submit(order)
         except RefusedError as error:
-            self._fates.came_to_nothing(task, State.FAILED, str(error))
+            self._transitions.retry(task, State.FAILED, str(error))
         except LaterError as error:
             now = self.executor.now()
             self._not_before = now + error.seconds
-            self._fates.unplan(task, str(error))
+            self._transitions.withdraw(task, str(error))
             self._put_off = now if self._put_off is None else self._put_off
             if now - self._put_off > self.deployment.patience:
                 raise StoppedError(f"no order was accepted in deploy.patience seconds: {error}") from error
         except UnsureError as error:
             task.state = State.UNKNOWN
-            self._fates.save(task, str(error))
+            self._transitions.save(task, str(error))
         except AccountError as error:
-            self._fates.unplan(task, str(error))
+            self._transitions.withdraw(task, str(error))
             raise
         else:
             self._put_off = None
             task.state = State.SUBMITTED
-            self._fates.save(task, f"job {task.job}")
+            self._transitions.save(task, f"job {task.job}")
 
-    def _look_at_machines(self) -> None:
-        machines = self._follower.ask("machines", self.executor.machines)
+    def _ask_for_machines(self) -> None:
+        machines = self._monitor.ask(self.executor.machines)
         if machines is None:
             return  # the last word stands: better a stale queue length than none
-        found = {machine.name: machine for machine in machines}
-        for name, machine in found.items():
-            before = self.machines.get(name)
+        for machine in machines:
+            before = self.machines.get(machine.name)
             if before is not None and before.open != machine.open:
                 word = "opened" if machine.open else "closed"
-                self.journal.note(word, self.executor.now(), f"{name}: {machine.status}")
-        self.machines = found
+                self._transitions.note(word, f"{machine.name}: {machine.status}")
+        self.machines = {machine.name: machine for machine in machines}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from qexp.deploy.campaign.journal import State
 from qexp.deploy.campaign.plan import Estimate, Segment
@@ -19,6 +18,7 @@ from qexp.deploy.campaign.spend_guard import spent
 from qexp.deploy.deployment import Deployment
 from qexp.fleet.fleet import Fleet
 from qexp.report.progress import QUIET_SECONDS
+from qexp.report.table import Column, Row, Table
 from qexp.report.wording import number_of
 
 if TYPE_CHECKING:
@@ -40,24 +40,24 @@ def show_plan(
     """Print what a campaign will do and may cost."""
     blocks = len({segment.block for segment in plan})
     guard = deployment.guard
-    table = Table(title=f"campaign on {executor}", title_justify="left", show_header=False)
-    table.add_row("schedulers", ", ".join(deployment.schedulers))
+    facts = {"schedulers": ", ".join(deployment.schedulers)}
     if deployment.shadow:
         several = len(deployment.schedulers) > 1
         asked = [name for name in shadows if several or name not in deployment.schedulers]
-        table.add_row("shadows", ", ".join(asked) or "none: eval.baselines names no other scheduler")
-    table.add_row("tasks", f"{deployment.tasks} each, in {number_of(blocks, 'block')}")
-    table.add_row("jobs", f"{estimate.jobs}{_limit(guard.max_jobs)}")
+        facts["shadows"] = ", ".join(asked) or "none: eval.baselines names no other scheduler"
+    facts["tasks"] = f"{deployment.tasks} each, in {number_of(blocks, 'block')}"
+    facts["jobs"] = f"{estimate.jobs}{_limit(guard.max_jobs)}"
     if not deployment.simulated:
         least, most = f"{estimate.least:.0f}", f"{estimate.most:.0f}"
         seconds = least if least == most else f"{least} to {most}"
-        limit = _limit(guard.max_quantum_seconds)
-        table.add_row("quantum time, estimated", f"{seconds} s{limit}")
-    table.add_row("clock", _clock(deployment))
+        facts["quantum time, estimated"] = f"{seconds} s{_limit(guard.max_quantum_seconds)}"
+    facts["clock"] = _clock(deployment)
     shown = [f"{node.name} ({node.qubits})" for node in fleet.nodes[:SHOWN_MACHINES]]
     more = len(fleet) - len(shown)
-    table.add_row("machines (qubits)", ", ".join(shown) + (f" and {more} more" if more > 0 else ""))
-    console.print(table)
+    facts["machines (qubits)"] = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    columns = [Column("fact", "", words=True), Column("value", "", words=True)]
+    rows = [{"fact": fact, "value": value} for fact, value in facts.items()]
+    console.print(Table(f"campaign on {executor}", columns, rows))
 
 
 def _clock(deployment: Deployment) -> str:
@@ -81,30 +81,26 @@ def campaign_display(campaign: Campaign, console: Console) -> Iterator[Callable[
         campaign: The campaign.
         console: Where to show it.
     """
-    last = time.monotonic()
-    if not console.is_terminal:
-        said = ""
+    last, said = time.monotonic(), ""
+    wait = REFRESH_SECONDS if console.is_terminal else QUIET_SECONDS
+    say = partial(console.print, soft_wrap=True, highlight=False)
+    terminal = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+    with terminal or nullcontext():
 
-        def say(campaign: Campaign) -> None:
+        def show(campaign: Campaign) -> None:
             nonlocal last, said
-            if time.monotonic() - last > QUIET_SECONDS:
-                last, said = time.monotonic(), _line(campaign)
-                console.print(said, soft_wrap=True, highlight=False)
+            if time.monotonic() - last <= wait:
+                return
+            last = time.monotonic()
+            if terminal is not None:
+                terminal.update(_table(campaign), refresh=True)
+            else:
+                said = _line(campaign)
+                say(said)
 
-        yield say
-        if said != (line := _line(campaign)):
-            console.print(line, soft_wrap=True, highlight=False)
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-
-        def draw(campaign: Campaign) -> None:
-            nonlocal last
-            if time.monotonic() - last > REFRESH_SECONDS:
-                last = time.monotonic()
-                live.update(_table(campaign), refresh=True)
-
-        yield draw
-    console.print(_line(campaign), soft_wrap=True, highlight=False)
+        yield show
+    if said != (line := _line(campaign)):
+        say(line)
 
 
 def _line(campaign: Campaign) -> str:
@@ -118,19 +114,32 @@ def _line(campaign: Campaign) -> str:
     )
 
 
-def _table(campaign: Campaign) -> Group:
-    seconds_are = "service s" if campaign.deployment.simulated else "quantum s"
-    table = Table("machine", "status", "queue", "waiting", "running", "done", "failed", seconds_are)
-    for name in campaign.scenario.fleet.names[:SHOWN_MACHINES]:
-        tasks = [task for task in campaign.tasks if task.node == name]
-        states = Counter(task.state for task in tasks)
-        machine = campaign.machines.get(name)
-        running = states[State.RUNNING]
-        ended = states[State.FAILED] + states[State.CANCELLED]
-        waiting = sum(not task.state.final for task in tasks) - running
-        pending = "?" if machine is None or machine.pending is None else str(machine.pending)
-        seconds = sum(task.quantum_seconds or 0.0 for task in tasks)
-        status = "?" if machine is None else machine.status if machine.open else f"closed: {machine.status}"
-        figures = [waiting, running, states[State.DONE], ended]
-        table.add_row(name, status, pending, *map(str, figures), f"{seconds:.1f}")
-    return Group(Text(_line(campaign)), table)
+def _table(campaign: Campaign) -> Table:
+    """Return how all tasks stand, and how each machine's do."""
+    simulated = campaign.deployment.simulated
+    return Table(
+        _line(campaign),
+        [
+            Column("machine", words=True),
+            Column("status", words=True),
+            *(Column(key) for key in ("queue", "waiting", "running", "done", "failed")),
+            Column("seconds", f"{'service' if simulated else 'quantum'} s", format="{:.1f}".format),
+        ],
+        [_row(campaign, name) for name in campaign.scenario.fleet.names[:SHOWN_MACHINES]],
+    )
+
+
+def _row(campaign: Campaign, name: str) -> Row:
+    tasks = [task for task in campaign.tasks if task.node == name]
+    states = Counter(task.state for task in tasks)
+    machine, running = campaign.machines.get(name), states[State.RUNNING]
+    return {
+        "machine": name,
+        "status": "?" if machine is None else machine.status if machine.open else f"closed: {machine.status}",
+        "queue": "?" if machine is None or machine.pending is None else machine.pending,
+        "waiting": sum(not task.state.final for task in tasks) - running,
+        "running": running,
+        "done": states[State.DONE],
+        "failed": states[State.FAILED] + states[State.CANCELLED],
+        "seconds": sum(task.quantum_seconds or 0.0 for task in tasks),
+    }

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from qexp.errors import InputError
 
@@ -27,9 +27,8 @@ FORMAT = "qexp-journal/1"
 class State(StrEnum):
     """Where a task is.
 
-    PLANNED: nothing was sent. SUBMITTING: it may have been sent. SUBMITTED: the executor named the job.
-    QUEUED, RUNNING, DONE, FAILED, CANCELLED: the executor's word. UNKNOWN: it may have been sent, and the
-    executor could not be asked.
+    PLANNED: nothing was sent. SUBMITTING, UNKNOWN: it may have been sent. SUBMITTED: the executor named the
+    job. The others: the executor's word.
     """
 
     PLANNED = "planned"
@@ -45,10 +44,9 @@ class State(StrEnum):
     @property
     def final(self) -> bool:
         """Whether a task in this state is over."""
-        return self in FINAL
+        return self in {State.DONE, State.FAILED, State.CANCELLED}
 
 
-FINAL = (State.DONE, State.FAILED, State.CANCELLED)
 UNSETTLED = (State.SUBMITTING, State.UNKNOWN)
 UNDER_WAY = (State.SUBMITTED, State.QUEUED, State.RUNNING)
 
@@ -57,40 +55,28 @@ UNDER_WAY = (State.SUBMITTED, State.QUEUED, State.RUNNING)
 class Task:
     """One task of a campaign and all that is known of it; a row of the journal.
 
-    Times are seconds on the campaign's clock, None until they are known. A scheduler that is compared with
-    others has tasks of its own for the same circuits: ``position`` says which belong together.
+    Times are seconds on the campaign's clock, None until they are known.
 
     Attributes:
         id: Position in the journal, in the order in which tasks are to be placed.
         segment: Tasks of one segment, of one scheduler in one block, share the machines' queues.
         block: Tasks of one block are the same circuits and arrivals for all schedulers.
-        scheduler: Who places it.
-        position: Index of the task in the workload.
-        circuit: Algorithm and width.
-        width: Qubits.
+        position: Index in the workload: which tasks of several schedulers are the same.
         depth: Logical depth, layers.
-        shots: Repetitions.
         offset: Arrival after the segment's begin, seconds.
-        state: Where it is.
-        attempt: 1 at first; one more each time it is placed anew because its job came to nothing.
-        excused: Attempts that are no retries: cancelled at the user's wish, or gone with the process.
-        tag: Of its (latest) order.
-        node: Machine it was placed on.
-        job: The executor's name for it.
-        arrival: When it asked for a machine.
+        attempt: 1 at first; one more each time it is placed again.
+        tag: Of its latest order.
         decided: When a machine was chosen.
         decision_seconds: How long the choice took, features included, seconds of real time.
         predicted_wait: What the scheduler expected of the machine's queue, seconds.
         predicted_service: What the service-time model says, seconds.
         esp: Estimated success probability.
-        estimated_quantum_seconds: What the spend guard reckons with, seconds.
+        estimated_quantum_seconds: What the spend guard expects, seconds.
         created: When the executor accepted the job.
-        running: When it began to run.
-        finished: When it was over.
         quantum_seconds: What was charged, seconds.
         spent: What was charged, or may have been, for attempts before this one, seconds.
+        excused: Attempts that `deploy.retries` does not count.
         counts: How often each bit string was measured.
-        error: Why it failed.
     """
 
     id: int
@@ -137,13 +123,23 @@ CREATE TABLE shadow (
     task INTEGER NOT NULL, scheduler TEXT NOT NULL, node TEXT NOT NULL, PRIMARY KEY (task, scheduler)
 );
 """
+_INSERT = f"INSERT INTO task VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608 no text of a user's
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM task ORDER BY id"  # noqa: S608
+_UPDATE = f"UPDATE task SET {', '.join(f'{name} = :{name}' for name in COLUMNS)} WHERE id = :id"  # noqa: S608
+
+
+class Event(NamedTuple):
+    """Something that happened, to a task or to none: when by the campaign's clock (seconds), and in UTC."""
+
+    task: int | None
+    time: float
+    at: str
+    state: str
+    detail: str
 
 
 class Journal:
-    """The journal of one campaign.
-
-    Args:
-        path: An existing journal.
+    """The journal of one campaign, in a file that exists.
 
     Raises:
         InputError: It is no journal.
@@ -153,12 +149,13 @@ class Journal:
         self.path = path
         try:
             self._db = _connect(path)
-            if (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise InputError(f"{path}: damaged: {' '.join(str(found).split())}")
-            _add_columns(self._db)
-            self.meta: dict[str, Any] = {
-                key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")
-            }
+            if (verdict := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise InputError(f"{path}: damaged: {' '.join(str(verdict).split())}")
+            columns = {row[1] for row in self._db.execute("PRAGMA table_info(task)")}
+            if columns and "excused" not in columns:  # in the journal of an earlier version
+                self._db.execute("ALTER TABLE task ADD COLUMN excused DEFAULT 0")
+            rows = self._db.execute("SELECT key, value FROM meta")
+            self.meta: dict[str, Any] = {key: json.loads(value) for key, value in rows}
         except sqlite3.Error as error:
             raise InputError(f"{path}: not a campaign's journal: {error}") from error
         if self.meta.get("format") != FORMAT:
@@ -174,8 +171,8 @@ class Journal:
             meta: What else to keep, by name; JSON.
         """
         scratch = path.with_name(f".{path.name}.new")
-        for name in (scratch, *_beside(scratch)):
-            name.unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm"):  # SQLite keeps files beside a database in use
+            scratch.with_name(scratch.name + suffix).unlink(missing_ok=True)
         db = _connect(scratch)
         db.executescript(_TABLES)
         with db:
@@ -183,10 +180,7 @@ class Journal:
             db.executemany(
                 "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in rows.items()]
             )
-            db.executemany(
-                f"INSERT INTO task VALUES ({', '.join('?' * len(COLUMNS))})",  # noqa: S608 no text of a user's
-                [_row(task) for task in tasks],
-            )
+            db.executemany(_INSERT, [_row(task) for task in tasks])
         # Closing the last connection folds the write-ahead log into the file.
         db.close()
         scratch.rename(path)
@@ -204,21 +198,25 @@ class Journal:
 
     def tasks(self) -> list[Task]:
         """Return all tasks, by id."""
-        rows = self._db.execute("SELECT * FROM task ORDER BY id")
-        names = [column[0] for column in rows.description]
-        return [_task(dict(zip(names, row, strict=True))) for row in rows]
+        rows = self._db.execute(_SELECT)
+        return [_task(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the tasks as a table with a column for each attribute of `Task`."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(task) for task in self.tasks()], columns=list(COLUMNS))
 
     def save(self, task: Task, time: float, detail: str = "") -> None:
         """Write a task as it is now, and what happened; durable when this returns.
 
         Args:
-            task: The task.
+            task: Whose row it is.
             time: On the campaign's clock, seconds.
             detail: What happened, if the state does not say it.
         """
-        sets = ", ".join(f"{name} = ?" for name in COLUMNS)
         with self._db:
-            self._db.execute(f"UPDATE task SET {sets} WHERE id = ?", (*_row(task), task.id))  # noqa: S608
+            self._db.execute(_UPDATE, _row(task))
             self._event(task.id, time, task.state, detail)
 
     def note(self, state: str, time: float, detail: str = "") -> None:
@@ -226,21 +224,21 @@ class Journal:
         with self._db:
             self._event(None, time, state, detail)
 
-    def set(self, key: str, value: Any) -> None:
-        """Keep something under a name; JSON."""
-        self.meta[key] = value
-        with self._db:
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+    def events(self) -> list[Event]:
+        """Return what happened, in order."""
+        rows = self._db.execute("SELECT task, time, at, state, detail FROM event ORDER BY number")
+        return [Event(*row) for row in rows]
+
+    @property
+    def last_time(self) -> float:
+        """What the campaign's clock showed when the last event was written, seconds."""
+        return float(self._db.execute("SELECT coalesce(max(time), 0) FROM event").fetchone()[0])
 
     def begin_segment(self, segment: int, time: float) -> float:
-        """Write down when a segment began, unless it is known.
-
-        Returns:
-            When it began, seconds on the campaign's clock.
-        """
+        """Write down when a segment began, unless that is known, and return it, seconds."""
         with self._db:
             self._db.execute("INSERT OR IGNORE INTO segment (id, started) VALUES (?, ?)", (segment, time))
-        return float(self._db.execute("SELECT started FROM segment WHERE id = ?", (segment,)).fetchone()[0])
+        return self.segments()[segment][0]
 
     def end_segment(self, segment: int, time: float) -> None:
         """Write down when the last task of a segment was over."""
@@ -264,23 +262,6 @@ class Journal:
         """Return (task, scheduler, node) of every choice that was logged and not acted on."""
         return list(self._db.execute("SELECT task, scheduler, node FROM shadow ORDER BY task, scheduler"))
 
-    def events(self, task: int | None = None) -> list[tuple[int | None, float, str, str, str]]:
-        """Return (task, time, wall-clock time, state, detail) of what happened, in order."""
-        rows = self._db.execute("SELECT task, time, at, state, detail FROM event ORDER BY number")
-        return [row for row in rows if task is None or row[0] == task]
-
-    @property
-    def last_time(self) -> float:
-        """What the campaign's clock showed when the last event was written, seconds."""
-        last = self._db.execute("SELECT max(time) FROM event").fetchone()[0]
-        return 0.0 if last is None else float(last)
-
-    def frame(self) -> pd.DataFrame:
-        """Return the tasks as a table with a column for each attribute of `Task`."""
-        import pandas as pd
-
-        return pd.DataFrame([astuple(task) for task in self.tasks()], columns=list(COLUMNS))
-
     def _event(self, task: int | None, time: float, state: str, detail: str) -> None:
         self._db.execute(
             "INSERT INTO event (task, time, at, state, detail) VALUES (?, ?, ?, ?, ?)",
@@ -297,31 +278,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _add_columns(db: sqlite3.Connection) -> None:
-    """Give the journal of an earlier version the columns that came later."""
-    there = {row[1] for row in db.execute("PRAGMA table_info(task)")}
-    if there and "excused" not in there:
-        with db:
-            db.execute("ALTER TABLE task ADD COLUMN excused DEFAULT 0")
-
-
-def _beside(path: Path) -> Iterable[Path]:
-    """Return the files that SQLite keeps beside a database in use."""
-    return (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
-
-
 def _utc() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _row(task: Task) -> tuple[Any, ...]:
-    values = {name: getattr(task, name) for name in COLUMNS}
-    values["state"] = str(task.state)
-    values["counts"] = None if task.counts is None else json.dumps(task.counts)
-    return tuple(values.values())
+def _row(task: Task) -> dict[str, Any]:
+    counts = None if task.counts is None else json.dumps(task.counts)
+    return vars(task) | {"state": str(task.state), "counts": counts}
 
 
-def _task(values: dict[str, Any]) -> Task:
-    values["state"] = State(values["state"])
-    values["counts"] = None if values["counts"] is None else json.loads(values["counts"])
-    return Task(**values)
+def _task(row: dict[str, Any]) -> Task:
+    counts = None if row["counts"] is None else json.loads(row["counts"])
+    return Task(**row | {"state": State(row["state"]), "counts": counts})

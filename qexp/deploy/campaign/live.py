@@ -6,12 +6,12 @@ report, which count others' jobs and are not to be trusted blindly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from qexp.deploy.campaign.journal import State, Task
-from qexp.deploy.executors.executor import Machine
+from qexp.deploy.executors.executor import Machine, latest
 from qexp.placement.batched import NEVER
 from qexp.placement.fcfs import served
 from qexp.placement.scenario import Scenario
@@ -35,8 +35,7 @@ class LiveFleet:
 
     def open(self, machines: Mapping[str, Machine]) -> Bools:
         """Return which nodes take jobs, shape ``[nodes]``; one that nothing is known of does not."""
-        known = (machines.get(name) for name in self.fleet.names)
-        return np.array([machine is not None and machine.open for machine in known])
+        return np.array([name in machines and machines[name].open for name in self.fleet.names])
 
     def state(
         self, segment: Iterable[Task], machines: Mapping[str, Machine], now: float, began: float
@@ -64,10 +63,10 @@ class LiveFleet:
                 free_at[node] = max(free_at[node], task.finished - began)
         for node, queue in enumerate(ours):
             report = machines.get(self.fleet.names[node])
-            reported = 0 if report is None or report.pending is None else report.pending
+            reported = (report and report.pending) or 0
             pending[node] = max(len(queue), reported)
             others = float(self.of_others[node]) * max(0, reported - len(queue))
-            free_at[node] = self._end_of(queue, free_at[node], others, now - began, began)
+            free_at[node] = _end_of(queue, free_at[node], others, now - began, began)
         return NodeState(
             qubits=self.fleet.qubits,
             clops=self.fleet.clops,
@@ -77,19 +76,18 @@ class LiveFleet:
             refusals=0,
         )
 
-    @staticmethod
-    def _end_of(queue: list[Task], free_at: float, others: float, now: float, began: float) -> float:
-        """Return when a node will have worked off its queue."""
-        queue = sorted(queue, key=lambda task: (task.state is not State.RUNNING, task.decided))
-        if others and not (queue and queue[0].state is State.RUNNING):
-            free_at, others = max(free_at, now) + others, 0.0
-        for position, task in enumerate(queue):
-            assert task.decided is not None
-            joined = (task.decided if task.created is None else task.created) - began
-            service = task.predicted_service or 0.0
-            if task.running is not None:  # it began then, whoever was before it
-                joined, free_at = task.running - began, -np.inf
-            _, free_at = served(joined, service, free_at)
-            if position == 0:  # it has not ended, whatever was predicted
-                free_at = max(free_at, now) + others
-        return free_at
+
+def _end_of(queue: Sequence[Task], free_at: float, others: float, now: float, began: float) -> float:
+    """Return when a node will have worked off its queue, seconds since the segment began."""
+    queue = sorted(queue, key=lambda task: (task.state is not State.RUNNING, task.decided))
+    if others and not (queue and queue[0].state is State.RUNNING):
+        free_at, others = max(free_at, now) + others, 0.0
+    for position, task in enumerate(queue):
+        joined = latest(task.created, task.decided)
+        if task.running is not None:  # it began then, whoever was before it
+            joined, free_at = task.running, -np.inf
+        assert joined is not None
+        _, free_at = served(joined - began, task.predicted_service or 0.0, free_at)
+        if position == 0:  # it has not ended, whatever was predicted
+            free_at = max(free_at, now) + others
+    return free_at

@@ -1,4 +1,4 @@
-"""One process at a time conducts a campaign: two would send every open order twice."""
+"""One process at a time runs a campaign: two would send every open order twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE = "journal.lock"
 
 
 @contextmanager
-def conducting(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a run folder's campaign for this process; the system lets go of it when the process dies.
 
     The file stays: to delete it would open a gap between two processes that both hold a file of its name.
@@ -29,24 +29,21 @@ def conducting(folder: Path) -> Iterator[None]:
     """
     if fcntl is None:
         raise InputError("deploy: campaigns need file locks (fcntl), which this system does not have")
-    held = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    number = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    with os.fdopen(number, "r+", encoding="ascii", errors="replace") as file:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            who = os.read(held, 20).decode("ascii", "replace").strip()
-            raise InputError(
-                f"{relative(folder)}: another process is conducting this campaign (pid {who or 'unknown'})"
-            ) from None
-        os.ftruncate(held, 0)
-        os.write(held, f"{os.getpid()}\n".encode())
+            who = file.read(20).strip() or "unknown"
+            raise InputError(f"{relative(folder)}: another process runs this campaign (pid {who})") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
         yield
-    finally:
-        os.close(held)
 
 
-def refuse_conducted(folder: Path) -> None:
-    """Raise `InputError` if another process conducts a campaign in the folder."""
+def refuse_locked(folder: Path) -> None:
+    """Raise `InputError` if another process runs a campaign in the folder."""
     if (folder / FILE).exists():
-        with conducting(folder):
+        with locked(folder):
             pass

@@ -8,7 +8,7 @@ Source of randomised complete blocks: R. A. Fisher, "The Design of Experiments",
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,10 +29,8 @@ class Segment:
 
     Attributes:
         number: Position in the campaign.
-        block: Which block.
-        scheduler: Who places it.
         episode: The block's tasks, as simulated ones would be described.
-        quantum_seconds: What the spend guard reckons each task costs, shape ``[tasks, nodes]``.
+        quantum_seconds: What the spend guard expects of each task, shape ``[tasks, nodes]``.
     """
 
     number: int
@@ -56,25 +54,28 @@ def segments(scenario: Scenario, deployment: Deployment, schedulers: Sequence[st
         InputError: The workload has fewer fixed episodes than there are blocks.
     """
     size = min(deployment.block, deployment.tasks)
-    counts = [size] * (deployment.tasks // size)
-    if rest := deployment.tasks % size:
-        counts.append(rest)
+    blocks = -(-deployment.tasks // size)
     of_block = replace(scenario, tasks=size)
-    if of_block.fixed_episodes is not None and len(counts) > of_block.fixed_episodes:
+    if of_block.fixed_episodes is not None and blocks > of_block.fixed_episodes:
         raise InputError(
             f"deploy.tasks={deployment.tasks}: the workload has only {of_block.fixed_episodes} subsets: at "
             f"most so many blocks of deploy.block={size} tasks"
         )
     costs = dict(zip(of_block.circuits.names, quantum_seconds(scenario), strict=True))
-    found: list[Segment] = []
-    for block, count in enumerate(counts):
-        episode = _first(of_block.episode(deployment.seed, block), count)
+    plan: list[Segment] = []
+    for block in range(blocks):
+        episode = _first(of_block.episode(deployment.seed, block), deployment.tasks - block * size)
         table = np.array([costs[name] for name in episode.names])
         order = np.random.default_rng([deployment.seed, ORDER_STREAM, block]).permutation(len(schedulers))
-        found += [
-            Segment(len(found) + i, block, schedulers[who], episode, table) for i, who in enumerate(order)
-        ]
-    return found
+        for who in order:
+            plan.append(Segment(len(plan), block, schedulers[who], episode, table))
+    return plan
+
+
+def _first(episode: Episode, count: int) -> Episode:
+    """Return the first tasks of an episode."""
+    columns = {key: value for key, value in vars(episode).items() if key != "shots"}
+    return replace(episode, **{key: value[:count] for key, value in columns.items()})
 
 
 def planned_tasks(plan: Sequence[Segment], deployment: Deployment) -> list[Task]:
@@ -82,14 +83,13 @@ def planned_tasks(plan: Sequence[Segment], deployment: Deployment) -> list[Task]
     tasks: list[Task] = []
     for segment in plan:
         episode, offsets = segment.episode, deployment.offsets(segment.episode.arrival).tolist()
-        first = segment.block * deployment.block
         tasks += [
             Task(
                 id=len(tasks) + i,
                 segment=segment.number,
                 block=segment.block,
                 scheduler=segment.scheduler,
-                position=first + i,
+                position=segment.block * deployment.block + i,
                 circuit=episode.names[i],
                 width=int(episode.width[i]),
                 depth=int(episode.depth[i]),
@@ -118,37 +118,21 @@ class Estimate:
     """What a plan would cost.
 
     Attributes:
-        jobs: Orders, if none comes to nothing.
+        jobs: Orders, if each job is done.
         least: Quantum seconds if every task goes to its cheapest machine.
         most: Quantum seconds if every task goes to its dearest machine.
+        longest: Quantum seconds of the dearest job.
     """
 
     jobs: int
     least: float
     most: float
+    longest: float
 
     @classmethod
-    def of(cls, plan: Iterable[Segment]) -> Estimate:
+    def of(cls, plan: Sequence[Segment]) -> Estimate:
         """Return the estimate of a plan."""
-        jobs, least, most = 0, 0.0, 0.0
-        for segment in plan:
-            costs = segment.quantum_seconds
-            jobs += len(costs)
-            least += float(costs.min(axis=1).sum())
-            most += float(np.where(np.isfinite(costs), costs, 0.0).max(axis=1).sum())
-        return cls(jobs, least, most)
-
-
-def _first(episode: Episode, count: int) -> Episode:
-    """Return the first tasks of an episode."""
-    if count >= len(episode):
-        return episode
-    return Episode(
-        names=episode.names[:count],
-        arrival=episode.arrival[:count],
-        width=episode.width[:count],
-        depth=episode.depth[:count],
-        shots=episode.shots,
-        service=episode.service[:count],
-        esp=episode.esp[:count],
-    )
+        costs = np.concatenate([segment.quantum_seconds for segment in plan])
+        dearest = np.where(np.isfinite(costs), costs, 0.0).max(axis=1)
+        least, most = float(costs.min(axis=1).sum()), float(dearest.sum())
+        return cls(len(costs), least, most, float(dearest.max()))

@@ -33,11 +33,9 @@ class Order:
     """One circuit to run on one machine.
 
     Attributes:
-        tag: Found on the job afterwards; no other order has it. At most 86 characters.
-        campaign: Tag that all orders of a campaign carry beside their own; at most 86 characters.
-        node: Name of the machine.
+        tag: Found on the job afterwards; no other order has it. At most 86 characters, as the campaign's.
+        campaign: Tag that all orders of a campaign carry beside their own.
         circuit: Algorithm and width, as in the catalogue: ``ghz_5``.
-        shots: Repetitions.
         max_seconds: The machine is to stop the job after so many seconds of quantum time, or None.
     """
 
@@ -51,16 +49,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Job:
-    """What an executor knows of a job; times in seconds on the campaign's clock.
+    """What an executor knows of a job; times in seconds on the campaign's clock, None if not known (yet).
 
     Attributes:
-        id: The executor's name for it.
         tag: Of the order.
-        state: Where it is.
-        created: When it was accepted, None if not known.
-        running: When it began to run, None before or if not known.
-        finished: When it was over, None before or if not known.
-        quantum_seconds: Time on the quantum machine that was charged, seconds, None if not known.
+        created: When it was accepted.
+        quantum_seconds: Time on the quantum machine that was charged, seconds.
         error: Why it failed, in one line, None if it did not.
     """
 
@@ -74,12 +68,16 @@ class Job:
     error: str | None = None
 
 
+def latest(new: float | None, old: float | None) -> float | None:
+    """Return the newer figure, if there is one."""
+    return old if new is None else new
+
+
 @dataclass(frozen=True)
 class Machine:
     """How a machine is doing, by the executor's word.
 
     Attributes:
-        name: Of the machine.
         open: Whether it takes jobs.
         status: The vendor's word for it.
         pending: Jobs that wait or run there, whoever's they are; None if not known. Has been seen to read 0
@@ -113,7 +111,7 @@ class LaterError(ExecutorError):
 
 
 class UnsureError(ExecutorError):
-    """Whether the order was accepted is not known: only its tag can tell."""
+    """It is not known whether the order was accepted: only its tag can tell."""
 
 
 class UnreachableError(ExecutorError):
@@ -129,17 +127,18 @@ class AccountError(ExecutorError):
 
 
 class BrokenError(ExecutorError):
-    """What runs the circuits is broken: nothing will work before the campaign is gone on with anew."""
+    """What runs the circuits is broken: nothing will work before the campaign is resumed in a new process."""
 
 
 class Executor(ABC):
     """Runs circuits on machines.
 
-    As a context manager it lets go of what it holds; jobs that the executor keeps elsewhere go on.
+    As a context manager it lets go of what it holds; jobs that it keeps elsewhere run on. Every question but
+    those about the clock raises `UnreachableError` where nobody answers, and `AccountError` where the account
+    is not accepted. Answers about jobs and machines may be a few seconds old where asking is expensive.
 
     Attributes:
-        keeps_jobs: Whether jobs outlive this process. Those of an executor that does not keep them are gone
-            when it is opened anew.
+        keeps_jobs: Whether jobs outlive this process; others are gone when a campaign is resumed.
     """
 
     keeps_jobs: ClassVar[bool] = False
@@ -155,11 +154,7 @@ class Executor(ABC):
 
     @abstractmethod
     def start(self, at: float) -> None:
-        """Set the campaign's clock going.
-
-        Args:
-            at: What it shows now, seconds: more than 0 when a campaign is resumed.
-        """
+        """Set the campaign's clock going; it shows ``at`` now, seconds: more than 0 in a resumed campaign."""
 
     @abstractmethod
     def now(self) -> float:
@@ -167,38 +162,19 @@ class Executor(ABC):
 
     @abstractmethod
     def wait(self, seconds: float) -> None:
-        """Let time pass, as long as it makes sense before looking at the jobs again.
-
-        Args:
-            seconds: At most so long, on the campaign's clock.
-        """
+        """Let time pass before the jobs are asked for again: at most so many seconds, less if one changes."""
 
     @abstractmethod
     def machines(self) -> list[Machine]:
-        """Return how the machines are doing; those that nothing is known of are left out.
-
-        What is returned may be a few seconds old where asking is expensive.
-
-        Raises:
-            UnreachableError: Nobody answers.
-            AccountError: The account is not accepted.
-        """
+        """Return how the machines are doing; those that nothing is known of are left out."""
 
     def quantum_seconds_left(self) -> float | None:
-        """Return the quantum time that the account may still use, seconds; None if there is no limit known.
-
-        Raises:
-            UnreachableError: Nobody answers.
-            AccountError: The account is not accepted.
-        """
+        """Return the quantum time that the account may still use, seconds; None if no limit is known."""
         return None
 
     @abstractmethod
     def submit(self, order: Order) -> str:
-        """Send one order, once: it is never repeated in here, whatever happens.
-
-        Returns:
-            The job's id.
+        """Send one order, once, and return the job's id: it is never repeated in here, whatever happens.
 
         Raises:
             RefusedError: It was not accepted and will not be.
@@ -209,23 +185,11 @@ class Executor(ABC):
 
     @abstractmethod
     def find(self, tag: str) -> list[Job]:
-        """Return all jobs that carry a tag, an order's or a campaign's, in order of creation.
-
-        Raises:
-            UnreachableError: Nobody answers.
-            AccountError: The account is not accepted.
-        """
+        """Return all jobs that carry a tag, an order's or a campaign's, in order of creation."""
 
     @abstractmethod
     def poll(self, jobs: Sequence[str]) -> list[Job]:
-        """Return how jobs are doing, by their ids; those that do not exist (any more) are left out.
-
-        What is returned may be a few seconds old where asking is expensive.
-
-        Raises:
-            UnreachableError: Nobody answers.
-            AccountError: The account is not accepted.
-        """
+        """Return how jobs are doing, by their ids; those that do not exist (any more) are left out."""
 
     @abstractmethod
     def counts(self, job: str) -> Mapping[str, int] | None:
@@ -236,19 +200,9 @@ class Executor(ABC):
             was measured because nothing real ran.
 
         Raises:
-            UnreachableError: Nobody answers.
             UndecodableError: The result cannot be read.
-            AccountError: The account is not accepted.
         """
 
     @abstractmethod
     def cancel(self, job: str) -> bool:
-        """Cancel a job.
-
-        Returns:
-            Whether it was cancelled; a job that is over already is not.
-
-        Raises:
-            UnreachableError: Nobody answers.
-            AccountError: The account is not accepted.
-        """
+        """Cancel a job, and return whether it was: one that is over already is not."""

@@ -1,4 +1,4 @@
-"""What a campaign teaches the simulator: execution times, fidelities and the delay of acceptance."""
+"""The calibration that a campaign gives the simulator: execution times, fidelities, delay of acceptance."""
 
 from __future__ import annotations
 
@@ -11,34 +11,26 @@ from typing import Any, Self
 import numpy as np
 
 from qexp.errors import InputError
-from qexp.gap.calibrate import fidelity_fit, service_fit
+from qexp.gap.calibrate.curves import FIDELITY, SERVICE, Family, Parameters
 from qexp.gap.calibrate.shrinkage import Jobs, Model, choose
 from qexp.gap.measure.load import typical_delay
 from qexp.gap.measure.records import Record, column, nodes_of
-from qexp.gap.measure.replay import circuits_of, predicted
+from qexp.gap.measure.replay import cells, predicted
 from qexp.placement.scenario import Scenario
-from qexp.problem.arrays import Floats, Ints
+from qexp.problem.arrays import Floats
 
 FORMAT = "qexp-calibration/1"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Corrections of a scenario's predictions, fitted to a campaign.
+    """Corrections of a scenario's predictions, fitted to a campaign."""
 
-    Attributes:
-        machines: Names, in the fleet's order.
-        base: Name of the service-time model that was corrected.
-        service: Execution time of a job.
-        fidelity: Normalised fidelity of a job.
-        delay: Median time from arrival to acceptance, seconds.
-    """
-
-    machines: tuple[str, ...]
-    base: str
-    service: Model
-    fidelity: Model
-    delay: float
+    machines: tuple[str, ...]  # names, in the fleet's order
+    base: str  # name of the service-time model that was corrected
+    service: Model  # execution time of a job
+    fidelity: Model  # normalised fidelity of a job
+    delay: float  # median time from arrival to acceptance, seconds
 
     @classmethod
     def fit(cls, scenario: Scenario, rows: Sequence[Record]) -> Self:
@@ -49,22 +41,21 @@ class Calibration:
             rows: Those to learn from; what was left out or has no execution time is passed over.
         """
         names, timed = scenario.fleet.names, [row for row in rows if row.split]
-        times = {"predicted": predicted(scenario, timed), "circuit_time": _circuit_times(scenario, timed)}
-        jobs = Jobs(_index(timed, names), times, column(timed, "execution"))
-        seen = [row for row in rows if row.seen]
-        circuits = Jobs(
-            _index(seen, names), {"esp": column(seen, "esp")}, column(seen, "normalised_fidelity")
-        )
+        of_circuits = scenario.circuits.duration[cells(scenario, timed)] * column(timed, "shots")
+        times = {"predicted": predicted(scenario, timed), "circuit_time": of_circuits}
+        jobs = Jobs(nodes_of(timed, names), times, column(timed, "execution"))
+        compared = [row for row in rows if row.has_fidelity]
+        esp, fidelity = column(compared, "esp"), column(compared, "normalised_fidelity")
         return cls(
             tuple(names),
             type(scenario.service_time).__name__,
-            choose(service_fit.FAMILIES, jobs, len(names)),
-            choose(fidelity_fit.FAMILIES, circuits, len(names)),
+            choose(SERVICE, jobs, len(names)),
+            choose(FIDELITY, Jobs(nodes_of(compared, names), {"esp": esp}, fidelity), len(names)),
             typical_delay(rows),
         )
 
     def seconds(self, scenario: Scenario) -> Floats:
-        """Return the corrected execution times, ``[circuits, nodes]``; infinite where a circuit does not fit.
+        """Return the corrected execution times, seconds, ``[circuits, machines]``; infinite where none fits.
 
         Raises:
             InputError: The scenario has other machines or another service-time model.
@@ -76,7 +67,7 @@ class Calibration:
         return self._apply(self.service, times[self.service.family.reads], scenario, np.inf)
 
     def fidelities(self, scenario: Scenario) -> Floats:
-        """Return the fidelity to expect, ``[circuits, nodes]``; 0 where a circuit does not fit.
+        """Return the fidelity to expect, ``[circuits, machines]``; 0 where a circuit does not fit.
 
         Raises:
             InputError: The scenario has other machines.
@@ -84,23 +75,28 @@ class Calibration:
         return self._apply(self.fidelity, scenario.circuits.esp, scenario, 0.0)
 
     def of(self, scenario: Scenario, rows: Sequence[Record]) -> list[Record]:
-        """Return the records with what the calibration foresees of those that have a machine."""
+        """Return the records with calibrated predictions of those that have a machine.
+
+        Args:
+            scenario: The placement problem.
+            rows: All records.
+        """
         placed = [row for row in rows if row.node is not None]
-        at = circuits_of(scenario, placed), nodes_of(placed, scenario.fleet.names)
+        at = cells(scenario, placed)
         seconds, fidelity = self.seconds(scenario)[at].tolist(), self.fidelities(scenario)[at].tolist()
-        found = {
+        calibrated = {
             row.id: replace(row, calibrated_execution=time, calibrated_fidelity=quality)
             for row, time, quality in zip(placed, seconds, fidelity, strict=True)
         }
-        return [found.get(row.id, row) for row in rows]
+        return [calibrated.get(row.id, row) for row in rows]
 
     def _apply(self, model: Model, x: Floats, scenario: Scenario, otherwise: float) -> Floats:
         if list(self.machines) != scenario.fleet.names:
             raise InputError("calibration: it is of other machines than the fleet's")
-        found = np.full(x.shape, otherwise)
-        for machine, fits in enumerate(scenario.circuits.feasible.T):
-            found[fits, machine] = model.family.curve(model.machines[machine], x[fits, machine])
-        return found
+        corrected = np.full(x.shape, otherwise)
+        fits = scenario.circuits.feasible
+        corrected[fits] = model.of(np.nonzero(fits)[1], x[fits])
+        return corrected
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -131,8 +127,8 @@ class Calibration:
         return cls(
             tuple(content["service"]["machines"]),
             content["base"],
-            _model(content["service"], service_fit.FAMILIES),
-            _model(content["fidelity"], fidelity_fit.FAMILIES),
+            _model(content["service"], SERVICE),
+            _model(content["fidelity"], FIDELITY),
             content["delay"],
         )
 
@@ -152,28 +148,15 @@ class Calibration:
             raise InputError(f"{path}: not a calibration: {error}") from error
 
 
-def _model(content: Mapping[str, Any], families: Sequence[Any]) -> Model:
+def _model(content: Mapping[str, Any], families: Sequence[Family]) -> Model:
     known = {family.name: family for family in families}
     machines = content["machines"].values()
-    first, second = content["fleet"]
     return Model(
         known[content["family"]],
         np.inf if content["prior_jobs"] is None else content["prior_jobs"],
-        (first, second),
-        tuple((machine["parameters"][0], machine["parameters"][1]) for machine in machines),
+        Parameters(*content["fleet"]),
+        tuple(Parameters(*machine["parameters"]) for machine in machines),
         tuple(machine["jobs"] for machine in machines),
         content["held_out_error"],
         content["held_out_error_as_predicted"],
     )
-
-
-def _index(rows: Sequence[Record], names: Sequence[str]) -> Ints:
-    return np.array(nodes_of(rows, names), dtype=np.int64)
-
-
-def _circuit_times(scenario: Scenario, rows: Sequence[Record]) -> Floats:
-    """Return shots x duration of each task's circuit on its machine, seconds, NaN where it is not known."""
-    duration: Floats = scenario.circuits.duration[
-        circuits_of(scenario, rows), nodes_of(rows, scenario.fleet.names)
-    ]
-    return duration * column(rows, "shots")

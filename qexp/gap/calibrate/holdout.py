@@ -1,4 +1,4 @@
-"""A calibration put to the test: fitted to the first half of a campaign, judged on the second."""
+"""A calibration tested: fitted to the first half of a campaign, judged on the second."""
 
 from __future__ import annotations
 
@@ -17,17 +17,11 @@ from qexp.problem.arrays import Floats
 
 @dataclass(frozen=True)
 class Error:
-    """How wrong predictions were, over the same tasks; None without any.
+    """How wrong predictions were, over the same tasks; None without any."""
 
-    Attributes:
-        measured: Mean.
-        bias: Mean of predicted - measured.
-        absolute: Mean of its absolute value.
-    """
-
-    measured: float | None
-    bias: float | None
-    absolute: float | None
+    measured: float | None  # mean
+    bias: float | None  # mean of predicted - measured
+    absolute: float | None  # mean of its absolute value
 
     @classmethod
     def of(cls, predicted: Floats, measured: Floats) -> Error:
@@ -40,55 +34,35 @@ class Error:
 
 @dataclass(frozen=True)
 class Total:
-    """A total completion time, seconds, over the same tasks.
-
-    Attributes:
-        measured: As measured.
-        predicted: Open loop: from an empty cloud, with the recorded placements.
-        error_pct: Predicted against measured, percent; None if nothing was measured.
-    """
+    """A total completion time, seconds, over the same tasks."""
 
     measured: float
-    predicted: float
-    error_pct: float | None
+    predicted: float  # open loop: from an empty cloud, with the recorded placements
+    error_pct: float | None  # predicted against measured, percent; None if nothing was measured
 
 
 @dataclass(frozen=True)
 class HoldOut:
-    """What calibration is worth on tasks that it has not seen.
+    """Errors of predictions for a campaign's second half, without and with calibration on the first."""
 
-    Attributes:
-        split: What was halved: blocks, segments or tasks.
-        fitted: Counted tasks of the first half.
-        held_out: Counted tasks of the second half.
-        total_before: Total completion time of the second half, as predicted without calibration.
-        total_after: The same with calibrated execution times and delay.
-        total_after_load: The same with, in addition, the mean foreign wait on each machine in the first half.
-        execution_before: Error of the execution time in the second half, seconds, without calibration.
-        execution_after: The same with it.
-        fidelity_tasks: Counted tasks of the second half that have a fidelity and an ESP.
-        fidelity_before: Error of ESP as a prediction of normalised fidelity.
-        fidelity_after: The same with calibration.
-    """
-
-    split: str
-    fitted: int
-    held_out: int
-    total_before: Total
-    total_after: Total
-    total_after_load: Total
-    execution_before: Error
-    execution_after: Error
-    fidelity_tasks: int
-    fidelity_before: Error
-    fidelity_after: Error
+    split: str  # what was halved: blocks, segments or tasks
+    fitted: int  # counted tasks of the first half
+    held_out: int  # counted tasks of the second half
+    total_before: Total  # of the second half, without calibration
+    total_after: Total  # with calibrated execution times and delay
+    total_after_load: Total  # and, in addition, the mean foreign wait on each machine in the first half
+    execution_before: Error  # of the execution time, seconds, without calibration
+    execution_after: Error  # with it
+    fidelity_tasks: int  # counted tasks of the second half that have a fidelity and an ESP
+    fidelity_before: Error  # of ESP as a prediction of normalised fidelity
+    fidelity_after: Error  # with calibration
 
 
 def halves(rows: Sequence[Record]) -> tuple[str, set[int]]:
-    """Return what to halve a campaign by, and the tasks of its first half.
+    """Return the units that a campaign is halved by, and the tasks of its first half.
 
     Blocks if there are two or more, so that all schedulers are in both halves; else segments, so that no
-    queue is cut; else tasks, in order of arrival. Only what has counted tasks is reckoned with. Of an odd
+    queue is cut; else tasks, in order of arrival. Units without counted tasks are passed over. Of an odd
     number the first half has one more.
     """
     counted = [row for row in rows if row.counted]
@@ -101,11 +75,10 @@ def halves(rows: Sequence[Record]) -> tuple[str, set[int]]:
 
 
 def held_out_blocks(rows: Sequence[Record]) -> set[int]:
-    """Return the blocks that a calibration on the first half has seen nothing of."""
+    """Return the blocks without a task that a calibration on the first half is fitted to."""
     split, first = halves(rows)
-    if split != "blocks":
-        return set()
-    return {row.block for row in rows} - {row.block for row in rows if row.id in first}
+    fitted = {row.block for row in rows if row.id in first}
+    return {row.block for row in rows} - fitted if split == "blocks" else set()
 
 
 def hold_out(
@@ -122,16 +95,15 @@ def hold_out(
     fitted = [row for row in rows if row.id in first]
     calibration = Calibration.fit(scenario, fitted)
     load = Load.of(fitted, foreign)
-    service = calibration.seconds(scenario)
     # Segments are simulated whole, whatever half their tasks are in.
-    calibrated = {row.id: row for row in with_simulation(scenario, rows, service)}
+    calibrated = {row.id: row for row in with_simulation(scenario, rows, calibration.seconds(scenario))}
     before = [row for row in rows if row.counted and row.id not in first]
     after = [calibrated[row.id] for row in before]
     timed = np.array([row.split for row in before], dtype=bool)
     measured = column(before, "execution")[timed]
-    seen = [row for row in before if row.seen]
-    esp, fidelity = column(seen, "esp"), column(seen, "normalised_fidelity")
-    nodes = np.array(nodes_of(seen, scenario.fleet.names), dtype=np.int64)
+    compared = [row for row in before if row.has_fidelity]
+    esp, fidelity = column(compared, "esp"), column(compared, "normalised_fidelity")
+    corrected = calibration.fidelity.of(nodes_of(compared, scenario.fleet.names), esp)
     return calibration, HoldOut(
         split=split,
         fitted=len(fitted),
@@ -141,9 +113,9 @@ def hold_out(
         total_after_load=_total(after, calibration.delay * len(after) + _foreign(load, after)),
         execution_before=Error.of(_execution(before)[timed], measured),
         execution_after=Error.of(_execution(after)[timed], measured),
-        fidelity_tasks=len(seen),
+        fidelity_tasks=len(compared),
         fidelity_before=Error.of(esp, fidelity),
-        fidelity_after=Error.of(calibration.fidelity.of(nodes, esp), fidelity),
+        fidelity_after=Error.of(corrected, fidelity),
     )
 
 

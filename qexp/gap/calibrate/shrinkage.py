@@ -9,14 +9,13 @@ cross-validation on the same jobs, in favour of the simplest that is nearly the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qexp.gap.calibrate.curves import NEUTRAL, Family, Parameters
 from qexp.problem.arrays import Bools, Floats, Ints
-
-Parameters = tuple[float, float]
 
 FOLDS = 5
 PRIORS = (float("inf"), 32.0, 8.0, 2.0)
@@ -28,39 +27,12 @@ FEWEST = 5
 
 
 @dataclass(frozen=True)
-class Family:
-    """A family of curves with up to two parameters.
-
-    Attributes:
-        name: Of the family.
-        reads: What its curves are a function of: a column of `Jobs`.
-        neutral: Parameters of the curve that changes nothing, or None if there is none.
-        fit: From x, y and weights, each of shape ``[jobs]``, to parameters; None: always the neutral one.
-        curve: From parameters and x to the values that are foreseen.
-        grows: Whether the variance is taken to grow with the mean.
-    """
-
-    name: str
-    reads: str
-    neutral: Parameters | None
-    fit: Callable[[Floats, Floats, Floats], Parameters] | None
-    curve: Callable[[Parameters, Floats], Floats]
-    grows: bool = False
-
-
-@dataclass(frozen=True)
 class Jobs:
-    """What models are fitted to.
+    """Jobs that models are fitted to."""
 
-    Attributes:
-        machine: Index of each job's machine, shape ``[jobs]``.
-        x: What may be read of each job, by name, NaN where it is not known, ``[jobs]`` each.
-        y: What was measured, ``[jobs]``.
-    """
-
-    machine: Ints
-    x: dict[str, Floats]
-    y: Floats
+    machine: Ints  # index of each job's machine, [jobs]
+    x: dict[str, Floats]  # values that curves may read, by name, NaN where unknown, [jobs] each
+    y: Floats  # measured, [jobs]
 
     def __len__(self) -> int:
         return len(self.y)
@@ -74,36 +46,29 @@ class Jobs:
 class Model:
     """A curve for every machine.
 
-    Attributes:
-        family: What curves they are.
-        prior: How many jobs the fleet's curve is worth.
-        fleet: The fleet's curve.
-        machines: Each machine's own, in the fleet's order.
-        jobs: How many jobs of each machine it was fitted to.
-        error: Its held-out error in cross-validation, as a share of the mean: mean absolute error, which
-            single jobs are foreseen with, + absolute mean error, which sums have; None without one.
-        error_as_predicted: The same without any fit.
+    Errors are held-out ones in cross-validation, as a share of the mean: mean absolute error, which single
+    jobs are predicted with, + absolute mean error, which sums have.
     """
 
     family: Family
-    prior: float
-    fleet: Parameters
-    machines: tuple[Parameters, ...]
-    jobs: tuple[int, ...]
+    prior: float  # how many jobs the fleet's curve is worth
+    fleet: Parameters  # the fleet's curve
+    machines: tuple[Parameters, ...]  # each machine's own, in the fleet's order
+    jobs: tuple[int, ...]  # how many jobs of each machine it was fitted to
     error: float | None = None
-    error_as_predicted: float | None = None
+    error_as_predicted: float | None = None  # without any fit
 
     def of(self, machine: Ints, x: Floats) -> Floats:
-        """Return what is foreseen of jobs, see `Jobs`, each of shape ``[jobs]``."""
-        found = np.empty(len(x))
+        """Return the predictions for jobs, see `Jobs`, each of shape ``[jobs]``."""
+        predicted = np.empty(len(x))
         for index, parameters in enumerate(self.machines):
             mine = machine == index
-            found[mine] = self.family.curve(parameters, x[mine])
-        return found
+            predicted[mine] = self.family.curve(parameters, x[mine])
+        return predicted
 
 
 def choose(families: Sequence[Family], jobs: Jobs, machines: int) -> Model:
-    """Fit the model that foresees held-out jobs best.
+    """Fit the model that predicts held-out jobs best.
 
     Args:
         families: Simplest first; the first changes nothing.
@@ -128,14 +93,20 @@ def choose(families: Sequence[Family], jobs: Jobs, machines: int) -> Model:
 
 
 def fit(family: Family, jobs: Jobs, machines: int, prior: float) -> Model:
-    """Fit one family with one prior."""
-    counts = np.bincount(jobs.machine, minlength=machines)
+    """Fit one family with one prior.
+
+    Args:
+        family: Of curves.
+        jobs: In order of time.
+        machines: How many there are.
+        prior: How many jobs the fleet's curve is worth.
+    """
+    counts = tuple(np.bincount(jobs.machine, minlength=machines).tolist())
     if family.fit is None:
-        assert family.neutral is not None
-        return Model(family, prior, family.neutral, (family.neutral,) * machines, tuple(counts.tolist()))
+        return Model(family, prior, NEUTRAL, (NEUTRAL,) * machines, counts)
     x, fit_curve = jobs.x[family.reads], family.fit
     fleet = fit_curve(x, jobs.y, np.ones(len(jobs)))
-    foreseen = family.curve(fleet, x)
+    predicted = family.curve(fleet, x)
 
     def own(machine: int) -> Parameters:
         mine = jobs.machine == machine
@@ -145,10 +116,10 @@ def fit(family: Family, jobs: Jobs, machines: int, prior: float) -> Model:
         if family.grows:
             # A long job tells more of the curve than a short one: the fleet's long ones must not drown these.
             typical = max(float(jobs.y[mine].mean()), 1e-9)
-            others *= typical / np.maximum(foreseen, typical)
+            others *= typical / np.maximum(predicted, typical)
         return fit_curve(x, jobs.y, mine + others)
 
-    return Model(family, prior, fleet, tuple(map(own, range(machines))), tuple(counts.tolist()))
+    return Model(family, prior, fleet, tuple(map(own, range(machines))), counts)
 
 
 def _held_out(family: Family, jobs: Jobs, machines: int, prior: float) -> float:

@@ -1,4 +1,4 @@
-"""How near measured counts come to what a perfect machine would give.
+"""The fidelity of measured counts to the ideal distribution of a circuit.
 
 Outcomes are bit strings, with counts or with probabilities, which need not sum to 1.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
 
+from qexp.problem.arrays import Floats
+
 LARGEST_SPREAD = 0.1
-"""Standard deviation, on the normalised scale, up to which the fidelity of a single job is told.
+"""Standard deviation, on the normalised scale, up to which the fidelity of a single job is reported.
 
 A tenth of the way from noise to perfection: with more, a job's figure would say less of the machine than of
 its luck, and a few such circuits would outweigh all others in a fit.
@@ -28,7 +31,7 @@ def hellinger_fidelity(measured: Mapping[str, float], ideal: Mapping[str, float]
 
     Args:
         measured: Counts or probabilities by outcome.
-        ideal: The same of what is to be met.
+        ideal: The same of a perfect machine.
 
     Raises:
         ValueError: One of them is empty.
@@ -42,20 +45,15 @@ def hellinger_fidelity(measured: Mapping[str, float], ideal: Mapping[str, float]
 
 @dataclass(frozen=True)
 class Scale:
-    """What a number of shots can tell of a circuit: Hellinger fidelities to its ideal distribution.
+    """Hellinger fidelities to a circuit's ideal distribution that a number of shots can reach.
 
-    A perfect machine does not reach 1 in a finite number of shots, nor does noise stay at what its
-    distribution has, least where there are many outcomes.
-
-    Attributes:
-        noise: Mean of counts drawn from the uniform distribution over all bit strings.
-        perfect: Mean of counts drawn from the ideal distribution.
-        spread: The larger standard deviation of the two, of a single job.
+    A perfect machine does not reach 1 in a finite number of shots, nor does noise stay at the fidelity of its
+    distribution, least where there are many outcomes.
     """
 
-    noise: float
-    perfect: float
-    spread: float
+    noise: float  # mean of counts drawn from the uniform distribution over all bit strings
+    perfect: float  # mean of counts drawn from the ideal distribution
+    spread: float  # the larger standard deviation of the two, of a single job
 
     @classmethod
     def of(cls, ideal: Mapping[str, float], shots: int, *, seed: int = 0) -> Self:
@@ -77,16 +75,17 @@ class Scale:
         uniform = np.full(len(p), 0.5 ** len(next(iter(ideal))))
         uniform = np.append(uniform, max(0.0, 1.0 - uniform.sum()))
         draws = min(400, max(25, 2**20 // len(p)))  # a second at most
-        found = []
-        for q in (uniform, p):
+
+        def fidelities(q: Floats) -> Floats:
             # One job at a time: of a circuit of 16 qubits, all would be gigabytes.
             jobs = (rng.multinomial(shots, q / q.sum())[: len(p)] for _ in range(draws))
-            found.append(np.array([np.sqrt(counts / shots) @ np.sqrt(p) for counts in jobs]) ** 2)
-        noise, perfect = found
+            return np.array([np.sqrt(counts / shots) @ np.sqrt(p) for counts in jobs]) ** 2
+
+        noise, perfect = fidelities(uniform), fidelities(p)
         return cls(float(noise.mean()), float(perfect.mean()), float(max(noise.std(), perfect.std())))
 
     @property
-    def told_apart(self) -> bool:
+    def tells(self) -> bool:
         """Whether a single job tells signal from noise, see `LARGEST_SPREAD`."""
         return self.spread <= LARGEST_SPREAD * (self.perfect - self.noise)
 
@@ -104,17 +103,17 @@ def normalised_fidelity(
 
     Args:
         measured: Counts by outcome.
-        ideal: Probabilities of what is to be met, see `Scale.of`.
+        ideal: Probabilities on a perfect machine, see `Scale.of`.
         scale: That of the circuit and so many shots, if it is known.
 
     Returns:
-        The fidelity, or None where so many shots do not tell signal from noise, see `Scale.told_apart`.
+        The fidelity, or None where so many shots do not tell signal from noise, see `Scale.tells`.
 
     Raises:
         ValueError: One of them is empty.
     """
     scale = scale or Scale.of(ideal, int(sum(measured.values())))
-    if not scale.told_apart:
+    if not scale.tells:
         return None
     return (hellinger_fidelity(measured, ideal) - scale.noise) / (scale.perfect - scale.noise)
 
@@ -124,3 +123,27 @@ def _total(distribution: Mapping[str, float]) -> float:
     if not total > 0:
         raise ValueError("a distribution without any outcome")
     return total
+
+
+def fidelities(circuit: str, counts: Mapping[str, int]) -> tuple[float, float | None] | None:
+    """Return Hellinger fidelity, plain and normalised; None for a circuit whose ideal is not known.
+
+    Args:
+        circuit: Algorithm and width.
+        counts: How often each bit string was measured.
+    """
+    from qexp.circuits.compiled import ideal_distribution, known
+
+    ideal, shots = ideal_distribution(circuit) if known(circuit) else None, sum(counts.values())
+    if not ideal or not shots:
+        return None
+    return hellinger_fidelity(counts, ideal), normalised_fidelity(counts, ideal, _scale(circuit, shots))
+
+
+@lru_cache(maxsize=4096)
+def _scale(circuit: str, shots: int) -> Scale:
+    from qexp.circuits.compiled import ideal_distribution
+
+    ideal = ideal_distribution(circuit)
+    assert ideal is not None
+    return Scale.of(ideal, shots)

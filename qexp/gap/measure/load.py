@@ -19,18 +19,14 @@ ASSUMPTION = (
 class Load:
     """Foreign load as it was recorded, taken to be there whatever we do.
 
-    Attributes:
-        waits: Mean wait that our own jobs do not explain, seconds, by block and machine. Below 0 in a block
-            where our own jobs explain more than was waited; 0 in all where they do so over the campaign.
-        machines: The same over all blocks, by machine; never below 0.
-        everywhere: The same over all tasks, for machines that never had one.
-        delay: Mean time from arrival to acceptance, seconds.
+    Mean waits, seconds, that our own jobs do not explain. In a block they may be below 0, where our own jobs
+    explain more than was waited; 0 in all blocks where they do so over the campaign.
     """
 
-    waits: dict[tuple[int, str], float]
-    machines: dict[str, float]
-    everywhere: float
-    delay: float
+    waits: dict[tuple[int, str], float]  # by block and machine
+    machines: dict[str, float]  # over all blocks, by machine; never below 0
+    everywhere: float  # over all tasks, for machines that never had one
+    delay: float  # mean time from arrival to acceptance, seconds
 
     @classmethod
     def of(cls, rows: Sequence[Record], foreign: Mapping[int, float]) -> Load:
@@ -56,7 +52,12 @@ class Load:
         )
 
     def seconds(self, block: int, names: Sequence[str]) -> Floats:
-        """Return the foreign wait on each node in a block, seconds, shape ``[nodes]``."""
+        """Return the foreign wait on each machine in a block, seconds, shape ``[machines]``.
+
+        Args:
+            block: Which.
+            names: Of the machines.
+        """
         return np.array(
             [self.waits.get((block, name), self.machines.get(name, self.everywhere)) for name in names]
         )
@@ -64,14 +65,12 @@ class Load:
 
 def mean_delay(rows: Sequence[Record]) -> float:
     """Return the mean time from arrival to acceptance of the counted tasks, seconds; 0 without any."""
-    delays = _delays(rows)
-    return float(delays.mean()) if len(delays) else 0.0
+    return float(delays.mean()) if len(delays := _delays(rows)) else 0.0
 
 
 def typical_delay(rows: Sequence[Record]) -> float:
     """Return the median time from arrival to acceptance, seconds: one that hung is not the rule."""
-    delays = _delays(rows)
-    return float(np.median(delays)) if len(delays) else 0.0
+    return float(np.median(delays)) if len(delays := _delays(rows)) else 0.0
 
 
 def _delays(rows: Sequence[Record]) -> Floats:

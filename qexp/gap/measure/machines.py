@@ -18,7 +18,7 @@ QUANTITIES = {
     "quantum_seconds": ("quantum_seconds", "predicted_quantum_seconds"),
     "fidelity": ("normalised_fidelity", "esp"),
 }
-"""What is compared: measured and predicted attribute of a record."""
+"""Measured and predicted attribute of a record, by the name of what is compared."""
 
 ALL = "all machines"
 
@@ -27,37 +27,23 @@ ALL = "all machines"
 class MachineGap:
     """One quantity on one machine; None where it is not defined or there are too few segments.
 
-    Intervals are over segments, as the tasks of one share queues, see `qexp.gap.measure.clusters`.
-
-    Attributes:
-        machine: Its name, or `ALL`.
-        quantity: One of `QUANTITIES`.
-        tasks: How many have both a measured and a predicted value.
-        measured: Mean.
-        predicted: Mean.
-        bias: Mean of measured - predicted.
-        bias_low: Lower end of its 95 % interval.
-        bias_high: Upper end.
-        factor_tasks: How many of the tasks have both values above 0, which a factor needs.
-        factor: Median of measured / predicted.
-        factor_low: Lower end of its 95 % interval.
-        factor_high: Upper end.
-        spread: Geometric standard deviation of measured / predicted: two thirds of a lognormal ratio are
-            within this factor of its median.
+    Intervals are of 95 %, over segments, as the tasks of one share queues, see `qexp.gap.measure.clusters`.
     """
 
-    machine: str
-    quantity: str
-    tasks: int
-    measured: float
-    predicted: float
-    bias: float
+    machine: str  # its name, or `ALL`
+    quantity: str  # one of `QUANTITIES`
+    tasks: int  # how many have both a measured and a predicted value
+    measured: float  # mean
+    predicted: float  # mean
+    bias: float  # mean of measured - predicted
     bias_low: float | None
     bias_high: float | None
-    factor_tasks: int
-    factor: float | None
+    factor_tasks: int  # how many of the tasks have both values above 0, which a factor needs
+    factor: float | None  # median of measured / predicted
     factor_low: float | None
     factor_high: float | None
+    # Geometric standard deviation of measured / predicted: two thirds of a lognormal ratio are within this
+    # factor of its median.
     spread: float | None
 
 
@@ -70,10 +56,10 @@ def machine_gaps(rows: Sequence[Record], names: Iterable[str]) -> list[MachineGa
     """
     counted = [row for row in rows if row.counted]
     groups = {name: [row for row in counted if row.node == name] for name in names} | {ALL: counted}
-    found = (
+    gaps = (
         _compare(machine, quantity, group) for machine, group in groups.items() for quantity in QUANTITIES
     )
-    return [gap for gap in found if gap is not None]
+    return [gap for gap in gaps if gap is not None]
 
 
 def _compare(machine: str, quantity: str, rows: Sequence[Record]) -> MachineGap | None:

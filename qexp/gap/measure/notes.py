@@ -1,4 +1,4 @@
-"""What a reader of a gap report must know beside its figures, a sentence each."""
+"""Notes that a reader of a gap report needs beside its figures, a sentence each."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def of_tasks(rows: Sequence[Record]) -> Iterator[str]:
     if blocks := sorted({row.block for row in rows if row.interrupted}):
         where = f"block{'s' if len(blocks) > 1 else ''} {', '.join(map(str, blocks))}"
         yield (
-            f"The campaign was interrupted and gone on with in {where}, and completion times there hold the "
-            "time in between: "
+            f"The campaign was interrupted and resumed in {where}, and completion times there hold the time "
+            "in between: "
             + (
                 "the comparison of schedulers and the calibration are without them, for all schedulers."
                 if len(undisturbed(rows)) < len(rows)
@@ -38,9 +38,9 @@ def of_tasks(rows: Sequence[Record]) -> Iterator[str]:
             f"Of {unsplit} of {len(counted)} completed tasks it is not known when they ran: their gap is in "
             "the part 'unknown', and they are in no figure of waiting or execution."
         )
-    if unseen := sum(not row.seen for row in counted):
+    if unknown := sum(not row.has_fidelity for row in counted):
         yield (
-            f"{unseen} of {len(counted)} completed tasks have no fidelity to hold against ESP: no counts, "
+            f"{unknown} of {len(counted)} completed tasks have no fidelity to hold against ESP: no counts, "
             "or no ideal distribution that tells signal from noise."
         )
 

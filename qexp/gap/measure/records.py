@@ -1,4 +1,4 @@
-"""What was foreseen and what was measured of each task, side by side."""
+"""Predictions and measurements of each task, side by side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from qexp.deploy.campaign.journal import Journal, State, Task
 from qexp.errors import InputError
-from qexp.problem.arrays import Floats
+from qexp.problem.arrays import Floats, Ints
 
 Fidelity = Callable[[str, Mapping[str, int]], tuple[float, float | None] | None]
 """From a circuit's name and its counts to (Hellinger fidelity, the same normalised), or None if unknown."""
@@ -18,70 +18,37 @@ Fidelity = Callable[[str, Mapping[str, int]], tuple[float, float | None] | None]
 
 @dataclass(frozen=True)
 class Record:
-    """One task; times in seconds, None where something was not measured.
-
-    Attributes:
-        id: Of the task.
-        segment: One block, placed by one scheduler.
-        block: Same circuits and arrivals for all schedulers.
-        scheduler: Who placed it.
-        position: Says which tasks of a block are the same for all schedulers.
-        circuit: Algorithm and width.
-        shots: Repetitions.
-        node: Machine, or None if it never had one.
-        state: How it ended.
-        left_out: Why it takes part in no figure; empty for a task that does.
-        interrupted: Whether the campaign was interrupted and gone on with in its block: its times hold the
-            time in between.
-        offset: Planned arrival after the segment's begin.
-        arrival: When it arrived, after the segment's begin.
-        submitted: When the executor accepted it, after the segment's begin.
-        delay: Accepted - arrived.
-        wait: Running - accepted.
-        execution: Finished - running.
-        completion: Finished - arrived.
-        quantum_seconds: Time on the quantum machine that was charged.
-        fidelity: Hellinger fidelity of its counts to the ideal distribution.
-        normalised_fidelity: The same where 0 is what noise alone reaches, and 1 what a perfect machine does.
-        predicted_wait: What the scheduler expected of the queue it saw.
-        predicted_execution: What the service-time model says.
-        predicted_quantum_seconds: What the spend guard reckoned with.
-        esp: Estimated success probability.
-        simulated_wait: In the simulator, from an empty cloud, with the recorded placements.
-        simulated_completion: The same, with the predicted execution.
-        calibrated_execution: Execution time by the model fitted to the first half of the campaign.
-        calibrated_fidelity: Normalised fidelity, likewise.
-    """
+    """One task; times in seconds, None where something was not measured."""
 
     id: int
-    segment: int
-    block: int
+    segment: int  # one block, placed by one scheduler
+    block: int  # same circuits and arrivals for all schedulers
     scheduler: str
-    position: int
-    circuit: str
+    position: int  # says which tasks of a block are the same for all schedulers
+    circuit: str  # algorithm and width
     shots: int
-    node: str | None
+    node: str | None  # machine, or None if it never had one
     state: str
-    left_out: str
-    offset: float
-    arrival: float | None
-    submitted: float | None
-    delay: float | None
-    wait: float | None
-    execution: float | None
-    completion: float | None
-    quantum_seconds: float | None
-    fidelity: float | None
-    normalised_fidelity: float | None
-    predicted_wait: float | None
-    predicted_execution: float | None
-    predicted_quantum_seconds: float | None
+    left_out: str  # why it takes part in no figure; empty for a task that does
+    offset: float  # planned arrival after the segment's begin
+    arrival: float | None  # after the segment's begin
+    submitted: float | None  # when the executor accepted it, after the segment's begin
+    delay: float | None  # accepted - arrived
+    wait: float | None  # running - accepted
+    execution: float | None  # finished - running
+    completion: float | None  # finished - arrived
+    quantum_seconds: float | None  # charged time on the quantum machine
+    fidelity: float | None  # Hellinger fidelity of its counts to the ideal distribution
+    normalised_fidelity: float | None  # 0: what noise alone reaches, 1: a perfect machine
+    predicted_wait: float | None  # of the queue that the scheduler saw
+    predicted_execution: float | None  # by the service-time model
+    predicted_quantum_seconds: float | None  # by the spend guard
     esp: float | None
-    simulated_wait: float | None = None
-    simulated_completion: float | None = None
-    calibrated_execution: float | None = None
-    calibrated_fidelity: float | None = None
-    interrupted: bool = False
+    simulated_wait: float | None = None  # from an empty cloud, with the recorded placements
+    simulated_completion: float | None = None  # the same, with the predicted execution
+    calibrated_execution: float | None = None  # by the model fitted to the first half of the campaign
+    calibrated_fidelity: float | None = None  # normalised, likewise
+    interrupted: bool = False  # the campaign was resumed within its block: times hold the time in between
 
     @property
     def counted(self) -> bool:
@@ -89,18 +56,18 @@ class Record:
         return not self.left_out
 
     @property
-    def seen(self) -> bool:
+    def has_fidelity(self) -> bool:
         """Whether it has a fidelity that can be held against its ESP."""
         return self.counted and self.normalised_fidelity is not None and self.esp is not None
 
     @property
     def split(self) -> bool:
-        """Whether its completion time can be told apart into waiting and execution."""
+        """Whether its completion time is known in parts, waiting and execution."""
         return self.counted and self.execution is not None
 
 
 def records(journal: Journal, fidelity: Fidelity) -> list[Record]:
-    """Return a record of each task of a journal, by id; what a simulator would say is not in them yet.
+    """Return a record of each task of a journal, by id, still without simulated values.
 
     Args:
         journal: The campaign's.
@@ -114,21 +81,22 @@ def records(journal: Journal, fidelity: Fidelity) -> list[Record]:
             begins[task.segment] = min(begins.get(task.segment, begin), begin)
     begins |= {segment: begin for segment, (begin, _) in journal.segments().items()}
     blocks = _interrupted(journal, tasks)
-    found = [_record(task, begins.get(task.segment), fidelity) for task in tasks]
-    return [replace(row, interrupted=row.block in blocks) for row in found]
+    return [
+        replace(_record(task, begins.get(task.segment), fidelity), interrupted=task.block in blocks)
+        for task in tasks
+    ]
 
 
 def _interrupted(journal: Journal, tasks: Sequence[Task]) -> set[int]:
-    """Return the blocks with a segment in which the campaign was gone on with: tasks of it ended later."""
+    """Return the blocks with a segment within which the campaign was resumed: tasks of it ended later."""
     ends: dict[int, float] = {}
     for task in tasks:
         end = np.inf if task.finished is None and not task.state.final else task.finished or -np.inf
         ends[task.segment] = max(ends.get(task.segment, -np.inf), end)
     resumed = [time for task, time, _, state, _ in journal.events() if task is None and state == "resumed"]
-    begins = {segment: begin for segment, (begin, _) in journal.segments().items()}
     within = {
         segment
-        for segment, begin in begins.items()
+        for segment, (begin, _) in journal.segments().items()
         if any(begin < time < ends.get(segment, -np.inf) for time in resumed)
     }
     return {task.block for task in tasks if task.segment in within}
@@ -139,8 +107,8 @@ def undisturbed(rows: Sequence[Record]) -> list[Record]:
 
     All records where nothing that counts would be left.
     """
-    found = [row for row in rows if not row.interrupted]
-    return found if any(row.counted for row in found) else list(rows)
+    rest = [row for row in rows if not row.interrupted]
+    return rest if any(row.counted for row in rest) else list(rows)
 
 
 def _record(task: Task, begin: float | None, fidelity: Fidelity) -> Record:
@@ -194,14 +162,17 @@ def left_out(rows: Iterable[Record]) -> dict[str, int]:
     return dict(sorted(Counter(row.left_out for row in rows if row.left_out).items()))
 
 
-def column(rows: Sequence[Record], name: str) -> Floats:
+def column(rows: Iterable[Record], name: str) -> Floats:
     """Return one attribute of all records, NaN where it is None, shape ``[records]``."""
-    values = (getattr(row, name) for row in rows)
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return np.array([getattr(row, name) for row in rows], dtype=np.float64)
 
 
-def nodes_of(rows: Iterable[Record], names: Sequence[str]) -> list[int]:
-    """Return the index in the fleet of each record's machine.
+def nodes_of(rows: Iterable[Record], names: Sequence[str]) -> Ints:
+    """Return the index in the fleet of each record's machine, ``[records]``.
+
+    Args:
+        rows: Of tasks that have a machine.
+        names: Of the fleet's machines.
 
     Raises:
         InputError: A machine is not in the fleet.
@@ -210,4 +181,4 @@ def nodes_of(rows: Iterable[Record], names: Sequence[str]) -> list[int]:
     for row in rows:
         if row.node not in index:
             raise InputError(f"journal: task {row.id} ran on {row.node!r}, which is not in the fleet")
-    return [index[row.node] for row in rows if row.node is not None]
+    return np.array([index[row.node] for row in rows if row.node is not None], dtype=np.int64)

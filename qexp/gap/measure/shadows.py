@@ -11,25 +11,15 @@ from qexp.gap.measure.records import Record
 
 @dataclass(frozen=True)
 class Shadow:
-    """One scheduler's choices beside those of another that were acted on.
+    """One scheduler's choices beside those of another that were acted on."""
 
-    Attributes:
-        scheduler: Whose choices were acted on.
-        shadow: Who was asked too, in the same situations.
-        tasks: So many have both choices.
-        agreement: Share of them in which both chose the same machine.
-        chosen: Of the most frequent difference, the machine that was chosen; None where they never differ.
-        instead: Likewise, the shadow's machine.
-        times: How often that difference occurs.
-    """
-
-    scheduler: str
-    shadow: str
-    tasks: int
-    agreement: float
-    chosen: str | None
-    instead: str | None
-    times: int
+    scheduler: str  # whose choices were acted on
+    shadow: str  # who was asked too, in the same situations
+    tasks: int  # so many have both choices
+    agreement: float  # share of them in which both chose the same machine
+    chosen: str | None  # of the most frequent difference, the chosen machine; None where they never differ
+    instead: str | None  # likewise, the shadow's machine
+    times: int  # how often that difference occurs
 
 
 def gap_shadows(rows: Sequence[Record], choices: Iterable[tuple[int, str, str]]) -> list[Shadow]:
@@ -45,8 +35,8 @@ def gap_shadows(rows: Sequence[Record], choices: Iterable[tuple[int, str, str]])
         row = placed.get(task)
         if row is not None and row.node is not None:
             pairs.setdefault((row.scheduler, shadow), Counter())[row.node, node] += 1
-    found = [_shadow(*names, counts) for names, counts in pairs.items()]
-    return sorted(found, key=lambda row: (row.scheduler, -row.agreement, row.shadow))
+    shadows = [_shadow(*names, counts) for names, counts in pairs.items()]
+    return sorted(shadows, key=lambda row: (row.scheduler, -row.agreement, row.shadow))
 
 
 def _shadow(scheduler: str, shadow: str, counts: Counter[tuple[str, str]]) -> Shadow:

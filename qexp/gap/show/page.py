@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -11,7 +11,8 @@ from string import Template
 
 from qexp.gap.gap import Gap
 from qexp.gap.measure.load import ASSUMPTION
-from qexp.gap.show.sheet import Sheet, number
+from qexp.report.table import Table
+from qexp.report.wording import number
 
 CAPTIONS = {
     "gap_decomposition": "What made tasks slower (right) or faster (left) than the simulator said.",
@@ -22,7 +23,7 @@ CAPTIONS = {
 }
 
 
-def page(gap: Gap, tables: Sequence[Sheet], plots: Sequence[Path]) -> str:
+def page(gap: Gap, tables: Sequence[Table], plots: Sequence[Path]) -> str:
     """Return the page.
 
     Args:
@@ -33,10 +34,13 @@ def page(gap: Gap, tables: Sequence[Sheet], plots: Sequence[Path]) -> str:
     template = Template((resources.files("qexp.gap.show") / "page.html").read_text(encoding="utf-8"))
     return template.substitute(
         lead=escape(_lead(gap)),
-        campaign="\n".join(_campaign(gap)),
+        campaign="\n".join(
+            f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
+            for key, value in gap.campaign.items()
+        ),
         notes="\n".join(f"<li>{escape(note)}</li>" for note in [*gap.notes, ASSUMPTION]),
         plots="\n".join(_figure(path) for path in plots),
-        tables="\n".join(_table(sheet) for sheet in tables),
+        tables="".join(table.html() for table in tables),
     )
 
 
@@ -46,23 +50,18 @@ def _lead(gap: Gap) -> str:
             return f"Of none of {len(gap.tasks)} tasks times are known: there is nothing to compare."
         return f"None of {len(gap.tasks)} tasks was completed: there is nothing to compare."
     measured, simulated = gap.total("measured"), gap.total("simulated")
-    found = (
+    said = (
         f"{gap.counted} of {len(gap.tasks)} tasks completed in {number(measured)} s of total completion "
         f"time; the simulator, with the same placements, said {number(simulated)} s."
     )
     held = gap.hold_out
     before, after = held.total_before.error_pct, held.total_after.error_pct
     if before is None or after is None:
-        return found
+        return said
     return (
-        f"{found} Of the second half it was {number(before, '+')} % off, and {number(after, '+')} % once "
+        f"{said} Of the second half it was {number(before, '+')} % off, and {number(after, '+')} % once "
         "calibrated on the first."
     )
-
-
-def _campaign(gap: Gap) -> Iterator[str]:
-    for key, value in gap.campaign.items():
-        yield f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
 
 
 def _figure(path: Path) -> str:
@@ -72,20 +71,3 @@ def _figure(path: Path) -> str:
         f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
-
-
-def _table(sheet: Sheet) -> str:
-    head = "".join(f"<th{_kind(k, sheet)}>{escape(title)}</th>" for k, title in enumerate(sheet.columns))
-    body = "\n".join(
-        "<tr>" + "".join(f"<td{_kind(k, sheet)}>{escape(cell)}</td>" for k, cell in enumerate(row)) + "</tr>"
-        for row in sheet.rows
-    )
-    return (
-        f"<section><h2>{escape(sheet.title)}</h2><p>{escape(sheet.caption)}</p>"
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>{body}</tbody></table></div></section>"
-    )
-
-
-def _kind(position: int, sheet: Sheet) -> str:
-    return "" if position < sheet.left else ' class="n"'

@@ -1,4 +1,4 @@
-"""The gap report's plots, one function per PNG."""
+"""The gap report's plots, one function per picture."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from qexp.gap.calibrate.holdout import halves
 from qexp.gap.gap import Gap
-from qexp.gap.measure.machines import ALL, QUANTITIES
+from qexp.gap.measure.decomposition import Decomposition
+from qexp.gap.measure.machines import ALL, QUANTITIES, MachineGap
 from qexp.gap.measure.records import Record, column, nodes_of, undisturbed
+from qexp.gap.show.tables import extent, per_task
 from qexp.problem.arrays import Floats
-from qexp.problem.look import CLAIRVOYANT, INK, LEARNED, OTHER, PALETTE, REFERENCE
-from qexp.problem.style import figure
-from qexp.report.wording import number_of
+from qexp.problem.style import CLAIRVOYANT, INK, LEARNED, OTHER, PALETTE, REFERENCE, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +35,13 @@ WAYS = {
     "replayed_calibrated": ("replayed, calibrated (second half)", LEARNED, "o", -0.18),
 }
 """Label, colour, mark, and how far above its scheduler's line: equal figures must not hide each other."""
+TASKS = {
+    "wait": "wait at the decision (s)",
+    "execution": "execution (s)",
+    "fidelity": "fidelity against ESP",
+}
+MACHINES = {"wait_open_loop": "wait, simulated", "execution": "execution", "fidelity": "fidelity / ESP"}
+"""Titles of the panels, by quantity."""
 LEAST_PART = 1e-3
 """Parts of the gap below this share of what was measured are not drawn."""
 MOST_COLOURS = len(PALETTE)
@@ -42,12 +49,13 @@ MOST_MACHINES = 20
 """Machines with a line of their own; of more, those with the most tasks."""
 
 
-def draw(gap: Gap, folder: Path) -> list[Path]:
+def draw(gap: Gap, folder: Path, kind: str = "png") -> list[Path]:
     """Draw what there are figures for.
 
     Args:
         gap: The report.
         folder: Made if missing.
+        kind: Format of the pictures: png, pdf or svg.
 
     Returns:
         Paths, in the order to look at them.
@@ -65,33 +73,40 @@ def draw(gap: Gap, folder: Path) -> list[Path]:
     paths = []
     for name, plot, wanted in plots:
         if wanted:
-            paths.append(folder / f"{name}.png")
+            paths.append(folder / f"{name}.{kind}")
             plot(gap, paths[-1])
     return paths
 
 
 def decomposition(gap: Gap, path: Path) -> None:
     """Draw the parts of the gap for each scheduler, mean per task: to the right what made tasks slower."""
-    names = list(dict.fromkeys(segment.scheduler for segment in gap.segments))[::-1]
+    groups: dict[str, list[Decomposition]] = {}
+    for segment in gap.segments:
+        groups.setdefault(segment.scheduler, []).append(segment)
+    names, segments = list(groups)[::-1], list(groups.values())[::-1]
+
+    def means(part: str) -> Floats:
+        return np.array([per_task(its, part) for its in segments])
+
+    right, left = np.zeros(len(names)), np.zeros(len(names))
+    gaps, measured = means("gap"), means("measured")
+    least = LEAST_PART * measured.max()
     with figure(path, height=2.2 + 0.5 * len(names)) as canvas:
         axes = canvas.subplots()
-        right, left = np.zeros(len(names)), np.zeros(len(names))
-        gaps = np.array([_per_task(gap, name, "gap") for name in names])
-        largest = max(_per_task(gap, name, "measured") for name in names)
         for part, (label, colour) in PARTS.items():
-            sizes = np.array([_per_task(gap, name, part) for name in names])
-            if np.abs(sizes).max() < LEAST_PART * largest:
+            sizes = means(part)
+            if np.abs(sizes).max() < least:
                 continue
-            start = np.where(sizes >= 0, right, left)
-            axes.barh(names, sizes, left=start, height=0.6, color=colour, label=label)
+            axes.barh(
+                names, sizes, left=np.where(sizes >= 0, right, left), height=0.6, color=colour, label=label
+            )
             right, left = right + np.maximum(sizes, 0), left + np.minimum(sizes, 0)
         axes.plot(gaps, names, "D", color="white", markeredgecolor=INK, markersize=7, label="gap")
-        for y, (name, value) in enumerate(zip(names, gaps.tolist(), strict=True)):
-            measured = _per_task(gap, name, "measured")
-            text = f"{value:+z.1f} s; measured {measured:.1f} s"
+        for y, (value, whole) in enumerate(zip(gaps, measured, strict=True)):
+            text = f"{value:+z.1f} s; measured {whole:.1f} s"
             axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), va="center")
         axes.axvline(0.0, color=INK, linewidth=1.0)
-        if max(right.max(), -left.min(), np.abs(gaps).max()) < LEAST_PART * largest:
+        if max(right.max(), -left.min(), np.abs(gaps).max()) < least:
             axes.set_xlim(-1.0, 1.0)  # else the axis would show how numbers are rounded
         # Bars would else end at the frame, and a gap there lose half its mark.
         axes.use_sticky_edges = False
@@ -103,24 +118,16 @@ def decomposition(gap: Gap, path: Path) -> None:
         canvas.legend(handles[1:] + handles[:1], labels[1:] + labels[:1], loc="outside lower center", ncols=4)
 
 
-def _per_task(gap: Gap, scheduler: str, part: str) -> float:
-    segments = [segment for segment in gap.segments if segment.scheduler == scheduler]
-    tasks = sum(segment.tasks for segment in segments)
-    return float(sum(getattr(segment, part) for segment in segments)) / tasks
-
-
 def tasks(gap: Gap, path: Path) -> None:
     """Draw every task, predicted against measured: wait, execution and fidelity."""
     names = list(gap.calibration.machines)
     rows = [row for row in gap.tasks if row.counted]
     with figure(path, height=3.8) as canvas:
         panels = canvas.subplots(1, 3)
-        _scatter(panels[0], rows, "wait", names, "wait at the decision (s)")
-        _scatter(panels[1], rows, "execution", names, "execution (s)")
-        _scatter(panels[2], rows, "fidelity", names, "fidelity against ESP")
-        panels[0].set_ylabel("measured")
-        for axes in panels:
+        for axes, (quantity, title) in zip(panels, TASKS.items(), strict=True):
+            _scatter(axes, rows, quantity, names, title)
             axes.set_xlabel("predicted")
+        panels[0].set_ylabel("measured")
         handles = panels[1].get_legend_handles_labels()
         if len(handles[0]):
             canvas.legend(*handles, loc="outside lower center", ncols=6, markerscale=2)
@@ -165,32 +172,21 @@ def _diagonal(axes: Axes, values: Floats, *, unit: bool = False) -> None:
 
 def machines(gap: Gap, path: Path) -> None:
     """Draw measured over predicted on each machine: median, its interval, and the spread of single tasks."""
-    quantities = [
-        quantity
-        for quantity in ("wait_open_loop", "execution", "fidelity")
-        if any(row.quantity == quantity and row.factor is not None for row in gap.machines)
-    ]
-    titles = {"wait_open_loop": "wait, simulated", "execution": "execution", "fidelity": "fidelity / ESP"}
+    known_factors = {row.quantity for row in gap.machines if row.factor is not None}
+    titles = {quantity: title for quantity, title in MACHINES.items() if quantity in known_factors}
     tasks = {row.machine: row.tasks for row in gap.machines if row.quantity == "completion_open_loop"}
     known = [name for name in gap.calibration.machines if name in tasks]
     most = sorted(known, key=lambda name: -tasks[name])[:MOST_MACHINES]
     names = [*(name for name in known if name in most), ALL]
     with figure(path, height=1.8 + 0.42 * len(names)) as canvas:
-        panels = canvas.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
-        for axes, quantity in zip(panels, quantities, strict=True):
+        panels = canvas.subplots(1, len(titles), sharey=True, squeeze=False)[0]
+        for axes, (quantity, title) in zip(panels, titles.items(), strict=True):
             axes.set_xscale("log")
             axes.axvline(1.0, color=INK, linewidth=1.0, linestyle="--")
             for row in gap.machines:
-                if row.quantity == quantity and row.machine in names and row.factor is not None:
-                    _factor(
-                        axes,
-                        names.index(row.machine),
-                        row.factor,
-                        row.factor_low,
-                        row.factor_high,
-                        row.spread,
-                    )
-            axes.set_title(titles[quantity])
+                if row.quantity == quantity and row.machine in names:
+                    _factor(axes, names.index(row.machine), row)
+            axes.set_title(title)
             axes.set_xlabel("measured / predicted")
             axes.set_yticks(range(len(names)), names)
             axes.set_ylim(len(names) - 0.5, -0.5)
@@ -202,14 +198,14 @@ def machines(gap: Gap, path: Path) -> None:
         canvas.supxlabel(legend, fontsize=10)
 
 
-def _factor(
-    axes: Axes, y: int, factor: float, low: float | None, high: float | None, spread: float | None
-) -> None:
-    if spread is not None:
-        axes.hlines(y, factor / spread, factor * spread, color=OTHER, linewidth=1.5)
-    if low is not None and high is not None:
-        axes.hlines(y, low, high, color=REFERENCE, linewidth=4.5)
-    axes.plot(factor, y, "o", color="white", markeredgecolor=INK, markersize=7)
+def _factor(axes: Axes, y: int, row: MachineGap) -> None:
+    if row.factor is None:
+        return
+    if row.spread is not None:
+        axes.hlines(y, row.factor / row.spread, row.factor * row.spread, color=OTHER, linewidth=1.5)
+    if row.factor_low is not None and row.factor_high is not None:
+        axes.hlines(y, row.factor_low, row.factor_high, color=REFERENCE, linewidth=4.5)
+    axes.plot(row.factor, y, "o", color="white", markeredgecolor=INK, markersize=7)
 
 
 def _plain_ticks(axes: Axes) -> None:
@@ -230,20 +226,18 @@ def schedulers(gap: Gap, path: Path) -> None:
     rows = gap.schedulers[::-1]
     with figure(path, height=2.2 + 0.42 * len(rows)) as canvas:
         axes = canvas.subplots()
+        heights = np.arange(len(rows))
         for way, (label, colour, marker, above) in WAYS.items():
-            values = [getattr(row, way) for row in rows]
-            known = [(value, y + above) for y, value in enumerate(values) if value is not None]
-            if known:
-                xs, ys = zip(*known, strict=True)
+            values = np.array([getattr(row, way) for row in rows], dtype=np.float64)
+            if not np.isnan(values).all():
                 size = 70 if way == "measured" else 45
-                axes.scatter(xs, ys, s=size, color=colour, marker=marker, label=label, zorder=3, alpha=0.9)
-        axes.set_yticks(
-            range(len(rows)), [row.scheduler if row.ran else f"{row.scheduler} (did not run)" for row in rows]
-        )
+                places = (values, heights + above)
+                axes.scatter(*places, s=size, color=colour, marker=marker, label=label, zorder=3, alpha=0.9)
+        names = [row.scheduler if row.ran else f"{row.scheduler} (did not run)" for row in rows]
+        axes.set_yticks(heights, names)
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlim(left=0)
-        extent = f"{number_of(rows[0].tasks, 'task')} in {number_of(rows[0].blocks, 'block')}"
-        axes.set_title(f"Mean completion time of {extent}")
+        axes.set_title(f"Mean completion time of {extent(rows)}")
         axes.set_xlabel("seconds; replayed: with the foreign load and delays of the campaign")
         canvas.legend(loc="outside lower center", ncols=4)
 

@@ -1,1 +1,1 @@
-"""Which circuits are scheduled: the options of the config group ``env/circuits``, one module each."""
+"""Where the circuits come from whose gates are scheduled."""

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
-from annotated_types import Ge
-from typing_extensions import Doc
 
 from qexp.config.option import option
 from qexp.gates.circuits.circuits import RandomCircuits
-from qexp.gates.generators import BasicCircuitGenerator, RandomCircuitGenerator
+from qexp.gates.generators import BasicCircuitGenerator
 
 
 @option("env/circuits")
@@ -18,9 +14,4 @@ from qexp.gates.generators import BasicCircuitGenerator, RandomCircuitGenerator
 class Basic(RandomCircuits):
     """Every qubit prepared, then x, y, z, cnot and a few measurements."""
 
-    generator: ClassVar[type[RandomCircuitGenerator]] = BasicCircuitGenerator
-
-    min_gates: Annotated[int, Ge(1), Doc("Gates of the shortest circuit; the length is drawn uniformly.")] = (
-        20
-    )
-    max_gates: Annotated[int, Ge(1), Doc("Gates of the longest circuit.")] = 30
+    generator = BasicCircuitGenerator

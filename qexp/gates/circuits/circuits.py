@@ -1,11 +1,14 @@
-"""What every source of circuits answers: which circuits there are, or what one drawn at random looks like."""
+"""Which circuits are scheduled: the options of the config group ``env/circuits``."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge
+from typing_extensions import Doc
 
 from qexp.config.option import Configurable, group
 from qexp.errors import InputError
@@ -24,23 +27,21 @@ class Circuits(Configurable, ABC):
         """A few letters for the names of runs."""
 
 
+@dataclass
 class RandomCircuits(Circuits):
-    """Circuits drawn at random, as many as are asked for.
-
-    Attributes:
-        min_gates: Gates of the shortest circuit.
-        max_gates: Gates of the longest.
-    """
+    """Circuits drawn at random, as many as are asked for."""
 
     generator: ClassVar[type[RandomCircuitGenerator]]
-    min_gates: int
-    max_gates: int
+
+    min_gates: Annotated[int, Ge(1), Doc("Gates of the shortest circuit; the length is drawn uniformly.")] = (
+        20
+    )
+    max_gates: Annotated[int, Ge(1), Doc("Gates of the longest circuit.")] = 30
 
     @property
     def label(self) -> str:
         """Return how many gates circuits have."""
-        shortest, longest = self.min_gates, self.max_gates
-        return f"{longest}gates" if shortest == longest else f"{shortest}to{longest}gates"
+        return f"{_span(self.min_gates, self.max_gates)}gates"
 
     def check(self, machine: MachineProperties) -> None:
         """Raise `InputError` unless the machine can run what is drawn."""
@@ -76,3 +77,7 @@ class FixedCircuits(Circuits):
         Raises:
             InputError: They cannot be read or made, or the machine cannot run one.
         """
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low}" if low == high else f"{low}to{high}"

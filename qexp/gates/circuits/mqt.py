@@ -1,4 +1,4 @@
-"""Circuits of MQT Bench."""
+"""Circuits of MQT Bench, by family and width, in the machine's gates; each is one episode."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing_extensions import Doc
 
 from qexp.config.option import option
 from qexp.errors import InputError
-from qexp.gates.circuits.circuits import FixedCircuits
+from qexp.gates.circuits.circuits import FixedCircuits, _span
 from qexp.gates.gate import Circuit
 from qexp.gates.machine import MachineProperties
+from qexp.gates.qiskit_circuits import families, mqt_bench
 
 
 @option("env/circuits")
@@ -29,15 +30,12 @@ class MQT(FixedCircuits):
     @property
     def label(self) -> str:
         """Return families and widths."""
-        low, high = self.min_width, self.max_width
-        return f"{'+'.join(self.families)}{low if low == high else f'{low}to{high}'}"
+        return f"{'+'.join(self.families)}{_span(self.min_width, self.max_width)}"
 
     def load(self, machine: MachineProperties) -> dict[str, Circuit]:
         """Make the circuits, see `FixedCircuits.load`."""
         try:
-            from qexp.gates import qiskit_sources as sources
-
-            known = sources.families()
+            known = families()
         except ModuleNotFoundError as error:
             raise InputError("env/circuits=mqt needs MQT Bench: pip install 'qexp[catalogue]'") from error
         if self.min_width > self.max_width:
@@ -58,7 +56,7 @@ class MQT(FixedCircuits):
         widths = range(self.min_width, self.max_width + 1)
         try:
             return {
-                f"{family}_{width}": sources.mqt_bench(family, width, machine)
+                f"{family}_{width}": mqt_bench(family, width, machine)
                 for family in self.families
                 for width in widths
             }

@@ -1,4 +1,4 @@
-"""Circuits from OpenQASM files."""
+"""Circuits from OpenQASM files (env/circuits=qasm env.circuits.path=FILE)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from qexp.errors import InputError
 from qexp.gates.circuits.circuits import FixedCircuits
 from qexp.gates.gate import Circuit
 from qexp.gates.machine import MachineProperties
+from qexp.gates.qiskit_circuits import read_qasm
 
 
 @option("env/circuits", "qasm")
@@ -29,13 +30,11 @@ class QASM(FixedCircuits):
 
     def load(self, machine: MachineProperties) -> dict[str, Circuit]:
         """Read the circuits, see `FixedCircuits.load`."""
-        from qexp.gates.qiskit_sources import in_gates_of, read_qasm
-
         path = Path(self.path)
         files = sorted(path.glob("*.qasm")) if path.is_dir() else [path]
         if not files:
             raise InputError(f"env.circuits.path: {path} has no .qasm files")
         try:
-            return {file.stem: in_gates_of(machine, read_qasm(file)) for file in files}
+            return {file.stem: read_qasm(file, machine) for file in files}
         except InputError as error:
             raise InputError(f"env.circuits.path: {error}") from error

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
-from annotated_types import Ge
-from typing_extensions import Doc
 
 from qexp.config.option import option
 from qexp.gates.circuits.circuits import RandomCircuits
-from qexp.gates.generators import RandomCircuitGenerator, WorkshopCircuitGenerator
+from qexp.gates.generators import WorkshopCircuitGenerator
 
 
 @option("env/circuits")
@@ -18,9 +14,4 @@ from qexp.gates.generators import RandomCircuitGenerator, WorkshopCircuitGenerat
 class Workshop(RandomCircuits):
     """x, y, cnot and measure: what every machine here has."""
 
-    generator: ClassVar[type[RandomCircuitGenerator]] = WorkshopCircuitGenerator
-
-    min_gates: Annotated[int, Ge(1), Doc("Gates of the shortest circuit; the length is drawn uniformly.")] = (
-        20
-    )
-    max_gates: Annotated[int, Ge(1), Doc("Gates of the longest circuit.")] = 30
+    generator = WorkshopCircuitGenerator

@@ -16,8 +16,9 @@ from matplotlib.ticker import MaxNLocator
 
 from qexp.gates.problem import Problem
 from qexp.gates.schedule import makespan
+from qexp.problem import style
 from qexp.problem.arrays import Ints
-from qexp.problem.look import INK, LOOK, PALETTE
+from qexp.problem.style import INK, LOOK, PALETTE
 
 _BOX = 0.7  # height, of a lane of height 1
 _LETTER = 0.011  # share of the time axis that one letter of a label needs
@@ -92,10 +93,19 @@ def pixels(
 
 
 def save(problem: Problem, starts: Sequence[int] | Ints, path: str | Path) -> None:
-    """Write a schedule as PNG; its size follows from the number of qubits."""
+    """Write a schedule as a picture; its size follows from the number of qubits.
+
+    Args:
+        problem: What is scheduled.
+        starts: Backward start cycle of each gate, -1 while it is not placed.
+        path: Where to; its suffix is the format, png, pdf or svg.
+
+    Raises:
+        ValueError: The suffix is none of these.
+    """
     with mpl.rc_context(LOOK):
-        canvas = _canvas((9.0, 1.4 + 0.4 * problem.machine.n_qubits), problem, starts, 0)
-        canvas.figure.savefig(path, format="png", dpi=2 * _DPI, metadata={"Software": None})
+        canvas = _canvas((style.WIDTH, 1.4 + 0.4 * problem.machine.n_qubits), problem, starts, 0)
+        style.save(canvas.figure, Path(path))
 
 
 def _canvas(

@@ -20,7 +20,7 @@ def plot(
 
     Args:
         gates: One row per (scheduler, episode, gate), with `start`, the cycle in which it starts.
-        path: PNG to write.
+        path: Picture to write, see `qexp.problem.style.figure`.
         episode: Which episode.
         schedulers: Panels from top to bottom.
         problem: The episode's circuit on its machine.

@@ -5,8 +5,7 @@ id ``qexp/QgymScheduling-v0``), `MakespanRewarder`, machines from files, circuit
 for it.
 """
 
-from qexp.gates.encoder import GateEncoder
-from qexp.gates.gate import Gate
+from qexp.gates.gate import Gate, GateEncoder
 from qexp.gates.generators import (
     BasicCircuitGenerator,
     CircuitGenerator,
@@ -15,8 +14,7 @@ from qexp.gates.generators import (
 )
 from qexp.gates.machine import MachineProperties, write_machine
 from qexp.gates.qgym.env import GateSchedulingEnv
-from qexp.gates.qgym.makespan_rewarder import MakespanRewarder
-from qexp.gates.qgym.rewarders import BasicRewarder, EpisodeRewarder, Rewarder
+from qexp.gates.qgym.rewarders import BasicRewarder, EpisodeRewarder, MakespanRewarder, Rewarder
 from qexp.gates.qgym.scheduling import Scheduling
 from qexp.gates.qgym.state import SchedulingState
 from qexp.gates.qiskit_circuits import compile_for, from_qiskit, to_qiskit

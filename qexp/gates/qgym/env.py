@@ -14,14 +14,11 @@ import numpy.typing as npt
 from qexp.gates.generators import CircuitGenerator, WorkshopCircuitGenerator
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
-from qexp.gates.qgym.makespan_rewarder import MakespanRewarder
-from qexp.gates.qgym.rewarders import Rewarder
+from qexp.gates.qgym.rewarders import MakespanRewarder, Rewarder
 from qexp.gates.qgym.scheduling import Scheduling
 from qexp.gates.rulebook import CommutationRulebook
-from qexp.gates.tables import MachineTables
-from qexp.problem.actions import checked_action
-from qexp.problem.answer import refuse_unknown
 from qexp.problem.arrays import Bools, Ints
+from qexp.problem.checks import checked_action, refuse_unknown
 
 MOST = 2**31 - 1  # cycles; no episode comes near
 
@@ -123,7 +120,11 @@ class GateSchedulingEnv(Scheduling):
         if shared:
             self._state.reseed(self.np_random, None)
         tables, n = self._state.tables, self._state.max_gates
-        self._kinds = _kinds(tables)
+        self._kinds: dict[str, npt.NDArray[Any]] = {
+            "kind_durations": np.array(tables.cycles[1:], dtype=np.int64),
+            "kind_same_start": np.array(tables.same_start[1:], dtype=np.int8),
+            "kind_keeps_out": tables.keeps_out()[1:, 1:].astype(np.int64),
+        }
         self._shown: Problem | None = None  # whose durations and chains are at hand
         kinds = len(tables.codes)
         whole, box, bits = gym.spaces.MultiDiscrete, gym.spaces.Box, gym.spaces.MultiBinary
@@ -198,20 +199,6 @@ class GateSchedulingEnv(Scheduling):
         schedule = np.full(self._state.max_gates, -1)
         schedule[: len(dispatch.starts)] = dispatch.starts
         return {"makespan": dispatch.makespan, "schedule": schedule}
-
-
-def _kinds(tables: MachineTables) -> dict[str, npt.NDArray[Any]]:
-    """What an observation says about the machine."""
-    kinds = len(tables.codes)
-    keeps_out = np.zeros((kinds, kinds), dtype=np.int64)
-    for code, pairs in enumerate(tables.excludes):
-        for other, cycles in pairs:
-            keeps_out[code - 1, other - 1] = cycles
-    return {
-        "kind_durations": np.array(tables.cycles[1:], dtype=np.int64),
-        "kind_same_start": np.array(tables.same_start[1:], dtype=np.int8),
-        "kind_keeps_out": keeps_out,
-    }
 
 
 def _padded(values: Sequence[int], length: int) -> Ints:

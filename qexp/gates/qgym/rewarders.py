@@ -1,4 +1,4 @@
-"""What a step of scheduling is worth: the base class, and the two rewarders that users of qgym know."""
+"""Rewards for the steps of scheduling: those that users of qgym know, and one by the makespan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qexp.gates.number import real
+from qexp.gates.machine import real
 from qexp.gates.qgym.state import SchedulingState
 from qexp.problem.arrays import Ints
 
@@ -107,8 +107,8 @@ class BasicRewarder(StepRewarder):
         update_cycle_penalty: float = -1.0,
         schedule_gate_bonus: float = 0.0,
     ) -> None:
-        self._illegal_action_penalty = penalty(illegal_action_penalty, "illegal_action_penalty")
-        self._update_cycle_penalty = penalty(update_cycle_penalty, "update_cycle_penalty")
+        self._illegal_action_penalty = _penalty(illegal_action_penalty, "illegal_action_penalty")
+        self._update_cycle_penalty = _penalty(update_cycle_penalty, "update_cycle_penalty")
         self._schedule_gate_bonus = real(schedule_gate_bonus, "schedule_gate_bonus")
         if self._schedule_gate_bonus < 0:
             warnings.warn("'schedule_gate_bonus' was negative", UserWarning, stacklevel=2)
@@ -136,8 +136,8 @@ class EpisodeRewarder(StepRewarder):
     """
 
     def __init__(self, illegal_action_penalty: float = -5.0, update_cycle_penalty: float = -1.0) -> None:
-        self._illegal_action_penalty = penalty(illegal_action_penalty, "illegal_action_penalty")
-        self._update_cycle_penalty = penalty(update_cycle_penalty, "update_cycle_penalty")
+        self._illegal_action_penalty = _penalty(illegal_action_penalty, "illegal_action_penalty")
+        self._update_cycle_penalty = _penalty(update_cycle_penalty, "update_cycle_penalty")
         self._reward_range = self._limit_range((self._illegal_action_penalty, self._update_cycle_penalty))
 
     def of(self, step: Step, new_state: SchedulingState) -> float:
@@ -149,12 +149,42 @@ class EpisodeRewarder(StepRewarder):
         return min(0, np.float64(self._update_cycle_penalty * new_state.dispatch.makespan))
 
 
-def penalty(value: Any, name: str) -> float:
-    """Return a penalty, with a warning if it is one to look forward to.
+class MakespanRewarder(StepRewarder):
+    """Minus the makespan, over an episode of legal actions.
+
+    With ``shaped``, each cycle that passes costs 1 at once, and the last gate to be placed the cycles that
+    still run then; else the last gate costs it all. The difference is a potential, minus the current cycle,
+    that begins with 0 (Ng, Harada and Russell, "Policy invariance under reward transformations", ICML 1999),
+    so undiscounted returns are the same.
+
+    Args:
+        shaped: Pay by the cycle.
+        illegal_action_penalty: For a gate that may not be placed.
 
     Raises:
-        TypeError: It is no real number.
+        TypeError: The penalty is no real number.
     """
+
+    def __init__(self, *, shaped: bool = True, illegal_action_penalty: float = -5.0) -> None:
+        self._shaped = shaped
+        self._illegal_action_penalty = _penalty(illegal_action_penalty, "illegal_action_penalty")
+        self._reward_range = (-float("inf"), max(0.0, self._illegal_action_penalty))
+
+    def of(self, step: Step, new_state: SchedulingState) -> float:
+        """Return minus the cycles that a step decides."""
+        if step.was_done:
+            return 0.0
+        if step.illegal:
+            return self._illegal_action_penalty
+        if step.waited:
+            return -1.0 if self._shaped else 0.0
+        if not new_state.is_done():
+            return 0.0
+        dispatch = new_state.dispatch
+        return -float(dispatch.makespan - dispatch.cycle if self._shaped else dispatch.makespan)
+
+
+def _penalty(value: Any, name: str) -> float:
     number = real(value, name)
     if number > 0:
         warnings.warn(f"'{name}' was positive", UserWarning, stacklevel=3)

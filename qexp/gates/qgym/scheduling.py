@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -14,8 +16,7 @@ import numpy.typing as npt
 from qexp.gates.engine import Dispatch
 from qexp.gates.gate import Circuit
 from qexp.gates.generators import BasicCircuitGenerator, CircuitGenerator
-from qexp.gates.machine import MachineProperties
-from qexp.gates.number import positive_integer
+from qexp.gates.machine import MachineProperties, positive_integer
 from qexp.gates.qgym.rewarders import BasicRewarder, Rewarder, Step, StepRewarder
 from qexp.gates.qgym.state import SchedulingState
 from qexp.gates.rulebook import CommutationRulebook
@@ -23,6 +24,7 @@ from qexp.gates.schedule import forward_starts
 
 RENDER_MODES = ["human", "rgb_array"]
 WINDOW = (1500, 800)
+T = TypeVar("T")
 
 
 class Scheduling(gym.Env[dict[str, npt.NDArray[Any]], Any]):
@@ -91,12 +93,15 @@ class Scheduling(gym.Env[dict[str, npt.NDArray[Any]], Any]):
         machine = self._parse_machine_properties(machine_properties)
         longest = positive_integer(max_gates, "max_gates")
         depth = positive_integer(dependency_depth, "dependency_depth")
-        rules = self._parse_rulebook(rulebook)
-        generator = self._parse_circuit_generator(circuit_generator)
+        rules = _copied(rulebook, CommutationRulebook, "rulebook", CommutationRulebook)
+        default = partial(BasicCircuitGenerator, self.np_random)
+        generator = _copied(circuit_generator, CircuitGenerator, "circuit_generator", default)
+        if generator.finite:
+            raise ValueError("'circuit_generator' should be an infinite iterator")
         self.max_steps = None if max_steps is None else positive_integer(max_steps, "max_steps")
         self.render_mode = _parse_render_mode(render_mode)
         self._window: Any = None
-        self.rewarder = self._parse_rewarder(rewarder)
+        self.rewarder = _copied(rewarder, Rewarder, "rewarder", BasicRewarder)
         generator.set_state_attributes(
             machine_properties=machine, max_gates=longest, dependency_depth=depth, rulebook=rules
         )
@@ -218,8 +223,6 @@ class Scheduling(gym.Env[dict[str, npt.NDArray[Any]], Any]):
         if self.render_mode == "rgb_array":
             return picture
         if self._window is None:
-            from qexp.gates.qgym.window import Window
-
             self._window = Window(WINDOW, "Gate scheduling")
         self._window.show(picture)
         return None
@@ -249,32 +252,13 @@ class Scheduling(gym.Env[dict[str, npt.NDArray[Any]], Any]):
             return MachineProperties.from_mapping(machine_properties)
         raise TypeError(f"{type(machine_properties)} is not a supported type for 'machine_properties'")
 
-    def _parse_circuit_generator(self, circuit_generator: CircuitGenerator | None) -> CircuitGenerator:
-        if circuit_generator is None:
-            return BasicCircuitGenerator(self.np_random)
-        _assert_type(circuit_generator, CircuitGenerator, "circuit_generator")
-        if circuit_generator.finite:
-            raise ValueError("'circuit_generator' should be an infinite iterator")
-        return copy.deepcopy(circuit_generator)
 
-    @staticmethod
-    def _parse_rulebook(rulebook: CommutationRulebook | None) -> CommutationRulebook:
-        if rulebook is None:
-            return CommutationRulebook()
-        _assert_type(rulebook, CommutationRulebook, "rulebook")
-        return copy.deepcopy(rulebook)
-
-    @staticmethod
-    def _parse_rewarder(rewarder: Rewarder | None) -> Rewarder:
-        if rewarder is None:
-            return BasicRewarder()
-        _assert_type(rewarder, Rewarder, "rewarder")
-        return copy.deepcopy(rewarder)
-
-
-def _assert_type(value: object, expected: type, name: str) -> None:
+def _copied(value: Any, expected: type[T], name: str, default: Callable[[], T]) -> T:
+    if value is None:
+        return default()
     if not isinstance(value, expected):
         raise TypeError(f"'{name}' should be a {expected.__name__}, but was of type {type(value)}")
+    return copy.deepcopy(value)
 
 
 def _parse_render_mode(render_mode: object) -> str | None:
@@ -285,3 +269,41 @@ def _parse_render_mode(render_mode: object) -> str | None:
     if render_mode.lower() not in RENDER_MODES:
         raise ValueError(f"'render_mode' should be one of {', '.join(RENDER_MODES)}, but was {render_mode!r}")
     return render_mode.lower()
+
+
+class Window:
+    """A pygame window.
+
+    Args:
+        size: Width and height, pixels.
+        title: In its frame.
+
+    Raises:
+        gymnasium.error.DependencyNotInstalled: pygame is missing.
+    """
+
+    def __init__(self, size: tuple[int, int], title: str) -> None:
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        try:
+            import pygame
+        except ImportError as error:
+            raise gym.error.DependencyNotInstalled(
+                'render_mode="human" needs pygame: pip install "qexp[human]"'
+            ) from error
+        self._pygame: Any = pygame
+        pygame.display.init()
+        self._surface = pygame.display.set_mode(size)
+        pygame.display.set_caption(title)
+
+    def show(self, picture: npt.NDArray[np.uint8]) -> None:
+        """Show a picture, ``[height, width, 3]``."""
+        pygame = self._pygame
+        height, width, _ = picture.shape
+        image = pygame.image.frombuffer(picture.tobytes(), (width, height), "RGB")
+        self._surface.blit(image, (0, 0))
+        pygame.event.pump()
+        pygame.display.flip()
+
+    def close(self) -> None:
+        """Close the window."""
+        self._pygame.display.quit()

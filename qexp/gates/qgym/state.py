@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +11,17 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from qexp.errors import InputError
 from qexp.gates.circuit import checked_circuit
-from qexp.gates.encoder import GateEncoder
 from qexp.gates.engine import Dispatch
-from qexp.gates.gate import Circuit
+from qexp.gates.gate import Circuit, GateEncoder
 from qexp.gates.generators import CircuitGenerator
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import CommutationRulebook
 from qexp.gates.tables import MachineTables
-from qexp.problem.actions import checked_pair
 from qexp.problem.arrays import Bools, Ints
+from qexp.problem.checks import range_of, shown, whole_number
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,7 @@ class SchedulingState:
 
     @property
     def seed(self) -> int | None:
-        """What the random numbers began with; setting it begins anew and decides the circuits."""
+        """What the random numbers began with; setting it begins again and decides the circuits."""
         return self._seed
 
     @seed.setter
@@ -272,16 +273,33 @@ class SchedulingState:
 
     def copy(self) -> SchedulingState:
         """Return an independent copy of the episode; machine, generator and rulebook are shared."""
-        twin = object.__new__(type(self))
-        vars(twin).update(vars(self))
-        twin.dispatch = self.dispatch.copy()
-        info = object.__new__(CircuitInfo)
-        for name in CircuitInfo.__slots__:
-            setattr(info, name, getattr(self.circuit_info, name))
-        info.legal, info.dependencies, info.schedule = (
-            twin.dispatch.legal,
-            twin.dispatch.offsets,
-            twin.dispatch.starts,
-        )
-        twin.circuit_info = info
+        twin = copy.copy(self)
+        twin.dispatch = dispatch = self.dispatch.copy()
+        twin.circuit_info = info = copy.copy(self.circuit_info)
+        info.legal, info.dependencies, info.schedule = dispatch.legal, dispatch.offsets, dispatch.starts
         return twin
+
+
+def checked_pair(action: Any, gates: int) -> tuple[int, bool]:
+    """Return the gate of an action ``(gate, wait)``, and whether it lets a cycle pass instead.
+
+    Args:
+        action: Two integers, of which the first is not looked at when the second is 1.
+        gates: How many gates there may be.
+
+    Raises:
+        InputError: It is no such pair, or there is no such gate.
+    """
+    try:
+        gate, wait = (whole_number(value) for value in action)
+    except (TypeError, ValueError):
+        gate = wait = None
+    if wait == 1:
+        return 0, True
+    if wait != 0 or gate is None:
+        raise InputError(
+            f"action {shown(action)}: it must be (gate, 0) with a gate {range_of(gates)}, or (0, 1) to wait"
+        )
+    if not 0 <= gate < gates:
+        raise InputError(f"action: no gate {gate}; it must be {range_of(gates)}")
+    return gate, False

@@ -1,4 +1,4 @@
-"""Every gate as late as possible, from the end of the circuit."""
+"""Gates: every one as late as possible, from the end of the circuit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ from qexp.gates.schedulers.list_scheduling import alap
 @option("scheduler")
 @dataclass
 class ALAP(GateScheduler):
-    """Gates: every one as late as possible, from the end of the circuit.
-
-    Starts every gate as late as possible; of several, the last of the circuit.
-    """
+    """Gates: every one as late as possible, from the end of the circuit."""
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the list schedule, see `GateScheduler.plan`."""
+        """Return the schedule of `alap`."""
         return alap(problem)

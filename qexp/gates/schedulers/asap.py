@@ -1,4 +1,4 @@
-"""Every gate as soon as possible, from the beginning of the circuit."""
+"""Gates: every one as soon as possible, from the beginning of the circuit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ from qexp.gates.schedulers.list_scheduling import asap
 @option("scheduler")
 @dataclass
 class ASAP(GateScheduler):
-    """Gates: every one as soon as possible, from the beginning of the circuit.
-
-    Starts every gate as soon as possible; of several, the first of the circuit.
-    """
+    """Gates: every one as soon as possible, from the beginning of the circuit."""
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the list schedule, see `GateScheduler.plan`."""
+        """Return the schedule of `asap`."""
         return asap(problem)

@@ -1,4 +1,4 @@
-"""The shortest schedule there is, by constraint programming."""
+"""Gates: the shortest schedule, with a proof. Needs qexp[exact]."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qexp.gates.schedulers.optimum import optimum
 class CPSAT(GateScheduler):
     """Gates: the shortest schedule, with a proof. Needs qexp[exact].
 
-    Searches for the shortest schedule and proves that it is; `bound` says how far it came.
+    `bound` says how far the proof came.
     """
 
     needs: ClassVar[str | None] = "ortools"
@@ -36,6 +36,6 @@ class CPSAT(GateScheduler):
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
         """Return the shortest schedule found, see `GateScheduler.plan`."""
-        found = optimum(problem, time_limit=self.time_limit, seed=int(rng.integers(2**31)))
-        self.bound = found.bound
-        return found.starts
+        best = optimum(problem, time_limit=self.time_limit, seed=int(rng.integers(2**31)))
+        self.bound = best.bound
+        return best.starts

@@ -1,4 +1,4 @@
-"""The longest chain first: the list scheduler to beat."""
+"""Gates: the one with the longest chain of gates before it, from the end of the circuit."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ class CriticalPath(GateScheduler):
     """Gates: the one with the longest chain of gates before it, from the end of the circuit."""
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the list schedule, see `GateScheduler.plan`."""
+        """Return the schedule of `critical_path`."""
         return critical_path(problem)

@@ -1,6 +1,6 @@
 """Schedules built gate by gate, never waiting while a gate could start: quick, and rarely far from the best.
 
-All return backward start cycles, as the environments count them; `schedule.forward_starts` turns them round.
+The functions return the backward start cycle of each gate; `schedule.forward_starts` turns them round.
 Source of list scheduling by the longest path: T. C. Hu, "Parallel sequencing and assembly line problems",
 Operations Research 9 (1961).
 """
@@ -19,13 +19,7 @@ from qexp.problem.arrays import Bools, Ints
 
 
 def asap(problem: Problem) -> list[int]:
-    """Start every gate as soon as possible: from the beginning of the circuit onwards.
-
-    Of gates that could start in the same cycle, the one that comes first in the circuit does.
-
-    Returns:
-        Backward start cycle of each gate.
-    """
+    """Start every gate as soon as possible, from the beginning of the circuit; of several, the first."""
     rules, gates = Separation.of(problem), len(problem)
     # Forwards, a gate waits for those that have to be placed after it from behind.
     waits = [set(np.flatnonzero(row).tolist()) for row in rules.before]
@@ -52,23 +46,14 @@ def asap(problem: Problem) -> list[int]:
 
 
 def alap(problem: Problem) -> list[int]:
-    """Start every gate as late as possible: from the end of the circuit backwards.
-
-    Of gates that could end in the same cycle, the one that comes last in the circuit does.
-
-    Returns:
-        Backward start cycle of each gate.
-    """
+    """Start every gate as late as possible, from the end of the circuit backwards; of several, the last."""
     return _starts(_dispatch(problem, range(len(problem))))
 
 
 def critical_path(problem: Problem) -> list[int]:
-    """From the end backwards, always take the gate with the longest chain of gates before it.
+    """From the end backwards, always start the gate with the longest chain of gates before it.
 
     Of equally long chains, the one of the gate that comes last in the circuit.
-
-    Returns:
-        Backward start cycle of each gate.
     """
     return _starts(_dispatch(problem, problem.tails))
 
@@ -76,7 +61,7 @@ def critical_path(problem: Problem) -> list[int]:
 def randomised_critical_path(
     problem: Problem, *, restarts: int = 100, spread: float = 0.5, seed: int = 0
 ) -> list[int]:
-    """Repeat `critical_path` with chains that are a random share longer, and keep the shortest schedule.
+    """Repeat `critical_path` with chains that are a random share longer; return the shortest schedule.
 
     The first schedule is that of `critical_path`, so the result is never worse. It ends early when a schedule
     is as short as the longest chain.
@@ -86,9 +71,6 @@ def randomised_critical_path(
         restarts: How many schedules are made, at most.
         spread: Each length is multiplied by a figure drawn from 1 to 1 + spread.
         seed: Of the random numbers.
-
-    Returns:
-        Backward start cycle of each gate.
 
     Raises:
         InputError: Less than one restart, or a negative spread.

@@ -24,8 +24,7 @@ from qexp.errors import InputError
 from qexp.gates.problem import Problem
 from qexp.gates.schedule import makespan, violations
 from qexp.gates.schedulers.list_scheduling import randomised_critical_path
-from qexp.gates.schedulers.separation import Separation
-from qexp.gates.schedulers.windows import Windows
+from qexp.gates.schedulers.separation import Separation, Windows
 from qexp.problem.arrays import Ints
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ WARM_UP = 10
 
 @dataclass(frozen=True)
 class Optimum:
-    """What the search for the shortest schedule found.
+    """The shortest schedule that a search found.
 
     Attributes:
         starts: Backward start cycle of each gate, of the best schedule found.

@@ -1,4 +1,4 @@
-"""The longest chain first, many times over with chains a little off."""
+"""Gates: critical path with chains a random share longer, again and again; the shortest schedule."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ class RandomisedCriticalPath(GateScheduler):
     spread: Annotated[float, Ge(0), Doc("By what share chains are made longer, at most.")] = 0.5
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the shortest schedule found, see `GateScheduler.plan`."""
+        """Return the schedule of `randomised_critical_path`."""
         seed = int(rng.integers(2**31))
         return randomised_critical_path(problem, restarts=self.restarts, spread=self.spread, seed=seed)

@@ -47,7 +47,7 @@ def plot(
     Args:
         tasks: One row per (scheduler, episode, task): `task`, `node`, and `arrival`, `placement`, `start`,
             `finish` and `service` (s).
-        path: PNG to write.
+        path: Picture to write, see `qexp.problem.style.figure`.
         episode: Which episode.
         schedulers: Panels from top to bottom.
         nodes: Lanes from top to bottom, idle ones included; by default those that were used, by name. Of more

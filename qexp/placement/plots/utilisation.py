@@ -40,7 +40,7 @@ def plot(
 
     Args:
         tasks: See `utilisation`.
-        path: PNG to write.
+        path: Picture to write, see `qexp.problem.style.figure`.
         schedulers: Rows from top to bottom.
         nodes: Columns from left to right, idle ones included; by default those that were used, by name.
     """

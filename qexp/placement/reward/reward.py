@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
+
 from qexp.config.option import Configurable, group
+from qexp.placement.state import Placed
 from qexp.problem.arrays import Bools, Floats
 
 
@@ -24,6 +27,18 @@ class Outcome:
     elapsed: Floats
     completion: Floats
     esp: Floats
+
+    @classmethod
+    def of(cls, placed: Placed, rescheduling_delay: float) -> Outcome:
+        """Return the outcome of a placement, or of a batch.
+
+        Args:
+            placed: Its result.
+            rescheduling_delay: Seconds after which a refused task asks again.
+        """
+        elapsed = np.where(placed.refused, rescheduling_delay, placed.wait + placed.service)
+        completion = placed.delay + placed.wait + placed.service
+        return cls(np.asarray(placed.refused), elapsed, np.asarray(completion), np.asarray(placed.esp))
 
 
 @group("env/reward")

@@ -9,8 +9,8 @@ import numpy as np
 
 from qexp.errors import InputError
 from qexp.placement.state import NodeState, TaskState
-from qexp.problem.answer import shown, whole_number
 from qexp.problem.arrays import Floats
+from qexp.problem.checks import shown, whole_number
 from qexp.problem.scheduler import Scheduler
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,22 +26,21 @@ def plot(rows: Sequence[Contender], path: Path) -> None:
 
     Args:
         rows: At least one; in each section, the best first.
-        path: PNG to write.
+        path: Picture to write, see `qexp.problem.style.figure`.
     """
     sections: dict[str, list[Contender]] = {}
     for row in rows:
         sections.setdefault(row.section, []).append(row)
     heights = [0.9 + 0.34 * len(section) for section in sections.values()]
-    relative = all(row.change_pct is not None for row in rows)
+    relative = all(row.change is not None for row in rows)
     with figure(path, height=0.5 + sum(heights)) as canvas:
         grid = canvas.subplots(len(sections), squeeze=False, sharex=True, height_ratios=heights)
         for axes, (title, section) in zip(grid[:, 0], sections.items(), strict=True):
             _panel(axes, section, relative=relative)
             axes.set_title(title or f"{section[0].metric.title.capitalize()} over all runs")
         if relative:
-            ends = [
-                end for row in rows for end in (row.change_low_pct, row.change_high_pct) if end is not None
-            ]
+            changes = [row.change for row in rows if row.change is not None]
+            ends = [end for change in changes for end in (change.low, change.high) if end is not None]
             grid[-1, 0].set_xlim(1.1 * min([-NARROWEST, *ends]), min(LOSING, 1.1 * max([NARROWEST, *ends])))
         metrics = dict.fromkeys(row.metric for row in rows)
         against = " or ".join(f"{metric.title} against {metric.reference}" for metric in metrics)
@@ -55,11 +55,8 @@ def plot(rows: Sequence[Contender], path: Path) -> None:
 def _panel(axes: Axes, rows: Sequence[Contender], *, relative: bool) -> None:
     for height, row in enumerate(reversed(rows)):
         shade = colour(row.name, row.name if row.trained else None)
-        if not relative:
-            value, low, high = row.iqm, row.iqm_low, row.iqm_high
-        else:
-            assert row.change_pct is not None
-            value, low, high = row.change_pct, row.change_low_pct, row.change_high_pct
+        value, low, high = astuple(row.change if relative and row.change is not None else row.iqm)
+        if relative:
             if value > LOSING:
                 axes.text(LOSING, height, f"{value:+.0f} % →", ha="right", va="center", color=shade)
                 continue

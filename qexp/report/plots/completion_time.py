@@ -23,7 +23,7 @@ def plot(episodes: pd.DataFrame, path: Path, metric: Metric, *, learned: str | N
 
     Args:
         episodes: One row per (scheduler, episode) with the metric's columns; its ratio is drawn if there.
-        path: PNG to write.
+        path: Picture to write, see `qexp.problem.style.figure`.
         learned: Scheduler to highlight.
         metric: What is drawn; the means are compared with its reference, if that was run.
     """

@@ -28,7 +28,7 @@ def plot(
     Args:
         training: One row per iteration: `env_steps`, `seconds` and `episode_<metric>_mean` (NaN, or no such
             column, before the first episode has finished).
-        path: PNG to write.
+        path: Picture to write, see `qexp.problem.style.figure`.
         reference: The reference scheduler's mean on the evaluation episodes.
         learned: Name of the trained algorithm.
         metric: What training is judged by.

@@ -1,31 +1,89 @@
-"""What IBM Quantum's answers mean. Every field of them may be missing, or be none that we know."""
+"""What IBM Quantum answers, and what that means: every field may be missing, or be none that we know.
+
+What goes wrong is said in words of our own: those of the service and the client may quote the account.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
-from qexp.deploy.executors.executor import JobState, Machine, UndecodableError
+from qexp.deploy.executors.executor import (
+    AccountError,
+    ExecutorError,
+    JobState,
+    Machine,
+    UndecodableError,
+    UnreachableError,
+)
+from qexp.fleet.ibm import quiet
+from qexp.fleet.ibm_errors import chain, reason, refused, statuses, timed_out
+
+T = TypeVar("T")
 
 # Words for a machine that is online and does not work off its queue.
 IDLE_WORDS = {"internal", "maintenance", "paused", "offline", "retired", "unavailable"}
 RAN_TOO_LONG = 1305  # the service's code for it
 
 
-def state_of(job: Mapping[str, Any]) -> tuple[JobState, str | None]:
-    """Return where a job is, and why it came to nothing; never in the service's own words.
+def put(question: Callable[[], T], **missing: Any) -> T:
+    """Put a question to the client.
 
     Args:
-        job: As GET /jobs/ID describes it.
+        question: What to call.
+        **missing: ``missing``: what to return where the service knows of no such thing.
+
+    Raises:
+        UnreachableError: No answer.
+        AccountError: The account is not accepted.
     """
-    state = job.get("state")
-    state = state if isinstance(state, Mapping) else {"status": state}
+    problem: ExecutorError
+    with quiet():
+        try:
+            return question()
+        except Exception as error:  # noqa: BLE001 the client raises all kinds
+            if missing and 404 in statuses(error):
+                default: T = missing["missing"]
+                return default
+            problem = in_words(error)
+    # Not from within the handler: what the client said is not even to be in a traceback.
+    raise problem
+
+
+def in_words(error: Exception) -> ExecutorError:
+    """Return what an error of the client comes down to."""
+    for link in chain(error):
+        if isinstance(link, AccountError | UnreachableError):
+            return type(link)(str(link))
+    if refused(error):
+        return AccountError(f"IBM Quantum: {reason(error)}")
+    if not statuses(error) and timed_out(error):
+        return UnreachableError("IBM Quantum: no answer in deploy.timeout seconds")
+    return UnreachableError(f"IBM Quantum: {reason(error)}")
+
+
+def mapping(answer: object) -> dict[str, Any]:
+    """Return an answer that must be an object; raise `UnreachableError` if it is none."""
+    if not isinstance(answer, Mapping):
+        raise UnreachableError("IBM Quantum: an answer that makes no sense")
+    return dict(answer)
+
+
+def section(answer: object, name: str) -> Mapping[str, Any]:
+    """Return a part of an answer; empty if there is none."""
+    part = answer.get(name) if isinstance(answer, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
+
+
+def state_of(job: Mapping[str, Any]) -> tuple[JobState, str | None]:
+    """Return where a job is, and why it failed, from what GET /jobs/ID says of it."""
+    state = section(job, "state") or {"status": job.get("state")}
     word = str(state.get("status") or job.get("status") or "").strip().lower()
     code = _code(state)
     if word.startswith("cancel"):
@@ -35,21 +93,15 @@ def state_of(job: Mapping[str, Any]) -> tuple[JobState, str | None]:
     if word in {"completed", "done"}:
         return JobState.DONE, None
     if word in {"failed", "error"}:
-        known = "" if code is None else f" (error code {code})"
-        return JobState.FAILED, f"the job failed at the service{known}"
+        return JobState.FAILED, "the job failed at the service" + (f" (error code {code})" if code else "")
     return (JobState.RUNNING if word.startswith("running") else JobState.QUEUED), None
-
-
-def has_state(job: Mapping[str, Any]) -> bool:
-    """Return whether a description says where a job is at all."""
-    return bool(job.get("state") or job.get("status"))
 
 
 def _code(state: Mapping[str, Any]) -> int | None:
     """Return the service's error code, from its own field or from the beginning of the reason."""
     for key in ("reason_code", "reasonCode", "reason"):
-        if found := re.search(r"\b\d{4}\b", str(state.get(key) or "")):
-            return int(found.group())
+        if code := re.search(r"\b\d{4}\b", str(state.get(key) or "")):
+            return int(code.group())
     return None
 
 
@@ -70,20 +122,17 @@ def seconds(value: object) -> float | None:
     return None
 
 
-def section(answer: object, name: str) -> Mapping[str, Any]:
-    """Return a part of an answer; empty if there is none."""
-    part = answer.get(name) if isinstance(answer, Mapping) else None
-    return part if isinstance(part, Mapping) else {}
-
-
 def charged(metrics: Mapping[str, Any]) -> float | None:
     """Return the quantum seconds that a job was charged, None if they are not known (yet)."""
     usage = section(metrics, "usage")
-    found = seconds(usage.get("qpu_charge_time_seconds"))
-    found = seconds(usage.get("quantum_seconds")) if found is None else found
-    found = seconds(section(metrics, "bss").get("seconds")) if found is None else found
+    values = (
+        usage.get("qpu_charge_time_seconds"),
+        usage.get("quantum_seconds"),
+        section(metrics, "bss").get("seconds"),
+    )
+    charge = next((charge for value in values if (charge := seconds(value)) is not None), None)
     # Until the bill is made out it is 0.
-    return None if not found and str(usage.get("status")).lower() == "pending" else found
+    return None if not charge and str(usage.get("status")).lower() == "pending" else charge
 
 
 def order_tag(tags: Iterable[str], orders: Iterable[str], campaigns: Iterable[str]) -> str:
@@ -104,22 +153,15 @@ def order_tag(tags: Iterable[str], orders: Iterable[str], campaigns: Iterable[st
 
 def machine_of(listed: Mapping[str, Any]) -> Machine | None:
     """Return what an entry of GET /backends says of a machine; None if not whether it works."""
-    status = listed.get("status")
-    if isinstance(status, Mapping):
-        online, word = status.get("name"), status.get("reason")
-    else:
-        online, word = status, None
+    status = section(listed, "status") or {"name": listed.get("status")}
+    online = status.get("name")
     if not isinstance(online, str):
         return None
     working = online.lower() in {"online", "active", "available"}
-    word = _word(word) or _word(online)
+    word = _word(status.get("reason")) or _word(online)
     word = "active" if working and word.lower() in {"available", "online"} else word
-    return Machine(
-        str(listed.get("name")),
-        working and word.lower() not in IDLE_WORDS,
-        word,
-        _pending(listed.get("queue_length")),
-    )
+    is_open, pending = working and word.lower() not in IDLE_WORDS, _pending(listed.get("queue_length"))
+    return Machine(str(listed.get("name")), is_open, word, pending)
 
 
 def machine_from_status(name: str, status: Mapping[str, Any]) -> Machine:
@@ -131,20 +173,17 @@ def machine_from_status(name: str, status: Mapping[str, Any]) -> Machine:
 
 def _word(value: object) -> str:
     """Return the service's word for something, if it is one: nothing else of it is ever shown."""
-    found = re.fullmatch(r"[A-Za-z][A-Za-z_ -]{0,29}", value.strip()) if isinstance(value, str) else None
-    return found.group() if found else ""
+    word = value.strip() if isinstance(value, str) else ""
+    return word if re.fullmatch(r"[A-Za-z][A-Za-z_ -]{0,29}", word) else ""
 
 
 def _pending(value: object) -> int | None:
-    found = seconds(value)
-    return None if found is None else int(found)
+    number = seconds(value)
+    return None if number is None else int(number)
 
 
 def decode(text: str) -> dict[str, int]:
-    """Return the counts in a job's result.
-
-    Args:
-        text: As GET /jobs/ID/results has it, of either sampler's encoding.
+    """Return the counts in a job's result, as GET /jobs/ID/results has it in either sampler's encoding.
 
     Returns:
         Counts by bit string, the last bit of the last register first.

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qexp.deploy.executors.executor import Job, JobState, Order, UnreachableError
-from qexp.deploy.executors.ibm.answers import charged, has_state, moment, order_tag, section, state_of
-from qexp.deploy.executors.ibm.questions import mapping, put
+from qexp.deploy.executors.executor import (
+    Executor,
+    Job,
+    JobState,
+    Order,
+    UndecodableError,
+    UnreachableError,
+    latest,
+)
+from qexp.deploy.executors.ibm.answers import (
+    charged,
+    decode,
+    mapping,
+    moment,
+    order_tag,
+    put,
+    section,
+    state_of,
+)
+from qexp.fleet.ibm import quiet
+from qexp.fleet.ibm_errors import statuses
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime.api.client import RuntimeClient
 
 PAGE = 100
 """Jobs that are asked for at once."""
+NEVER = -float("inf")
 
 
 @dataclass
 class Known:
-    """A job as last seen.
+    """A job as last seen; times in seconds of the monotonic clock.
 
     Attributes:
         job: What is known of it.
         client: That knows it.
-        asked: When it was last asked for, seconds of the monotonic clock.
+        asked: When it was last asked for.
         begun: Whether it was asked when it began to run, once it did.
         measured: When it was last asked for its times and its bill after it was over.
     """
@@ -35,48 +54,30 @@ class Known:
     client: RuntimeClient
     asked: float
     begun: bool = False
-    measured: float = -float("inf")
+    measured: float = NEVER
 
 
-class Jobs:
-    """The jobs of one account.
+class JobsAtIBM(Executor):
+    """Follows the jobs of one account; a subclass has the clock and the machines, and sends orders.
 
     Args:
-        clients: One for each of its instances.
-        poll_interval: Between two looks at a job, seconds.
-        clock: Turns seconds since the epoch into the campaign's time.
+        instances: A client for each of the account's instances.
+        poll_interval: Between two questions about a job, seconds.
     """
 
-    def __init__(
-        self, clients: Sequence[RuntimeClient], poll_interval: float, clock: Callable[[float], float]
-    ) -> None:
-        self._instances, self._poll_interval, self._clock = clients, poll_interval, clock
+    def __init__(self, instances: Sequence[RuntimeClient], poll_interval: float) -> None:
+        self._instances, self._poll_interval = instances, poll_interval
+        self._origin = 0.0  # when the campaign's clock showed 0, seconds since the epoch
         self._jobs: dict[str, Known] = {}
         self._orders: set[str] = set()
         self._campaigns: set[str] = set()
 
-    def add(self, job: str, order: Order, client: RuntimeClient) -> None:
-        """Take down a job that was accepted just now."""
-        self._orders.add(order.tag)
-        self._campaigns.add(order.campaign)
-        self._jobs[job] = Known(Job(job, order.tag, JobState.QUEUED), client, time.monotonic())
-
-    def clients(self, job: str) -> Sequence[RuntimeClient]:
-        """Return the clients that may know a job."""
-        known = self._jobs.get(job)
-        return self._instances if known is None else [known.client]
-
-    def changed(self, job: str) -> None:
-        """Have a job asked for at the next opportunity."""
-        if job in self._jobs:
-            self._jobs[job].asked = -float("inf")
-
     def find(self, tag: str) -> list[Job]:
         """Return all jobs with a tag, see `Executor.find`."""
-        found = [(client, raw) for client in self._instances for raw in self._list(client, tag)]
-        if len({str(sorted(map(str, _tags(raw)))) for _, raw in found}) > 1:
+        listed = [(client, raw) for client in self._instances for raw in self._list(client, tag)]
+        if len({str(sorted(map(str, _tags(raw)))) for _, raw in listed}) > 1:
             self._campaigns.add(tag)  # only a campaign's jobs differ in the other tag
-        jobs = [self._read(client, raw, tag) for client, raw in found]
+        jobs = [self._read(client, raw, tag) for client, raw in listed]
         if all(job.created is not None for job in jobs):
             jobs.sort(key=lambda job: job.created or 0.0)
         return jobs
@@ -91,10 +92,40 @@ class Jobs:
             or (not known.job.state.final and now - known.asked >= self._poll_interval)
         ]
         self._refresh(stale)
-        found = [self._jobs[name] for name in jobs if name in self._jobs]
-        for known in found:
+        seen = [self._jobs[name] for name in jobs if name in self._jobs]
+        for known in seen:
             self._measure(known)
-        return [known.job for known in found]
+        return [known.job for known in seen]
+
+    def counts(self, job: str) -> Mapping[str, int]:
+        """Return what was measured, see `Executor.counts`."""
+        text = None
+        for client in self._clients_of(job):
+            text = text or put(partial(client.job_results, job), missing=None)
+        if not text:
+            raise UndecodableError("IBM Quantum: the job has no result")
+        with quiet():
+            return decode(text)
+
+    def cancel(self, job: str) -> bool:
+        """Cancel a job, see `Executor.cancel`."""
+        for client in self._clients_of(job):
+            if put(partial(_cancelled, client, job), missing=False):
+                if job in self._jobs:
+                    self._jobs[job].asked = NEVER  # to be asked for at the next opportunity
+                return True
+        return False
+
+    def _add(self, job: str, order: Order, client: RuntimeClient) -> None:
+        """Take down a job that was accepted just now."""
+        self._orders.add(order.tag)
+        self._campaigns.add(order.campaign)
+        self._jobs[job] = Known(Job(job, order.tag, JobState.QUEUED), client, time.monotonic())
+
+    def _clients_of(self, job: str) -> Sequence[RuntimeClient]:
+        """Return the clients that may know a job."""
+        known = self._jobs.get(job)
+        return self._instances if known is None else [known.client]
 
     def _refresh(self, names: Sequence[str]) -> None:
         """Ask for jobs: all at once those that are under way, one by one those that are not (any more)."""
@@ -119,7 +150,7 @@ class Jobs:
             raise problem
 
     def _ask_for(self, name: str) -> None:
-        for client in self.clients(name):
+        for client in self._clients_of(name):
             raw = put(partial(client.job_get, name), missing=None)
             if raw is not None:
                 self._read(client, mapping(raw) | {"id": name})
@@ -128,24 +159,24 @@ class Jobs:
 
     def _list(self, client: RuntimeClient, tag: str, pending: bool | None = None) -> list[dict[str, Any]]:
         """Return the descriptions of all jobs with a tag, oldest first."""
-        found: dict[str, dict[str, Any]] = {}
+        listed: dict[str, dict[str, Any]] = {}
         offset, fresh = 0, True
         while fresh:
             page = partial(
                 client.jobs_get, limit=PAGE, skip=offset, pending=pending, job_tags=[tag], descending=False
             )
             answer = mapping(put(page))
-            listed = answer.get("jobs")
-            if not isinstance(listed, list):
+            rows = answer.get("jobs")
+            if not isinstance(rows, list):
                 raise UnreachableError("IBM Quantum: an answer that makes no sense (no list of jobs)")
-            jobs = {str(raw["id"]): raw for raw in listed if isinstance(raw, Mapping) and raw.get("id")}
-            fresh = not jobs.keys() <= found.keys()
-            found |= {name: dict(raw) | {"id": name} for name, raw in jobs.items()}
-            offset += len(listed)
+            jobs = {str(raw["id"]): raw for raw in rows if isinstance(raw, Mapping) and raw.get("id")}
+            fresh = not jobs.keys() <= listed.keys()
+            listed |= {name: dict(raw) | {"id": name} for name, raw in jobs.items()}
+            offset += len(rows)
             count = answer.get("count")
             if isinstance(count, int) and offset >= count:
                 break
-        return [raw for raw in found.values() if not _tags(raw) or tag in _tags(raw)]
+        return [raw for raw in listed.values() if not _tags(raw) or tag in _tags(raw)]
 
     def _read(self, client: RuntimeClient, raw: Mapping[str, Any], searched: str = "") -> Job:
         """Take in the description of a job."""
@@ -153,14 +184,14 @@ class Jobs:
         known = self._jobs.get(name)
         if known is not None and known.job.state.final:
             return known.job
-        if not has_state(raw) or not _tags(raw):
+        if not (raw.get("state") or raw.get("status")) or not _tags(raw):
             raw = dict(raw) | mapping(put(partial(client.job_get, name), missing={}))
         if known is None:
             tag = order_tag(_tags(raw), self._orders, self._campaigns) or searched
             known = self._jobs[name] = Known(Job(name, tag, JobState.QUEUED), client, 0.0)
         state, error = state_of(raw)
-        created = self._at(raw.get("created"))
-        known.job = replace(known.job, state=state, created=_newer(created, known.job.created), error=error)
+        created = latest(self._at(raw.get("created")), known.job.created)
+        known.job = replace(known.job, state=state, created=created, error=error)
         known.client, known.asked = client, time.monotonic()
         return known.job
 
@@ -185,19 +216,20 @@ class Jobs:
         times = section(metrics, "timestamps")
         known.job = job = replace(
             job,
-            created=_newer(self._at(times.get("created")), job.created),
-            running=_newer(self._at(times.get("running")), job.running),
+            created=latest(self._at(times.get("created")), job.created),
+            running=latest(self._at(times.get("running")), job.running),
         )
         if job.state.final:
             known.job = replace(
                 job,
-                finished=_newer(self._at(times.get("finished")), job.finished),
-                quantum_seconds=_newer(charged(metrics), job.quantum_seconds),
+                finished=latest(self._at(times.get("finished")), job.finished),
+                quantum_seconds=latest(charged(metrics), job.quantum_seconds),
             )
 
     def _at(self, text: object) -> float | None:
+        """Return a moment on the campaign's clock."""
         at = moment(text)
-        return None if at is None else self._clock(at)
+        return None if at is None else at - self._origin
 
 
 def _tags(raw: Mapping[str, Any]) -> list[Any]:
@@ -205,6 +237,11 @@ def _tags(raw: Mapping[str, Any]) -> list[Any]:
     return tags if isinstance(tags, list) else []
 
 
-def _newer(new: float | None, old: float | None) -> float | None:
-    """Return the newer figure, if there is one."""
-    return old if new is None else new
+def _cancelled(client: RuntimeClient, job: str) -> bool:
+    try:
+        client.job_cancel(job)
+    except Exception as error:
+        if 409 in statuses(error):
+            return False
+        raise
+    return True

@@ -14,26 +14,28 @@ import logging
 import math
 import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures import Executor as Pool
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from qexp.circuits import compiled as circuits
 from qexp.deploy.executors.executor import (
     BrokenError,
-    Executor,
     Job,
     JobState,
     LaterError,
-    Machine,
     Order,
     RefusedError,
     UndecodableError,
 )
-from qexp.deploy.executors.local.queue import LocalJob, LocalQueue, MachineTime
+from qexp.deploy.executors.queue import QueuedJob, QueueExecutor
 from qexp.fleet.machines import MACHINES
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,41 @@ REBUILDS = 3
 """How often new processes are started with no simulation that ends in between."""
 
 
-class LocalExecutor(Executor):
+@dataclass(frozen=True)
+class MachineTime:
+    """How long a machine works on a job: overhead + shots * (repetition delay + length), and jitter.
+
+    Source: IBM Quantum documentation, "Estimate job run time", with each machine's own repetition delay and
+    the compiled circuit's own length. Not the environment's service-time model, so that what was predicted
+    and what happens differ as they do on real machines.
+
+    Attributes:
+        overhead: Seconds.
+        jitter: Standard deviation of the logarithm of a factor with mean 1.
+        seed: Of the factor, which depends on it and on an order's tag within its campaign alone.
+    """
+
+    overhead: float = 2.0
+    jitter: float = 0.1
+    seed: int = 0
+
+    def seconds(self, order: Order, shot: float) -> float:
+        """Return the quantum time of an order, seconds.
+
+        Args:
+            order: The order.
+            shot: Seconds of one repetition.
+        """
+        factor = float(np.exp(self.jitter * self.stream(order).normal() - self.jitter**2 / 2))
+        return (self.overhead + order.shots * shot) * factor
+
+    def stream(self, order: Order) -> np.random.Generator:
+        """Return the random numbers of an order: the same in every campaign that is the same."""
+        # The campaign's own name is random.
+        return np.random.default_rng([self.seed, zlib.crc32(order.tag.removeprefix(order.campaign).encode())])
+
+
+class LocalExecutor(QueueExecutor):
     """Runs circuits on stand-ins for the machines of a fleet.
 
     Args:
@@ -67,15 +103,12 @@ class LocalExecutor(Executor):
     ) -> None:
         from qexp.deploy.executors.local import noise
 
+        super().__init__(nodes)
         self._noise, self._model = noise, model
-        self._start = {"compiling": compiling, "sampling": sampling}
-        self._queues = {name: LocalQueue(machine) for name, machine in nodes.items()}
-        self._jobs: dict[str, LocalJob] = {}
         self._real, self._speed = speed is None, speed or 1.0
         self._shown = 0.0
         self._read: float | None = None  # when the clock was last looked at, None before it goes
-        self._changed = threading.Condition()
-        self._machines = list(dict.fromkeys(nodes.values()))
+        self._start = {"compiling": compiling, "sampling": sampling}
         self._pools = {kind: self._begin(kind) for kind in self._start}
         self._rebuilt = dict.fromkeys(self._start, 0)  # since a simulation ended there
         self._broken = self._closed = False
@@ -83,7 +116,7 @@ class LocalExecutor(Executor):
     def _begin(self, kind: str) -> Pool:
         pool = self._start[kind]()
         with suppress(BrokenExecutor):  # whoever uses it will see
-            for machine in self._machines:
+            for machine in {queue.machine: None for queue in self._queues.values()}:
                 pool.submit(self._noise.load, machine)
         return pool
 
@@ -118,40 +151,17 @@ class LocalExecutor(Executor):
             until, before = self.now() + seconds, self._states()
             self._check()
             while self.now() < until and self._states() == before:
-                self._changed.wait(self._pause(until))
+                # Where the clock stands still, only a simulation can move it on.
+                stands = self._horizon <= self._shown
+                next_change = min([until, self._horizon, *self._changes(self._shown)])
+                self._changed.wait(None if stands else (next_change - self._shown) / self._speed)
                 self._check()
 
     def _states(self) -> list[tuple[str, JobState]]:
         return [(job.id, job.state(self._shown)) for queue in self._queues.values() for job in queue.jobs]
 
-    def _pause(self, until: float) -> float | None:
-        """Return how long nothing happens, real seconds; None where only a simulation can go on."""
-        if self._horizon <= self._shown:
-            return None
-        moments = [until, self._horizon]
-        for queue in self._queues.values():
-            for job in queue.jobs:
-                moments += [
-                    time for time in (job.start, job.finish) if time is not None and time > self._shown
-                ]
-        return (min(moments) - self._shown) / self._speed
-
-    def machines(self) -> list[Machine]:
-        """Return all machines with the jobs that they have not worked off."""
-        with self._changed:
-            now = self.now()
-            return [
-                Machine(
-                    name,
-                    queue.open,
-                    "active" if queue.open else "maintenance",
-                    sum(job.finish is None or job.finish > now for job in queue.jobs),
-                )
-                for name, queue in self._queues.items()
-            ]
-
     def set_open(self, node: str, is_open: bool) -> None:
-        """Open or close a machine to new orders; what it has goes on."""
+        """Open or close a machine to new orders; what it has runs on."""
         with self._changed:
             self._queues[node].open = is_open
 
@@ -166,26 +176,31 @@ class LocalExecutor(Executor):
             raise LaterError(f"{order.node} is closed", PAUSE)
         with self._changed:
             self._check()
-            job = LocalJob(f"local-{len(self._jobs)}", order, self.now())
-            self._jobs[job.id] = job
-            queue.jobs.append(job)
-            self._plan(queue)
+            job = QueuedJob(f"local-{len(self._jobs)}", order, self.now())
+            self._enqueue(job)
         self._simulate(job, "compiling")
         self._simulate(job, "sampling")
         return job.id
 
-    def _plan(self, queue: LocalQueue) -> None:
-        """Plan a queue anew after something has changed there."""
-        queue.plan(self._shown)
-        self._changed.notify_all()
+    def poll(self, jobs: Sequence[str]) -> list[Job]:
+        """Return how jobs are doing, see `Executor.poll`."""
+        self._check()
+        return super().poll(jobs)
 
-    def _simulate(self, job: LocalJob, kind: str) -> None:
+    def counts(self, job: str) -> Mapping[str, int]:
+        """Return what was measured, see `Executor.counts`."""
+        with self._changed:
+            measured = self._jobs[job].counts
+            if measured is None or self._jobs[job].state(self.now()) is not JobState.DONE:
+                raise UndecodableError(f"{job} has no result")
+            return measured
+
+    def _simulate(self, job: QueuedJob, kind: str) -> None:
         """Have one half of a job's simulation done.
 
         Not to be called with the lock held: a pool that breaks may hold its own while it calls back.
         """
-        pool, queue = self._pools[kind], self._queues[job.order.node]
-        what = (queue.machine, job.order.circuit)
+        pool, what = self._pools[kind], (self._queues[job.order.node].machine, job.order.circuit)
         future: Future[Any]
         try:
             if kind == "compiling":
@@ -198,26 +213,40 @@ class LocalExecutor(Executor):
             return
         future.add_done_callback(partial(self._take, job, kind, pool))
 
-    def _take(self, job: LocalJob, kind: str, pool: Pool, future: Future[Any]) -> None:
+    def _take(self, job: QueuedJob, kind: str, pool: Pool, future: Future[Any]) -> None:
+        """Take in what a simulation gave."""
         if future.cancelled():
             return
-        if isinstance(future.exception(), BrokenExecutor):
+        error = future.exception()
+        if isinstance(error, BrokenExecutor):
             threading.Thread(target=self._mend, args=(kind, pool), daemon=True).start()
             return
         with self._changed:
-            self.now()  # the clock stops before what is learnt now lets it go on
+            now = self.now()  # the clock stops before what is learnt now lets it move on
             self._rebuilt[kind] = 0
-            if kind == "compiling":
-                self._take_time(job, future)
-            else:
-                self._take_counts(job, future)
-            self._plan(self._queues[job.order.node])
+            if job.undone(kind):
+                if error is not None:
+                    job.error, job.ready = _in_a_line(error), True
+                elif kind == "sampling":
+                    job.counts, job.ready = future.result(), True
+                if kind == "compiling":
+                    self._take_time(job, 0.0 if error else self._model.seconds(job.order, future.result()))
+            self._plan(self._queues[job.order.node], now)
+
+    @staticmethod
+    def _take_time(job: QueuedJob, seconds: float) -> None:
+        limit = job.order.max_seconds
+        job.seconds = seconds
+        if limit is not None and seconds > limit:
+            job.seconds, job.error, job.ready = limit, f"stopped after {limit:g} s on the machine", True
+        if job.ready and job.sampled is not None:
+            job.sampled.cancel()
 
     def _mend(self, kind: str, broken: Pool) -> None:
-        """Start a pool anew that has broken, and have done again what it was at."""
+        """Start a pool again that has broken, and have done again what it was at."""
         with self._changed:
             if self._pools[kind] is not broken or self._closed or self._broken:
-                return  # others who were told of it have seen to it
+                return  # somebody else has seen to it
             self._rebuilt[kind] += 1
             if self._rebuilt[kind] > REBUILDS:
                 self._broken = True
@@ -237,64 +266,6 @@ class LocalExecutor(Executor):
                 f"the processes that simulate the machines died {REBUILDS + 1} times, and none got anything "
                 "done in between: there may be too little memory (deploy.workers, env.workload.max_width)"
             )
-
-    def _take_time(self, job: LocalJob, shot: Future[float]) -> None:
-        if job.seconds is not None:
-            return
-        limit = job.order.max_seconds
-        if error := shot.exception():
-            job.seconds, job.error, job.ready = 0.0, _in_a_line(error), True
-        else:
-            job.seconds = self._model.seconds(job.order, shot.result())
-            if limit is not None and job.seconds > limit:
-                job.seconds, job.error, job.ready = limit, f"stopped after {limit:g} s on the machine", True
-        if job.ready and job.sampled is not None:
-            job.sampled.cancel()
-
-    def _take_counts(self, job: LocalJob, counts: Future[dict[str, int]]) -> None:
-        if job.ready:
-            return
-        job.ready = True
-        if error := counts.exception():
-            job.error = _in_a_line(error)
-        else:
-            job.counts = counts.result()
-
-    def find(self, tag: str) -> list[Job]:
-        """Return the jobs with a tag, see `Executor.find`."""
-        with self._changed:
-            now = self.now()
-            return [
-                job.told(now) for job in self._jobs.values() if tag in {job.order.tag, job.order.campaign}
-            ]
-
-    def poll(self, jobs: Sequence[str]) -> list[Job]:
-        """Return how jobs are doing, see `Executor.poll`."""
-        with self._changed:
-            self._check()
-            now = self.now()
-            return [self._jobs[name].told(now) for name in jobs if name in self._jobs]
-
-    def counts(self, job: str) -> Mapping[str, int]:
-        """Return what was measured, see `Executor.counts`."""
-        with self._changed:
-            found = self._jobs[job]
-            if found.counts is None or found.state(self.now()) is not JobState.DONE:
-                raise UndecodableError(f"{job} has no result")
-            return found.counts
-
-    def cancel(self, job: str) -> bool:
-        """Cancel a job that has not begun; those that run end by themselves."""
-        with self._changed:
-            found, now = self._jobs[job], self.now()
-            if found.state(now) is not JobState.QUEUED:
-                return False
-            found.cancelled, queue = now, self._queues[found.order.node]
-            queue.jobs.remove(found)
-            if found.sampled is not None:
-                found.sampled.cancel()
-            self._plan(queue)
-            return True
 
 
 def _in_a_line(error: BaseException) -> str:

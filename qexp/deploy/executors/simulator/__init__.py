@@ -1,1 +1,0 @@
-"""Campaigns on the simulated cloud."""
