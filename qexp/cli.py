@@ -40,7 +40,7 @@ from qexp.fleet.account import refuse_secrets
 from qexp.runfolder import RunFolder, relative, resume_with
 from qexp.stages.resume import composable, run_dir
 from qexp.sweep.job import run_job
-from qexp.sweep.plan import job_folder, sweep_dir
+from qexp.sweep.plan import as_typed, job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class _Jobs:
         from qexp.experiment import start  # everything that --help and --cfg can do without
 
         self.folder = Path(hydra_config.runtime.output_dir)
-        typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]
+        typed = [*as_typed(hydra_config, "task"), *as_typed(hydra_config, "hydra")]
         try:
             with interrupts_pass():
                 self.failure = start(config, RunFolder(self.folder), typed).error
