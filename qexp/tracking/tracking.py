@@ -17,8 +17,7 @@ from qexp.config.option import Configurable, group
 from qexp.report.progress import report_console
 from qexp.tracking.environment import patience, quiet
 from qexp.tracking.interrupts import uninterrupted
-from qexp.tracking.journal import Journal
-from qexp.tracking.tracker import Tracker
+from qexp.tracking.journal import Journal, Tracker
 
 PARENT_RUN = "QEXP_PARENT_RUN_ID"
 """Environment variable: the id of the run that a sweep nests its jobs' runs under."""
