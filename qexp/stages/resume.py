@@ -23,16 +23,6 @@ CHANGEABLE = ("tracking", "ray")
 LIMIT_KEYS = {f"deploy.{limit}" for limit in LIMITS}
 
 
-def run_dir(resume: str | None, fresh: str) -> str:
-    """Return the run folder of a command: the one to resume, if it is one, or a fresh one.
-
-    Args:
-        resume: Value of the key ``resume``.
-        fresh: Folder for a new run; also for what is refused later, so that no other folder is touched.
-    """
-    return resume if resume and (Path(resume) / RUN_FILE).is_file() else fresh
-
-
 def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str]) -> DictConfig:
     """Return the configuration that a run was started with, with `CHANGEABLE` keys and limits as typed now.
 

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -26,10 +26,7 @@ _IDENTITY_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "ml
 
 
 def open_store(uri: str) -> tuple[MlflowClient, str | None]:
-    """Open a store and see that it answers.
-
-    Args:
-        uri: Address; an SQLite path is relative to the working directory.
+    """Open a store and see that it answers; an SQLite path is relative to the working directory.
 
     Returns:
         Its client, and where a new experiment keeps artifacts: in a folder beside an SQLite file, None where
@@ -88,18 +85,19 @@ def create_run(
     return _noted(client, run, experiment, tags)
 
 
-def reopen_run(client: MlflowClient, uri: str, run_id: str) -> dict[str, Any]:
-    """Set a run that ended, or was cut short, to running again.
+def reopen_run(client: MlflowClient, run_id: str) -> dict[str, Any]:
+    """Set a run that ended, or was cut short, to running again; return what `create_run` does.
 
-    Returns:
-        See `create_run`.
+    Args:
+        client: Of the store.
+        run_id: The run.
 
     Raises:
         InputError: The store does not have it, or it was deleted.
     """
-    run = find_run(client, uri, run_id)
+    run = find_run(client, run_id)
     if run is None:
-        raise InputError(f"tracking.uri={uri} has no run {run_id} to continue")
+        raise InputError(f"tracking.uri={client.tracking_uri} has no run {run_id} to continue")
     client.update_run(run_id, status="RUNNING")
     tags = {key: run.data.tags[key] for key in _IDENTITY_TAGS if key in run.data.tags}
     return _noted(client, run, client.get_experiment(run.info.experiment_id).name, tags)
@@ -116,8 +114,12 @@ def _noted(client: MlflowClient, run: Run, experiment: str, tags: Mapping[str, s
     }
 
 
-def find_run(client: MlflowClient, uri: str, run_id: str) -> Run | None:
+def find_run(client: MlflowClient, run_id: str) -> Run | None:
     """Return a run, or None if the store has none of that id.
+
+    Args:
+        client: Of the store.
+        run_id: The run.
 
     Raises:
         InputError: It exists but was deleted.
@@ -129,6 +131,7 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run | None:
             return None
         raise
     if run.info.lifecycle_stage != "active":
+        uri = client.tracking_uri
         raise InputError(f"tracking.uri={uri}: run {run_id} was deleted there: restore it in MLflow first")
     return run
 
@@ -191,11 +194,10 @@ def _make_ready(database: Path) -> None:
     if not database.exists():
         _create(database)
     # MLflow itself would try again for a minute and a half.
-    connection = sqlite3.connect(f"file:{quote(str(database))}?mode=rw", timeout=30.0, uri=True)
-    try:
+    with closing(
+        sqlite3.connect(f"file:{quote(str(database))}?mode=rw", timeout=30.0, uri=True)
+    ) as connection:
         connection.execute("BEGIN IMMEDIATE").close()
-    finally:
-        connection.close()
 
 
 def _create(database: Path) -> None:
@@ -203,10 +205,20 @@ def _create(database: Path) -> None:
 
     Runs that start at once, or one interrupted here, would otherwise leave each other half a database.
     """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def relax(connection: sqlite3.Connection, _: object) -> None:
+        # Wait for the disk once, and not after each of the 400 statements that create the tables.
+        connection.execute("PRAGMA synchronous=OFF").close()
+
     with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=database.parent) as folder:
         fresh = Path(folder) / database.name
-        with _unhurried_disk():
+        event.listen(Engine, "connect", relax)
+        try:
             MlflowClient(f"{_SQLITE}{fresh}")
+        finally:
+            event.remove(Engine, "connect", relax)
         with fresh.open("rb") as file:
             os.fsync(file.fileno())
         try:
@@ -215,19 +227,3 @@ def _create(database: Path) -> None:
             pass
         except OSError:  # a file system without hard links
             fresh.rename(database)
-
-
-@contextmanager
-def _unhurried_disk() -> Iterator[None]:
-    """Wait for the disk once, and not after each of the 400 statements that create the tables."""
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    def relax(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute("PRAGMA synchronous=OFF").close()
-
-    event.listen(Engine, "connect", relax)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "connect", relax)

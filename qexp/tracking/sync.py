@@ -62,7 +62,7 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
     with quiet(), as_input_error(uri), patience(seconds=120):
         client, artifacts = open_store(uri)
         known = (run["id"] for run in reversed(journal.runs) if run["id"] is not None)
-        run_id = next((each for each in known if find_run(client, uri, each) is not None), None)
+        run_id = next((each for each in known if find_run(client, each) is not None), None)
         if run_id is None:
             first = journal.runs[0]
             own = first["experiment"]

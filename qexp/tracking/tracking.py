@@ -87,7 +87,7 @@ class MlflowTracking(Tracking):
                     run = create_run(client, artifacts, self.experiment, self.run_name or name, tags)
                     journal = Journal.begin(folder)
                 else:
-                    run = reopen_run(client, self.uri, run_id)
+                    run = reopen_run(client, run_id)
                     journal = Journal.resume(folder)
                 journal.add({"run": run})
                 model_name = self.model_name if self.register else None
