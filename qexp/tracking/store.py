@@ -49,40 +49,32 @@ def open_store(uri: str) -> tuple[MlflowClient, str | None]:
     return client, None
 
 
-def create_run(
-    client: MlflowClient,
-    artifacts: str | None,
-    experiment: str,
-    name: str | None,
-    tags: Mapping[str, str],
-    start: int | None = None,
-) -> dict[str, Any]:
+def create_run(client: MlflowClient, artifacts: str | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Create a run, and its experiment if need be.
 
     Args:
         client: Of the store.
         artifacts: Where a new experiment keeps artifacts, as `open_store` gives it.
-        experiment: Name of the run's experiment.
-        name: Of the run; None lets MLflow invent one.
-        tags: Of the run.
-        start: When it started, in milliseconds; by default now.
+        wanted: The run as a journal notes it: its `experiment`, `name` (None lets MLflow invent one), `tags`,
+            and when it started (`start`, in milliseconds; None is now).
 
     Returns:
-        What a journal notes of the run: enough to create it again in another store.
+        The same with the run's `id` and `uri`: enough to create it again in another store.
 
     Raises:
         InputError: The experiment was deleted.
     """
-    if client.get_experiment_by_name(experiment) is None:
+    name = wanted["experiment"]
+    if client.get_experiment_by_name(name) is None:
         with already_there():
-            client.create_experiment(experiment, artifacts, _MODEL_TRAINING)
-    known = client.get_experiment_by_name(experiment)
+            client.create_experiment(name, artifacts, _MODEL_TRAINING)
+    known = client.get_experiment_by_name(name)
     if known is None or known.lifecycle_stage != "active":
         raise InputError(
-            f"tracking.experiment={experiment} was deleted: restore it in MLflow or choose another name"
+            f"tracking.experiment={name} was deleted: restore it in MLflow or choose another name"
         )
-    run = client.create_run(known.experiment_id, start, tags=dict(tags), run_name=name)
-    return _noted(client, run, experiment, tags)
+    run = client.create_run(known.experiment_id, wanted["start"], dict(wanted["tags"]), wanted["name"])
+    return {**wanted, **_noted(client, run)}
 
 
 def reopen_run(client: MlflowClient, run_id: str) -> dict[str, Any]:
@@ -100,18 +92,13 @@ def reopen_run(client: MlflowClient, run_id: str) -> dict[str, Any]:
         raise InputError(f"tracking.uri={client.tracking_uri} has no run {run_id} to continue")
     client.update_run(run_id, status="RUNNING")
     tags = {key: run.data.tags[key] for key in _IDENTITY_TAGS if key in run.data.tags}
-    return _noted(client, run, client.get_experiment(run.info.experiment_id).name, tags)
+    experiment = client.get_experiment(run.info.experiment_id).name
+    return {"experiment": experiment, "tags": tags, **_noted(client, run)}
 
 
-def _noted(client: MlflowClient, run: Run, experiment: str, tags: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "id": run.info.run_id,
-        "uri": client.tracking_uri,
-        "experiment": experiment,
-        "name": run.info.run_name,
-        "start": run.info.start_time,
-        "tags": dict(tags),
-    }
+def _noted(client: MlflowClient, run: Run) -> dict[str, Any]:
+    info = run.info
+    return {"id": info.run_id, "uri": client.tracking_uri, "name": info.run_name, "start": info.start_time}
 
 
 def find_run(client: MlflowClient, run_id: str) -> Run | None:

@@ -84,7 +84,8 @@ class MlflowTracking(Tracking):
                     tags = resolve_tags({"mlflow.source.name": "qexp"})
                     if parent := os.environ.get(PARENT_RUN):
                         tags["mlflow.parentRunId"] = parent
-                    run = create_run(client, artifacts, self.experiment, self.run_name or name, tags)
+                    wanted = {"experiment": self.experiment, "name": self.run_name or name, "tags": tags}
+                    run = create_run(client, artifacts, wanted | {"start": None})
                     journal = Journal.begin(folder)
                 else:
                     run = reopen_run(client, run_id)
