@@ -31,6 +31,7 @@ from qexp.config.option import (
     TARGET,
     keys,
     load_options,
+    name_of,
     named,
     option,
     path_of,
@@ -271,15 +272,8 @@ def show_versions() -> None:
     """Print what a bug report should say: versions of qexp, Python and what matters for results."""
     names = (
         *("gymnasium", "hydra-core", "mlflow", "numpy", "omegaconf", "pydantic", "ray", "simpy", "torch"),
-        *(
-            "mqt-bench",
-            "optuna",
-            "ortools",
-            "qiskit",
-            "qiskit-aer",
-            "qiskit-ibm-runtime",
-            "stable-baselines3",
-        ),
+        *("mqt-bench", "optuna", "ortools", "qiskit", "qiskit-aer", "qiskit-ibm-runtime"),
+        "stable-baselines3",
     )
     lines = {"qexp": qexp.__version__, "python": platform.python_version(), "system": platform.platform()}
     for name in names:
@@ -315,38 +309,32 @@ def _found(result: Result) -> Result:
 
 def _node(choice: Any, group: str) -> dict[str, Any]:
     """Return the configuration of a part, whatever it is given as."""
-    if isinstance(choice, GROUPS[group]):
-        node = _config_of(choice, group)
-        if node[NAME] not in REGISTRY[group]:
-            option(group)(type(choice))
-        return node
+    known = REGISTRY[group]
     name, settings = choice, None
-    if isinstance(choice, Mapping) and len(choice) == 1:
+    if isinstance(choice, GROUPS[group]):
+        kind = type(choice)
+        if not is_dataclass(kind):
+            raise InputError(
+                f"{group}: {path_of(kind)}: options are dataclasses: put @dataclass above the class"
+            )
+        name = name_of(kind, group)
+        if name not in known:
+            option(group)(kind)
+        settings = named(kind, group) | {key: getattr(choice, key) for key in keys(kind)}
+    elif isinstance(choice, Mapping) and len(choice) == 1:
         ((name, settings),) = choice.items()
     if not isinstance(name, str) or not isinstance(settings, Mapping | None):
         shown = " ".join(reprlib.repr(choice).split())
         raise InputError(f"{group}: {shown}: give a name, {{name: {{key: value}}}}, or an object")
     node = {NAME: name, **(settings or {})}
-    known = REGISTRY[group]
     if name not in known and TARGET not in node:
         raise InputError(f"{group}: there is no option {name!r}: choose one of {', '.join(known)}")
-    parts = {key.name: key.group for key in keys(known[name]).values() if key.group} if name in known else {}
+    cls = type(choice) if isinstance(choice, GROUPS[group]) else known.get(name)
+    parts = {key.name: key.group for key in keys(cls).values() if key.group} if cls else {}
     return {
         key: _node(value, part) if (part := parts.get(key)) else _plain(value, f"{group}.{key}")
         for key, value in node.items()
     }
-
-
-def _config_of(option: Any, group: str) -> dict[str, Any]:
-    """Return the resolved configuration that builds an option of a group again: the opposite of `make`."""
-    kind: type = type(option)
-    if not is_dataclass(kind):
-        raise InputError(f"{group}: {path_of(kind)}: options are dataclasses: put @dataclass above the class")
-    values = {}
-    for name, key in keys(kind).items():
-        value = getattr(option, name)
-        values[name] = _config_of(value, key.group) if key.group else _plain(value, f"{group}.{name}")
-    return named(kind, group) | values
 
 
 def _plain(value: Any, key: str) -> Any:

@@ -37,10 +37,10 @@ from qexp.config.typed import COMPLETION, readable
 from qexp.deploy.campaign.journal import FILE as JOURNAL
 from qexp.errors import FULL_ERROR, DivergenceError, InputError, answered, interrupts_pass
 from qexp.fleet.account import refuse_secrets
-from qexp.runfolder import RunFolder, relative, resume_with
-from qexp.stages.resume import composable, run_dir
+from qexp.runfolder import RUN_FILE, RunFolder, relative, resume_with
+from qexp.stages.resume import composable
 from qexp.sweep.job import run_job
-from qexp.sweep.plan import job_folder, sweep_dir
+from qexp.sweep.plan import as_typed, job_folder, sweep_dir
 from qexp.sweep.session import SweepSession, closed_at_the_end
 
 log = logging.getLogger(__name__)
@@ -56,14 +56,18 @@ DATABASE = {
 }
 """The same of SQLite: primary result codes, which are the lowest byte of a code."""
 
+
+def _run_dir(resume: str | None, fresh: str) -> str:
+    """Return the run folder of a command: the one to resume, if it is one, or a fresh one."""
+    return resume if resume and (Path(resume) / RUN_FILE).is_file() else fresh
+
+
 # Here and not in `main`: processes that only run a sweep's jobs need them too.
 OmegaConf.register_new_resolver("qexp_sweep_dir", sweep_dir, replace=True)
 OmegaConf.register_new_resolver("qexp_job_folder", job_folder, replace=True)
-OmegaConf.register_new_resolver("qexp_run_dir", run_dir, replace=True)
+OmegaConf.register_new_resolver("qexp_run_dir", _run_dir, replace=True)
 # Beside an earlier command's files, Hydra writes none.
-OmegaConf.register_new_resolver(
-    "qexp_hydra_folder", lambda resume: None if resume else ".hydra", replace=True
-)
+OmegaConf.register_new_resolver("qexp_hydra_folder", lambda run: None if run else ".hydra", replace=True)
 
 
 class _Jobs:
@@ -93,7 +97,7 @@ class _Jobs:
         from qexp.experiment import start  # everything that --help and --cfg can do without
 
         self.folder = Path(hydra_config.runtime.output_dir)
-        typed = [*hydra_config.overrides.task, *hydra_config.overrides.hydra]
+        typed = [*as_typed(hydra_config, "task"), *as_typed(hydra_config, "hydra")]
         try:
             with interrupts_pass():
                 self.failure = start(config, RunFolder(self.folder), typed).error

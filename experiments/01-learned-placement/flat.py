@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from qexp.placement.vector_env import PlacementVectorEnv
 from qexp.problem.scheduler import Scheduler
 from qexp.report.leaderboard import leaderboard
 from qexp.stages.evaluation import evaluate
-from qexp.stages.run import Identity
+from qexp.stages.run import identity_of
 
 
 class FlatNetwork(nn.Module):
@@ -141,7 +141,7 @@ def main() -> None:
         scenario, schedulers, episodes=resolved["eval"]["episodes"], seed=resolved["eval"]["seed"]
     )
     rows = leaderboard(evaluation.episodes, evaluation.metric, seed=resolved["eval"]["seed"])
-    record = {"status": "COMPLETED", **asdict(Identity.of(resolved, fleet.hash)), "training": training}
+    record = {"status": "COMPLETED", **identity_of(resolved, fleet.hash), "training": training}
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "result.json").write_text(
         json.dumps(record | {"leaderboard": [row.record(evaluation.metric) for row in rows]}, indent=2)

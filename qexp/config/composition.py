@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import field
-from enum import Enum
 from functools import lru_cache, partial, reduce
 from importlib import resources
 from operator import or_
@@ -159,9 +158,8 @@ def _known_type(hint: Any) -> Any:
         simple = all(part in {int, float, bool, str, bytes} for part in parts)
         one: Any = reduce(or_, parts) if len(parts) == 1 or simple else Any
         return one if one is Any or NoneType not in get_args(hint) else one | None
-    if get_origin(hint) in {list, dict} or hint in {int, float, bool, str, list, dict}:
-        return hint
-    return hint if isinstance(hint, type) and issubclass(hint, Enum) else Any
+    known = get_origin(hint) in {list, dict} or hint in {int, float, bool, str, list, dict}
+    return hint if known else Any
 
 
 def compose(overrides: Sequence[str], config_dir: str | Path | None) -> tuple[Places, DictConfig, str | None]:

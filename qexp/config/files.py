@@ -10,7 +10,6 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -23,43 +22,46 @@ BEGIN, END = "# <keys>: written from qexp/config/root.py", "# </keys>"
 """Lines of config.yaml between which the root's keys are."""
 
 
-def option_file(cls: type, name: str) -> str:
+def texts(conf: Path) -> dict[Path, str]:
+    """Return the text that each generated file in a folder ``conf/`` should have."""
+    load_options()
+    files = {
+        conf / group / f"{name}.yaml": _option_file(cls, name)
+        for group, options in REGISTRY.items()
+        for name, cls in options.items()
+        if is_ours(cls)
+    }
+    root = conf / "config.yaml"
+    head, _, rest = root.read_text(encoding="utf-8").partition(BEGIN)
+    body = "\n".join(line for key in keys(Config).values() for line in [*_lines(key), ""])
+    files[root] = f"{head}{BEGIN}\n\n{body}{END}{rest.partition(END)[2]}"
+    return files
+
+
+def _option_file(cls: type, name: str) -> str:
     """Return the text of an option's file: what it is, its defaults list, every key with its words."""
-    defaults = defaults_list(cls, name)
-    if len(defaults) == 2:
-        lines = [*_comment(words(cls)), f"defaults: [{', '.join(defaults)}]"]
-    else:
-        items = (item if isinstance(item, str) else ": ".join(next(iter(item.items()))) for item in defaults)
-        lines = [*_comment(words(cls)), "defaults:", *(f"  - {item}" for item in items)]
+    defaults = [
+        item if isinstance(item, str) else ": ".join(next(iter(item.items())))
+        for item in defaults_list(cls, name)
+    ]
+    listed = [f"defaults: [{', '.join(defaults)}]"]
+    if len(defaults) > 2:
+        listed = ["defaults:", *(f"  - {item}" for item in defaults)]
     values = [line for key in keys(cls).values() if not key.group for line in _lines(key)]
-    return "\n".join([*lines, *([""] if values else []), *values]) + "\n"
-
-
-def root_keys() -> str:
-    """Return the root's keys as they stand in config.yaml."""
-    return "\n".join(line for key in keys(Config).values() for line in [*_lines(key), ""])
+    return "\n".join([*_comment(words(cls)), *listed, *([""] if values else []), *values]) + "\n"
 
 
 def _lines(key: Key, indent: str = "") -> Iterator[str]:
-    if key.section:
-        yield from _comment(words(key.section), indent)
-        yield f"{indent}{key.name}:"
-        for below in keys(key.section).values():
-            yield from _lines(below, f"{indent}  ")
-        return
-    yield from _comment(key.words, indent)
-    yield f"{indent}{key.name}: {_value(key)}"
+    yield from _comment(words(key.section) if key.section else key.words, indent)
+    yield f"{indent}{key.name}:{'' if key.section else f' {_value(key)}'}"
+    for below in keys(key.section).values() if key.section else ():
+        yield from _lines(below, f"{indent}  ")
 
 
 def _value(key: Key) -> str:
-    if key.required:
-        return "???"
-    if key.follows is not None:
-        return key.follows
-    return _literal(key.default)
-
-
-def _literal(value: Any) -> str:
+    if key.required or key.follows is not None:
+        return key.follows or "???"
+    value = key.default
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
         return f"{value:_}"
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()
@@ -69,21 +71,6 @@ def _literal(value: Any) -> str:
 def _comment(text: str, indent: str = "") -> list[str]:
     lead = f"{indent}# "
     return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=lead, break_long_words=False)
-
-
-def texts(conf: Path) -> dict[Path, str]:
-    """Return the text that each generated file in a folder ``conf/`` should have."""
-    load_options()
-    files = {
-        conf / group / f"{name}.yaml": option_file(cls, name)
-        for group, options in REGISTRY.items()
-        for name, cls in options.items()
-        if is_ours(cls)
-    }
-    root = conf / "config.yaml"
-    head, _, rest = root.read_text(encoding="utf-8").partition(BEGIN)
-    files[root] = f"{head}{BEGIN}\n\n{root_keys()}{END}{rest.partition(END)[2]}"
-    return files
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -47,8 +47,7 @@ def explain(error: BaseException) -> str:
         return text
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        names = sorted(option for option in error.options if not option.endswith("_schema"))
-        return f"{group}={name}: there is no such option; choose one of {', '.join(names)}"
+        return f"{group}={name}: there is no such option; choose one of {', '.join(sorted(error.options))}"
     if (part := re.match(r"Could not override '([^']+)'\. No match in the defaults list", text)) and (
         owners := _environments_with(part[1])
     ):

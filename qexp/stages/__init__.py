@@ -1,1 +1,1 @@
-"""The stages of a run, in their order: train, evaluate, deploy, report; and how a run is resumed."""
+"""A run and its parts: how it is evaluated, reported and resumed."""

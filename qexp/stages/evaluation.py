@@ -6,8 +6,9 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-
-Rows = list[tuple[object, ...]]
 
 
 @dataclass(frozen=True)
@@ -61,52 +60,9 @@ class Evaluation:
         return render(rows, self.metric)
 
 
-@dataclass(frozen=True)
-class Evaluations:
-    """Rows of schedulers on the same episodes, which the jobs of a sweep measure once and share in a folder.
-
-    Jobs that run side by side may both make an evaluation that neither has yet: it is the same one.
-
-    Attributes:
-        folder: Where the files are; made if missing.
-        identity: All that the measurements depend on besides the scheduler; plain containers.
-        names: The schedulers that may be looked up: those that depend on nothing else.
-    """
-
-    folder: Path
-    identity: Mapping[str, Any]
-    names: Collection[str]
-
-    def read(self, scheduler: str) -> tuple[Rows, Rows] | None:
-        """Return a scheduler's rows per episode and per task, or None."""
-        if scheduler not in self.names or not (file := self._file(scheduler)).is_file():
-            return None
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        return [tuple(row) for row in rows["episodes"]], [tuple(row) for row in rows["tasks"]]
-
-    def write(self, scheduler: str, rows: tuple[Rows, Rows]) -> None:
-        """Write a scheduler's rows, see `read`, whole or not at all."""
-        if scheduler not in self.names:
-            return
-        self.folder.mkdir(exist_ok=True)
-        content = dict(zip(("episodes", "tasks"), rows, strict=True))
-        RunFolder(self.folder).write_text(self._file(scheduler).name, json.dumps(content))
-
-    def _file(self, scheduler: str) -> Path:
-        known = json.dumps([scheduler, self.identity], sort_keys=True)
-        readable = re.sub(r"[^\w.=]+", ",", scheduler)
-        return self.folder / f"{readable[:80]}-{sha256(known.encode()).hexdigest()[:16]}.json"
-
-
 def compare(run: Run) -> tuple[Evaluation, list[LeaderboardRow]]:
     """Evaluate a run's schedulers and print the leaderboard; return the measurements and its rows."""
     settings, metric, roster = run.resolved["eval"], run.problem.metric, run.roster
-    shared = None
-    if run.shared is not None:
-        # The chosen scheduler's evaluation is not shared, as its keys may differ.
-        depends_on = {key: getattr(run.identity, key) for key in ("fleet_hash", "versions", "git_commit")}
-        depends_on |= {"env": run.resolved["env"], "eval": [settings["episodes"], settings["seed"]]}
-        shared = Evaluations(run.shared, depends_on, roster.shared)
     with evaluation_progress(len(roster.evaluated), run.console) as done:
         evaluation = evaluate(
             run.problem,
@@ -114,7 +70,7 @@ def compare(run: Run) -> tuple[Evaluation, list[LeaderboardRow]]:
             episodes=settings["episodes"],
             seed=settings["seed"],
             on_scheduler=done,
-            shared=shared,
+            shared=partial(_shared_file, run),
         )
     rows = leaderboard(evaluation.episodes, metric, seed=settings["seed"], failed=evaluation.failed)
     run.console.print(render(rows, metric, roster.learned))
@@ -130,7 +86,7 @@ def evaluate(
     episodes: int,
     seed: int,
     on_scheduler: Callable[[str], object] = str,
-    shared: Evaluations | None = None,
+    shared: Callable[[str], Path | None] = lambda _: None,
 ) -> Evaluation:
     """Run schedulers on the same episodes; one that fails stops no other.
 
@@ -140,7 +96,7 @@ def evaluate(
         episodes: Episodes 0 to ``episodes - 1`` of ``seed`` are played, or as many as there are.
         seed: Evaluation seed.
         on_scheduler: Called with each scheduler's name when it is done.
-        shared: Where evaluations are looked up and stored, or None.
+        shared: Returns the file in which a scheduler's rows are looked up and stored, or None.
 
     Raises:
         InputError: There are not enough episodes.
@@ -150,23 +106,25 @@ def evaluate(
     scenario.check_evaluation(episodes)
     count = min(episodes, scenario.fixed_episodes or episodes)
     drawn = [scenario.episode(seed, k) for k in range(count)]
-    episode_rows: Rows = []
-    task_rows: Rows = []
+    episode_rows: list[Any] = []
+    task_rows: list[Any] = []
     failed: dict[str, str] = {}
     for name, scheduler in schedulers.items():
-        rows = shared.read(name) if shared else None
+        file = shared(name)
+        known = json.loads(file.read_text(encoding="utf-8")) if file and file.is_file() else None
         try:
-            rows, measured = rows or _measure(scenario, name, scheduler, drawn, seed), rows is None
+            rows = known or _measure(scenario, name, scheduler, drawn, seed)
         except Exception as error:
             if interrupt_behind(error):
                 raise
             log.info("%s failed", name, exc_info=True)
             failed[name] = in_a_line(error)
         else:
-            if shared and measured:
-                shared.write(name, rows)
-            episode_rows += rows[0]
-            task_rows += rows[1]
+            if file and not known:
+                file.parent.mkdir(exist_ok=True)
+                RunFolder(file.parent).write_text(file.name, json.dumps(rows))
+            episode_rows += rows["episodes"]
+            task_rows += rows["tasks"]
         on_scheduler(name)
     return Evaluation(
         scenario.metric,
@@ -192,15 +150,30 @@ def with_ratio(episodes: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     return extended
 
 
+def _shared_file(run: Run, scheduler: str) -> Path | None:
+    """Return the file in which the jobs of a sweep share a scheduler's rows, if they depend on no more.
+
+    Jobs that run side by side may both measure them: they are the same.
+    """
+    if run.shared is None or scheduler not in run.roster.shared:
+        return None
+    settings = run.resolved["eval"]
+    depends_on = {key: run.identity[key] for key in ("fleet_hash", "versions", "git_commit")}
+    depends_on |= {"env": run.resolved["env"], "eval": [settings["episodes"], settings["seed"]]}
+    known = json.dumps([scheduler, depends_on], sort_keys=True)
+    readable = re.sub(r"[^\w.=]+", ",", scheduler)
+    return run.shared / f"{readable[:80]}-{sha256(known.encode()).hexdigest()[:16]}.json"
+
+
 def _measure(
     scenario: DecisionProblem, name: str, scheduler: Scheduler, episodes: list[Any], seed: int
-) -> tuple[Rows, Rows]:
-    episode_rows: Rows = []
-    task_rows: Rows = []
+) -> dict[str, list[Any]]:
+    """Return a scheduler's rows per episode and per task."""
+    rows: dict[str, list[Any]] = {"episodes": [], "tasks": []}
     for k, episode in enumerate(episodes):
         # One stream per kind of scheduler: a random one must not shift another one's choices.
         rng = np.random.default_rng([seed, k, zlib.crc32(option_in(name).encode())])
         played = scenario.play(scheduler, episode, rng)
-        task_rows += [(name, k, *row) for row in played.tasks]
-        episode_rows.append((name, k, *played.totals))
-    return episode_rows, task_rows
+        rows["tasks"] += [(name, k, *row) for row in played.tasks]
+        rows["episodes"].append((name, k, *played.totals))
+    return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from qexp.algo.checkpoint import drop_memories
@@ -108,7 +108,7 @@ def write_failure(run: Run, error: BaseException) -> None:
 
 
 def _head(run: Run, status: str) -> dict[str, Any]:
-    return {"status": status, **asdict(run.identity), "mlflow_run_id": run.tracker.run_id}
+    return {"status": status, **run.identity, "mlflow_run_id": run.tracker.run_id}
 
 
 def log_result(run: Run, result: Result) -> None:

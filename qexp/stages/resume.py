@@ -18,21 +18,9 @@ from qexp.runfolder import COMPLETED, RUN_FILE, RunFolder, relative
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from qexp.stages.run import Identity
-
 CHANGEABLE = ("tracking", "ray")
 """Root keys that may be given beside ``resume``: where a run happens, which changes no result."""
 LIMIT_KEYS = {f"deploy.{limit}" for limit in LIMITS}
-
-
-def run_dir(resume: str | None, fresh: str) -> str:
-    """Return the run folder of a command: the one to resume, if it is one, or a fresh one.
-
-    Args:
-        resume: Value of the key ``resume``.
-        fresh: Folder for a new run; also for what is refused later, so that no other folder is touched.
-    """
-    return resume if resume and (Path(resume) / RUN_FILE).is_file() else fresh
 
 
 def own_config(folder: RunFolder, command: DictConfig, overrides: Iterable[str]) -> DictConfig:
@@ -141,7 +129,7 @@ def _changed(folder: str, overrides: Iterable[str]) -> Iterator[str]:
 
 
 def unfinished(
-    folder: RunFolder, resolved: Mapping[str, Any], identity: Identity, console: Console
+    folder: RunFolder, resolved: Mapping[str, Any], identity: Mapping[str, Any], console: Console
 ) -> dict[str, Any]:
     """Return what is on record of the run in a folder if it can be continued, else nothing.
 
@@ -157,14 +145,14 @@ def unfinished(
     begun = folder.begun
     if begun is None or folder.over or not is_of(begun["config_hash"], resolved, folder.path / "config.yaml"):
         return {}
-    if begun["fleet_hash"] != identity.fleet_hash:
+    if begun["fleet_hash"] != identity["fleet_hash"]:
         raise InputError(
             f"backend: the fleet has changed since the run in {folder.path} began; start a new run"
         )
     changed = [
-        f"{name} {begun['versions'].get(name)} then, {identity.versions[name]} now"
+        f"{name} {begun['versions'].get(name)} then, {identity['versions'][name]} now"
         for name in ("qexp", "ray", "torch")
-        if begun["versions"].get(name) != identity.versions[name]
+        if begun["versions"].get(name) != identity["versions"][name]
     ]
     if changed:
         console.print(f"note: the run began with other versions: {'; '.join(changed)}", soft_wrap=True)

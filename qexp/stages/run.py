@@ -89,50 +89,6 @@ class Result:
         return sorted((self.folder / "plots").glob("*"))
 
 
-@dataclass(frozen=True)
-class Identity:
-    """The identity of a run, in the order of result.json.
-
-    Attributes:
-        seed: Seed of everything random.
-        config_hash: Of the resolved configuration.
-        fleet_hash: Of the machines.
-        versions: Of qexp, Python and what matters for results.
-        git_commit: Commit of the checkout, marked if files differ from it; None outside one.
-        options: Chosen option of each config group.
-    """
-
-    seed: int
-    config_hash: str
-    fleet_hash: str
-    versions: dict[str, str]
-    git_commit: str | None
-    options: dict[str, str]
-
-    @classmethod
-    def of(cls, resolved: Mapping[str, Any], machines_hash: str) -> Identity:
-        """Return the identity of a run of a resolved config."""
-        versions = {"qexp": __version__, "python": platform.python_version()}
-        return cls(
-            seed=resolved["seed"],
-            config_hash=config_hash(resolved),
-            fleet_hash=machines_hash,
-            versions=versions | {name: metadata.version(name) for name in DISTRIBUTIONS},
-            git_commit=_git_commit(),
-            options=options_chosen(resolved),
-        )
-
-    @property
-    def choices(self) -> dict[str, str]:
-        """The option chosen in each config group, named as the group's keys are: `env.arrivals`."""
-        return {group.replace("/", "."): name for group, name in self.options.items()}
-
-    @property
-    def of_run(self) -> dict[str, Any]:
-        """The part that must not change while a run is under way, or be noted if it does."""
-        return {key: getattr(self, key) for key in ("config_hash", "fleet_hash", "versions")}
-
-
 @dataclass
 class Run:
     """A run under way.
@@ -141,7 +97,7 @@ class Run:
         resolved: Its configuration, see `qexp.config.schema.validate`.
         problem: The decision problem.
         roster: Who decides.
-        identity: Of the run.
+        identity: From `identity_of`.
         folder: Where its files go.
         console: For what a person should see.
         resumes: Whether it may continue what is in the folder.
@@ -154,7 +110,7 @@ class Run:
     resolved: Mapping[str, Any]
     problem: DecisionProblem
     roster: Roster
-    identity: Identity
+    identity: Mapping[str, Any]
     folder: RunFolder
     console: Console
     resumes: bool = False
@@ -170,7 +126,7 @@ class Run:
     @property
     def name(self) -> str:
         """What decides, on how many tasks, with which seed, and what else was chosen on the command line."""
-        parts = [option_in(self.roster.chosen), self.problem.label, f"seed{self.identity.seed}"]
+        parts = [option_in(self.roster.chosen), self.problem.label, f"seed{self.resolved['seed']}"]
         try:  # where Hydra notes what was set on the command line or by a sweep
             text = (self.folder.path / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")
         except OSError:
@@ -180,6 +136,28 @@ class Run:
             if key not in _NAMED and not key.startswith(_UNNAMED):
                 parts.append(f"{key.replace('/', '.').removeprefix('env.').removeprefix('algo.')}={value}")
         return "-".join(parts)[:_LONGEST_NAME]
+
+
+def identity_of(resolved: Mapping[str, Any], machines_hash: str) -> dict[str, Any]:
+    """Return what a run is, in the order of result.json.
+
+    Args:
+        resolved: Its configuration.
+        machines_hash: Content hash of the machines.
+
+    Returns:
+        Seed of everything random, hashes of configuration and machines, versions of what matters for results,
+        the checkout's commit (marked if files differ from it, None outside one), and the options chosen.
+    """
+    versions = {"qexp": __version__, "python": platform.python_version()}
+    return {
+        "seed": resolved["seed"],
+        "config_hash": config_hash(resolved),
+        "fleet_hash": machines_hash,
+        "versions": versions | {name: metadata.version(name) for name in DISTRIBUTIONS},
+        "git_commit": _git_commit(),
+        "options": options_chosen(resolved),
+    }
 
 
 def _git_commit() -> str | None:

@@ -220,11 +220,10 @@ def _without_glob(override: str, config: DictConfig) -> str:
             as_typed(config.hydra, "hydra"),
         )
     )
-    known = [option for option in options if not option.endswith("_schema")]
     sweep: Any = parsed.value()
-    if not (chosen := sweep.filter(known)):
+    if not (chosen := sweep.filter(options)):
         raise InputError(
             f"{override}: no option of {parsed.key_or_group} is called so; "
-            + (f"there are {', '.join(known)}" if known else "it is no config group")
+            + (f"there are {', '.join(options)}" if options else "it is no config group")
         )
     return f"{parsed.get_key_element()}=choice({','.join(chosen)})"

@@ -4,10 +4,10 @@ Only this package imports MLflow, and only when a run is tracked. MLflow is driv
 through its process-wide "active run": a run inside somebody's notebook leaves their MLflow as it was.
 """
 
+from qexp.tracking.journal import WATCHER, StoppedEarly, Tracker
 from qexp.tracking.local import Local
 from qexp.tracking.off import Off
 from qexp.tracking.server import Server
-from qexp.tracking.tracker import WATCHER, StoppedEarly, Tracker
 from qexp.tracking.tracking import Tracking
 
 __all__ = ["WATCHER", "Local", "Off", "Server", "StoppedEarly", "Tracker", "Tracking"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 
 @contextmanager
@@ -20,26 +19,23 @@ def uninterrupted(uri: str) -> Iterator[None]:
     if uri.startswith("http") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[Callable[[], object]] = []
-    before: dict[int, Callable[..., object]] = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if callable(handler := signal.getsignal(number))
-    }
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
 
-    def wait(number: int, frame: object) -> None:
-        came.append(partial(before[number], number, frame))
+    def wait(number: int, _: object) -> None:
+        came.append(number)
         restore()
 
     def restore() -> None:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
     try:
-        for number in before:
+        for number in handlers:
             signal.signal(number, wait)
         yield
     finally:
         restore()
-        for go_on in came:
-            go_on()
+        for interrupt in came:
+            signal.raise_signal(interrupt)

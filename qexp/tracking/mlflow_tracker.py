@@ -18,9 +18,8 @@ from qexp.runfolder import relative
 from qexp.tracking import model
 from qexp.tracking.environment import patience, quiet
 from qexp.tracking.interrupts import uninterrupted
-from qexp.tracking.journal import Journal, Record, in_words
+from qexp.tracking.journal import Journal, Record, Tracker, example_of, in_words
 from qexp.tracking.store import reason
-from qexp.tracking.tracker import Tracker, example_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

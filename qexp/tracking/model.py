@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, TensorSpec
 
-    from qexp.tracking.tracker import Arrays
+    from qexp.tracking.journal import Arrays
 
 
 NAME = "policy"

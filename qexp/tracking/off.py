@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qexp.config.option import option
-from qexp.tracking.journal import Journal
-from qexp.tracking.tracker import Tracker, now
+from qexp.tracking.journal import Journal, Tracker, now
 from qexp.tracking.tracking import Tracking
 
 

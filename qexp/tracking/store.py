@@ -7,7 +7,7 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -26,10 +26,7 @@ _IDENTITY_TAGS = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "ml
 
 
 def open_store(uri: str) -> tuple[MlflowClient, str | None]:
-    """Open a store and see that it answers.
-
-    Args:
-        uri: Address; an SQLite path is relative to the working directory.
+    """Open a store and see that it answers; an SQLite path is relative to the working directory.
 
     Returns:
         Its client, and where a new experiment keeps artifacts: in a folder beside an SQLite file, None where
@@ -52,72 +49,64 @@ def open_store(uri: str) -> tuple[MlflowClient, str | None]:
     return client, None
 
 
-def create_run(
-    client: MlflowClient,
-    artifacts: str | None,
-    experiment: str,
-    name: str | None,
-    tags: Mapping[str, str],
-    start: int | None = None,
-) -> dict[str, Any]:
+def create_run(client: MlflowClient, artifacts: str | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Create a run, and its experiment if need be.
 
     Args:
         client: Of the store.
         artifacts: Where a new experiment keeps artifacts, as `open_store` gives it.
-        experiment: Name of the run's experiment.
-        name: Of the run; None lets MLflow invent one.
-        tags: Of the run.
-        start: When it started, in milliseconds; by default now.
+        wanted: The run as a journal notes it: its `experiment`, `name` (None lets MLflow invent one), `tags`,
+            and when it started (`start`, in milliseconds; None is now).
 
     Returns:
-        What a journal notes of the run: enough to create it again in another store.
+        The same with the run's `id` and `uri`: enough to create it again in another store.
 
     Raises:
         InputError: The experiment was deleted.
     """
-    if client.get_experiment_by_name(experiment) is None:
+    name = wanted["experiment"]
+    if client.get_experiment_by_name(name) is None:
         with already_there():
-            client.create_experiment(experiment, artifacts, _MODEL_TRAINING)
-    known = client.get_experiment_by_name(experiment)
+            client.create_experiment(name, artifacts, _MODEL_TRAINING)
+    known = client.get_experiment_by_name(name)
     if known is None or known.lifecycle_stage != "active":
         raise InputError(
-            f"tracking.experiment={experiment} was deleted: restore it in MLflow or choose another name"
+            f"tracking.experiment={name} was deleted: restore it in MLflow or choose another name"
         )
-    run = client.create_run(known.experiment_id, start, tags=dict(tags), run_name=name)
-    return _noted(client, run, experiment, tags)
+    run = client.create_run(known.experiment_id, wanted["start"], dict(wanted["tags"]), wanted["name"])
+    return {**wanted, **_noted(client, run)}
 
 
-def reopen_run(client: MlflowClient, uri: str, run_id: str) -> dict[str, Any]:
-    """Set a run that ended, or was cut short, to running again.
+def reopen_run(client: MlflowClient, run_id: str) -> dict[str, Any]:
+    """Set a run that ended, or was cut short, to running again; return what `create_run` does.
 
-    Returns:
-        See `create_run`.
+    Args:
+        client: Of the store.
+        run_id: The run.
 
     Raises:
         InputError: The store does not have it, or it was deleted.
     """
-    run = find_run(client, uri, run_id)
+    run = find_run(client, run_id)
     if run is None:
-        raise InputError(f"tracking.uri={uri} has no run {run_id} to continue")
+        raise InputError(f"tracking.uri={client.tracking_uri} has no run {run_id} to continue")
     client.update_run(run_id, status="RUNNING")
     tags = {key: run.data.tags[key] for key in _IDENTITY_TAGS if key in run.data.tags}
-    return _noted(client, run, client.get_experiment(run.info.experiment_id).name, tags)
+    experiment = client.get_experiment(run.info.experiment_id).name
+    return {"experiment": experiment, "tags": tags, **_noted(client, run)}
 
 
-def _noted(client: MlflowClient, run: Run, experiment: str, tags: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "id": run.info.run_id,
-        "uri": client.tracking_uri,
-        "experiment": experiment,
-        "name": run.info.run_name,
-        "start": run.info.start_time,
-        "tags": dict(tags),
-    }
+def _noted(client: MlflowClient, run: Run) -> dict[str, Any]:
+    info = run.info
+    return {"id": info.run_id, "uri": client.tracking_uri, "name": info.run_name, "start": info.start_time}
 
 
-def find_run(client: MlflowClient, uri: str, run_id: str) -> Run | None:
+def find_run(client: MlflowClient, run_id: str) -> Run | None:
     """Return a run, or None if the store has none of that id.
+
+    Args:
+        client: Of the store.
+        run_id: The run.
 
     Raises:
         InputError: It exists but was deleted.
@@ -129,6 +118,7 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run | None:
             return None
         raise
     if run.info.lifecycle_stage != "active":
+        uri = client.tracking_uri
         raise InputError(f"tracking.uri={uri}: run {run_id} was deleted there: restore it in MLflow first")
     return run
 
@@ -191,11 +181,10 @@ def _make_ready(database: Path) -> None:
     if not database.exists():
         _create(database)
     # MLflow itself would try again for a minute and a half.
-    connection = sqlite3.connect(f"file:{quote(str(database))}?mode=rw", timeout=30.0, uri=True)
-    try:
+    with closing(
+        sqlite3.connect(f"file:{quote(str(database))}?mode=rw", timeout=30.0, uri=True)
+    ) as connection:
         connection.execute("BEGIN IMMEDIATE").close()
-    finally:
-        connection.close()
 
 
 def _create(database: Path) -> None:
@@ -203,10 +192,20 @@ def _create(database: Path) -> None:
 
     Runs that start at once, or one interrupted here, would otherwise leave each other half a database.
     """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def relax(connection: sqlite3.Connection, _: object) -> None:
+        # Wait for the disk once, and not after each of the 400 statements that create the tables.
+        connection.execute("PRAGMA synchronous=OFF").close()
+
     with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=database.parent) as folder:
         fresh = Path(folder) / database.name
-        with _unhurried_disk():
+        event.listen(Engine, "connect", relax)
+        try:
             MlflowClient(f"{_SQLITE}{fresh}")
+        finally:
+            event.remove(Engine, "connect", relax)
         with fresh.open("rb") as file:
             os.fsync(file.fileno())
         try:
@@ -215,19 +214,3 @@ def _create(database: Path) -> None:
             pass
         except OSError:  # a file system without hard links
             fresh.rename(database)
-
-
-@contextmanager
-def _unhurried_disk() -> Iterator[None]:
-    """Wait for the disk once, and not after each of the 400 statements that create the tables."""
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    def relax(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute("PRAGMA synchronous=OFF").close()
-
-    event.listen(Engine, "connect", relax)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "connect", relax)

@@ -62,15 +62,12 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
     with quiet(), as_input_error(uri), patience(seconds=120):
         client, artifacts = open_store(uri)
         known = (run["id"] for run in reversed(journal.runs) if run["id"] is not None)
-        run_id = next((each for each in known if find_run(client, uri, each) is not None), None)
+        run_id = next((each for each in known if find_run(client, each) is not None), None)
         if run_id is None:
             first = journal.runs[0]
-            own = first["experiment"]
-            if own == Local.experiment:
-                own = os.environ.get(EXPERIMENT) or own
-            run = create_run(
-                client, artifacts, experiment or own, first["name"], first["tags"], first["start"]
-            )
+            own = os.environ.get(EXPERIMENT) if first["experiment"] == Local.experiment else None
+            experiment = experiment or own or first["experiment"]
+            run = create_run(client, artifacts, {**first, "experiment": experiment})
             journal.add({"run": run})
             run_id = str(run["id"])
         pending = journal.pending(run_id)

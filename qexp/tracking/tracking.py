@@ -17,8 +17,7 @@ from qexp.config.option import Configurable, group
 from qexp.report.progress import report_console
 from qexp.tracking.environment import patience, quiet
 from qexp.tracking.interrupts import uninterrupted
-from qexp.tracking.journal import Journal
-from qexp.tracking.tracker import Tracker
+from qexp.tracking.journal import Journal, Tracker
 
 PARENT_RUN = "QEXP_PARENT_RUN_ID"
 """Environment variable: the id of the run that a sweep nests its jobs' runs under."""
@@ -85,10 +84,11 @@ class MlflowTracking(Tracking):
                     tags = resolve_tags({"mlflow.source.name": "qexp"})
                     if parent := os.environ.get(PARENT_RUN):
                         tags["mlflow.parentRunId"] = parent
-                    run = create_run(client, artifacts, self.experiment, self.run_name or name, tags)
+                    wanted = {"experiment": self.experiment, "name": self.run_name or name, "tags": tags}
+                    run = create_run(client, artifacts, wanted | {"start": None})
                     journal = Journal.begin(folder)
                 else:
-                    run = reopen_run(client, self.uri, run_id)
+                    run = reopen_run(client, run_id)
                     journal = Journal.resume(folder)
                 journal.add({"run": run})
                 model_name = self.model_name if self.register else None

@@ -20,7 +20,7 @@ from qexp.policy import load_policy
 from qexp.problem.roster import Roster
 from qexp.runfolder import RunFolder
 from qexp.stages.resume import is_of, own_config, unfinished
-from qexp.stages.run import Identity
+from qexp.stages.run import identity_of
 
 MADE = Path(__file__).parents[1] / "old_runs"
 load_options()
@@ -37,7 +37,7 @@ def test_a_run_that_was_cut_off_can_be_resumed(old, name):
     folder = RunFolder(old / name)
     config = own_config(folder, OmegaConf.create({"resume": str(folder.path)}), [])
     resolved, begun = validate(config), folder.begun
-    identity = Identity.of(resolved, begun["fleet_hash"])
+    identity = identity_of(resolved, begun["fleet_hash"])
     assert "_target_" not in json.dumps(resolved)
     assert unfinished(folder, resolved, identity, Console()) == begun
 

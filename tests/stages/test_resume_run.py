@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +18,6 @@ from qexp.config.identity import config_hash
 from qexp.errors import InputError
 from qexp.runfolder import RunFolder
 from qexp.stages.resume import unfinished
-from qexp.stages.run import Identity
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 A2C = (
@@ -111,13 +109,13 @@ def test_a_complete_run_and_one_without_training_are_refused(qexp, tmp_path):
 def test_only_an_unfinished_run_of_the_same_configuration_is_gone_on_with(begun, capsys):
     hash_ = json.loads((begun / "run.json").read_text())["config_hash"]
     versions = {"qexp": "0", "ray": "0", "torch": "1"}
-    same = Identity(0, hash_, "sha256:0", versions, git_commit=None, options={})
+    same = {"config_hash": hash_, "fleet_hash": "sha256:0", "versions": versions}
     folder, console = RunFolder(begun), Console(width=200)
     resolved = yaml.safe_load((begun / "config.yaml").read_text())
     assert unfinished(folder, resolved, same, console)["config_hash"] == hash_
     assert capsys.readouterr().out == "note: the run began with other versions: torch 0 then, 1 now\n"
     with pytest.raises(InputError, match="fleet has changed"):
-        unfinished(folder, resolved, replace(same, fleet_hash="sha256:1"), console)
+        unfinished(folder, resolved, {**same, "fleet_hash": "sha256:1"}, console)
     assert unfinished(folder, {**resolved, "seed": 77}, same, console) == {}
     folder.write_json("result.json", {"status": "KILLED"})
     assert unfinished(folder, resolved, same, console)
