@@ -9,15 +9,10 @@ from qexp.errors import InputError
 
 @dataclass(frozen=True)
 class Budget:
-    """The limits of a training run; it stops at whichever comes first.
+    """The limits of a training run, None for no limit; it stops at whichever comes first."""
 
-    Attributes:
-        env_steps: Decisions to learn from; None for no limit.
-        seconds: Wall-clock time after start-up; None for no limit.
-    """
-
-    env_steps: int | None
-    seconds: float | None
+    env_steps: int | None  # decisions to learn from
+    seconds: float | None  # wall-clock time after start-up
 
     def __post_init__(self) -> None:
         if self.env_steps is None and self.seconds is None:

@@ -62,10 +62,9 @@ def forward(
 
 
 def support_and_tilt(architecture: Mapping[str, Any]) -> tuple[Float32s, Float32s]:
-    """Return what each atom stands for, and how the prior's score moves its logit; see `ScorerNetwork`.
+    """Return each atom's return, and the factor of the prior's score in its logit, ``[atoms]`` each.
 
-    Returns:
-        Returns ``[atoms]`` and factors ``[atoms]``; without atoms, the prior's score is added as it is.
+    See `ScorerNetwork`; without atoms, the prior's score is added as it is.
     """
     atoms = architecture["atoms"]
     if atoms == 0:

@@ -1,4 +1,7 @@
-"""Rewards for the steps of scheduling: those that users of qgym know, and one by the makespan."""
+"""Rewards for the steps of scheduling: those that users of qgym know, and one by the makespan.
+
+A parameter that is no real number is a TypeError; one of unusual sign is warned about.
+"""
 
 from __future__ import annotations
 
@@ -50,17 +53,11 @@ class Rewarder(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a rewarder needs to know of a step, so that no step has to copy the state it comes from.
+    """What a rewarder needs to know of a step, so that no step has to copy the state it comes from."""
 
-    Attributes:
-        waited: A cycle passed.
-        illegal: The action was to place a gate that could not be placed.
-        was_done: There was nothing left to place before the step.
-    """
-
-    waited: bool
-    illegal: bool
-    was_done: bool
+    waited: bool  # a cycle passed
+    illegal: bool  # the action was to place a gate that could not be placed
+    was_done: bool  # nothing was left to place before the step
 
 
 class StepRewarder(Rewarder):
@@ -96,9 +93,6 @@ class BasicRewarder(StepRewarder):
         illegal_action_penalty: For a gate that may not be placed.
         update_cycle_penalty: For letting a cycle pass.
         schedule_gate_bonus: For a gate that is placed.
-
-    Raises:
-        TypeError: A parameter is no real number.
     """
 
     def __init__(
@@ -128,11 +122,7 @@ class EpisodeRewarder(StepRewarder):
 
     Args:
         illegal_action_penalty: For a gate that may not be placed.
-        update_cycle_penalty: For each cycle of the finished schedule, its length being when its last gate
-            ends.
-
-    Raises:
-        TypeError: A parameter is no real number.
+        update_cycle_penalty: For each cycle of the finished schedule, until its last gate ends.
     """
 
     def __init__(self, illegal_action_penalty: float = -5.0, update_cycle_penalty: float = -1.0) -> None:
@@ -160,9 +150,6 @@ class MakespanRewarder(StepRewarder):
     Args:
         shaped: Pay by the cycle.
         illegal_action_penalty: For a gate that may not be placed.
-
-    Raises:
-        TypeError: The penalty is no real number.
     """
 
     def __init__(self, *, shaped: bool = True, illegal_action_penalty: float = -5.0) -> None:
