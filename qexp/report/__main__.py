@@ -10,8 +10,7 @@ from pathlib import Path
 
 from qexp.errors import answered
 from qexp.report.progress import report_console
-from qexp.report.run import leaderboard_of
-from qexp.report.sweeps import Sweep
+from qexp.report.sweeps import Job, Sweep
 from qexp.report.table import FORMATS
 from qexp.report.tables import show, tables
 from qexp.runfolder import RESULT_FILE
@@ -28,7 +27,7 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
     options = parser.parse_args(arguments)
     if (options.folder / RESULT_FILE).is_file():
-        made = [leaderboard_of(options.folder)]
+        made = [Job.read(options.folder, {}).table()]
         show_all = partial(report_console().print, *made)
     else:
         sweep = Sweep.read(options.folder)
