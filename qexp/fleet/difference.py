@@ -18,12 +18,7 @@ MEASURED = {"clops", "clops_h", *Calibration.model_fields}
 
 @dataclass(frozen=True)
 class Change:
-    """One thing about one machine that is not as it was: a key's value, or the machine was added or removed.
-
-    Attributes:
-        machine: Its name in the later snapshot, or in the earlier one if it is gone.
-        what: Key, or ``added`` or ``removed``.
-    """
+    """One thing about one machine that is not as it was: a key, or ``added`` or ``removed``."""
 
     machine: str
     what: str
@@ -39,11 +34,7 @@ class Change:
 
 
 def differences(before: Fleet, after: Fleet) -> list[Change]:
-    """Compare two fleets, machine by machine: ``fez`` and ``ibm_fez`` are the same machine.
-
-    Returns:
-        Changes in the order of the later fleet; machines that are gone come last.
-    """
+    """Compare two fleets in the later one's order, what is gone last; ``fez`` and ``ibm_fez`` are one."""
     old, new = _by_machine(before), _by_machine(after)
     changes: list[Change] = []
     for key, node in new.items():

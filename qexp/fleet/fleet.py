@@ -122,11 +122,7 @@ def content_hash(nodes: Iterable[Mapping[str, Any]]) -> str:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Machines in a fixed order; node index in every array of the project is the index here.
-
-    Attributes:
-        taken: When a snapshot was taken, if the file says so; not part of the content hash.
-    """
+    """Machines in a fixed order, and when they were read; node index in every array is the index here."""
 
     name: str
     nodes: tuple[QNode, ...]
@@ -246,11 +242,7 @@ def write_fleet(fleet: Fleet, folder: Path) -> None:
 
 @group("backend")
 class FleetSource(Configurable, ABC):
-    """What every backend option answers: which machines there are.
-
-    Attributes:
-        fixed: Whether the same option has the same machines tomorrow.
-    """
+    """What every backend option answers: which machines there are, and whether tomorrow too (fixed)."""
 
     fixed: ClassVar[bool] = True
 

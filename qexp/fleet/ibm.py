@@ -63,11 +63,7 @@ def fake_names() -> list[str]:
 
 
 def fake_backend(name: str) -> FakeBackendV2:
-    """Return the client's snapshot of a machine; ``fez``, ``FakeFez`` and ``ibm_fez`` are the same.
-
-    Raises:
-        InputError: qiskit-ibm-runtime is not installed, or has no such machine.
-    """
+    """Return the client's snapshot of a machine, or raise `InputError`; ``FakeFez`` is ``ibm_fez``."""
     provider = _client().fake_provider
     if plain(name) not in fake_names():
         raise InputError(f"{name}: the client has no such fake backend; it has {', '.join(fake_names())}")

@@ -139,11 +139,7 @@ class Event(NamedTuple):
 
 
 class Journal:
-    """The journal of one campaign, in a file that exists.
-
-    Raises:
-        InputError: It is no journal.
-    """
+    """The journal of one campaign, in a file that exists; raises `InputError` if that is no journal."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

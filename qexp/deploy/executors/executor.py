@@ -99,11 +99,7 @@ class RefusedError(ExecutorError):
 
 
 class LaterError(ExecutorError):
-    """The order was not accepted now.
-
-    Attributes:
-        seconds: When to ask again, seconds from now on the campaign's clock.
-    """
+    """The order was not accepted now; it may be in so many seconds on the campaign's clock."""
 
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)

@@ -87,9 +87,8 @@ class LocalExecutor(QueueExecutor):
         nodes: Catalogue machine of each node, by the node's name.
         model: How long machines take.
         speed: Seconds of the campaign in a real one, or None for a real clock.
-        compiling: Starts what runs `noise.shot_seconds`; shut down when this is closed, as is the other, and
-            started again if it breaks.
-        sampling: Starts what runs `noise.sample`.
+        compiling: Starts what runs `noise.shot_seconds`; shut down in the end, started again if it breaks.
+        sampling: Starts what runs `noise.sample`, likewise.
     """
 
     def __init__(
