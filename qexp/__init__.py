@@ -14,58 +14,40 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    # run, compare, look
-    "run": "qexp.api",
-    "Experiment": "qexp.api",
-    "evaluate": "qexp.api",
-    "leaderboard": "qexp.api",
-    "show_versions": "qexp.api",
-    "Result": "qexp.stages.run",
-    "InputError": "qexp.errors",
-    # what was made
-    "load_policy": "qexp.problem.bundle",
-    "load_fleet": "qexp.fleet.fleet",
-    "Fleet": "qexp.fleet.fleet",
-    # options of one's own: how to register them, what they derive from, what they meet
-    "option": "qexp.config.option",
-    "group": "qexp.config.option",
-    "Configurable": "qexp.config.option",
-    "Scheduler": "qexp.problem.scheduler",
-    "Placer": "qexp.placement.schedulers.placer",
-    "RankingPlacer": "qexp.placement.schedulers.placer",
-    "RankingScheduler": "qexp.placement.schedulers.placer",
-    "GateScheduler": "qexp.gates.schedulers.gate_scheduler",
-    "PlanningScheduler": "qexp.gates.schedulers.gate_scheduler",
-    "TaskState": "qexp.placement.state",
-    "NodeState": "qexp.placement.state",
-    "wait_times": "qexp.placement.state",
-    "Reward": "qexp.placement.reward.reward",
-    "Outcome": "qexp.placement.reward.reward",
-    "Workload": "qexp.placement.workload.workload",
-    "Circuits": "qexp.placement.workload.workload",
-    "Arrivals": "qexp.placement.arrivals.arrivals",
-    "ServiceTime": "qexp.placement.service_time.service_time",
-    "FleetSource": "qexp.fleet.fleet",
-    "Training": "qexp.algo.training",
-    "OnPolicy": "qexp.algo.on_policy",
-    "Deployment": "qexp.deploy.deployment",
-    "Executor": "qexp.deploy.executors.executor",
-    "DecisionProblem": "qexp.problem.problem",
-    "Played": "qexp.problem.problem",
-    "Metric": "qexp.problem.metric",
-    "Policy": "qexp.problem.policy",
+_PUBLIC = {
+    "api": "run Experiment evaluate leaderboard show_versions",
+    "stages.run": "Result",
+    "errors": "InputError",
+    "problem.bundle": "load_policy",
+    "fleet.fleet": "load_fleet Fleet FleetSource",
+    # For options of one's own: how to register them, what they derive from, what they meet.
+    "config.option": "option group Configurable",
+    "problem.scheduler": "Scheduler",
+    "problem.problem": "DecisionProblem Played",
+    "problem.metric": "Metric",
+    "problem.policy": "Policy",
+    "placement.schedulers.placer": "Placer RankingPlacer RankingScheduler",
+    "placement.state": "TaskState NodeState wait_times",
+    "placement.reward.reward": "Reward Outcome",
+    "placement.workload.workload": "Workload Circuits",
+    "placement.arrivals.arrivals": "Arrivals",
+    "placement.service_time.service_time": "ServiceTime",
+    "gates.schedulers.gate_scheduler": "GateScheduler PlanningScheduler",
+    "algo.training": "Training",
+    "algo.on_policy": "OnPolicy",
+    "deploy.deployment": "Deployment",
+    "deploy.executors.executor": "Executor",
 }
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 -- names, all of them
+_MODULE = {name: f"qexp.{module}" for module, names in _PUBLIC.items() for name in names.split()}
+__all__ = ["__version__", *_MODULE]  # noqa: PLE0604 -- names, all of them
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for."""
-    if name not in _HOMES:
+    if name not in _MODULE:
         raise AttributeError(f"module 'qexp' has no attribute {name!r}")
-    found = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = found
-    return found
+    globals()[name] = getattr(importlib.import_module(_MODULE[name]), name)
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

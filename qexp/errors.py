@@ -23,7 +23,7 @@ class InputError(ValueError):
 
 
 class DivergenceError(RuntimeError):
-    """Training has come to figures that are no numbers, and was stopped; the message is one line.
+    """Training was stopped at figures that are no numbers; the message is one line.
 
     Attributes:
         history: One mapping per iteration, the last one that of the iteration which diverged, without the
@@ -78,17 +78,15 @@ def terminable() -> Iterator[None]:
     def end(*_: object) -> None:
         raise Terminated
 
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        yield
-        return
-    signal.signal(signal.SIGTERM, end)
+    in_main = threading.current_thread() is threading.main_thread()
+    handles = in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if handles:
+        signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if handles:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def answered(work: Callable[[], int], prefix: str = "qexp: ") -> int:
@@ -109,9 +107,7 @@ def answered(work: Callable[[], int], prefix: str = "qexp: ") -> int:
             raise
         sys.stderr.write(f"{prefix}{error}\n")
         return 2
-    except Terminated:
-        sys.stderr.write("qexp: terminated\n")
-        return 143
-    except KeyboardInterrupt:
-        sys.stderr.write("qexp: interrupted\n")
-        return 130
+    except KeyboardInterrupt as interrupt:
+        word, status = ("terminated", 143) if isinstance(interrupt, Terminated) else ("interrupted", 130)
+        sys.stderr.write(f"qexp: {word}\n")
+        return status

@@ -85,15 +85,12 @@ class RunFolder:
         if {item.name for item in self.path.iterdir()} <= START_FILES:
             for item in self.path.iterdir():
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
-            self._prune()
-
-    def _prune(self) -> None:
-        """Remove the folder, and those above it, inside the current one, that it leaves empty."""
-        here = Path.cwd()
-        for folder in (self.path, *(above for above in self.path.parents if here in above.parents)):
-            if folder == here or folder in here.parents or any(folder.iterdir()):
-                break
-            folder.rmdir()
+            # The folder too, and those above it, inside the current one, that it leaves empty.
+            here = Path.cwd()
+            for folder in (self.path, *(above for above in self.path.parents if here in above.parents)):
+                if folder == here or folder in here.parents or any(folder.iterdir()):
+                    break
+                folder.rmdir()
 
     @property
     def begun(self) -> dict[str, Any] | None:
