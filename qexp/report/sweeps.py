@@ -234,8 +234,8 @@ def _begun(folder: Path) -> dict[str, tuple[str, list[str]]]:
         begun = {note.stem: json.loads(note.read_text(encoding="utf-8")) for note in notes}
         return {name: (note["folder"], note["overrides"]) for name, note in begun.items()}
     # Sweeps of earlier versions: the name of a job is that of its folder.
-    found = sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns)
-    names = {path: path.parents[1].name for path in found}
+    files = sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns)
+    names = {path: path.parents[1].name for path in files}
     return {name: (name, yaml.safe_load(path.read_text("utf-8")) or []) for path, name in names.items()}
 
 
