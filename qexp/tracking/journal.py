@@ -1,4 +1,4 @@
-"""What a run reports to, so that it need not know where it is recorded: its journal, in the run folder.
+"""The journal of a run: it reports there, and need not know where it is recorded.
 
 From there it is delivered, at once, later, or somewhere else.
 
