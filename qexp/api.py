@@ -95,12 +95,12 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
     with files_of(places):
         try:
             if config.resume is not None:
-                return _found(start(config, RunFolder(Path(config.resume), kept=True), overrides))
+                return _absolute(start(config, RunFolder(Path(config.resume), existing=True), overrides))
             path = _folder(folder or dir_typed)
             # Written down where Hydra would: runs are named after it.
             (path / ".hydra").mkdir(exist_ok=True)
             OmegaConf.save(OmegaConf.create(list(overrides)), path / ".hydra" / "overrides.yaml")
-            return _found(start(config, RunFolder(path), overrides))
+            return _absolute(start(config, RunFolder(path), overrides))
         except OmegaConfBaseException as error:
             raise InputError(explain(error)) from error
 
@@ -224,7 +224,7 @@ class Experiment:
             # An object of tracking gives all its keys.
             given = {} if isinstance(self.tracking, str) else _node(self.tracking, "tracking")
             apply_environment(config, [f"tracking.{key}" for key in given])
-            return _found(run_config(config, run_folder))
+            return _absolute(run_config(config, run_folder))
 
     def _composed(self, folder: Path | None = None) -> dict[str, Any]:
         load_options()
@@ -302,8 +302,8 @@ def _folder(chosen: str | Path | None) -> Path:
         return path
 
 
-def _found(result: Result) -> Result:
-    """Return a result that is still found when the current folder is another."""
+def _absolute(result: Result) -> Result:
+    """Return a result whose folder is the same from another current folder."""
     return replace(result, folder=result.folder.absolute())
 
 

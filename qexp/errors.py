@@ -1,4 +1,4 @@
-"""What the command line must tell from a bug: a user's mistakes, and a user's interrupts."""
+"""Errors that are no bugs: a user's mistakes, and a user's interrupts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def in_a_line(error: BaseException) -> str:
 
 
 def interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
-    """Return the interrupt that an exception is, or came of.
+    """Return the interrupt that an exception is, or was caused by.
 
     An interrupt may come while a library has something half done, and cleaning that up may raise another
     exception in its place.
@@ -62,7 +62,7 @@ def interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
 
 @contextmanager
 def interrupts_pass() -> Iterator[None]:
-    """Raise an interrupt in place of an exception that came of one."""
+    """Raise an interrupt in place of an exception that it caused."""
     try:
         yield
     except Exception as error:

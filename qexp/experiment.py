@@ -70,7 +70,7 @@ def start(config: DictConfig, folder: RunFolder, typed: Sequence[str]) -> Result
         apply_environment(config, typed)
         resumes = config.resume is not None
         if resumes:
-            folder.kept = folder.kept or (folder.path / RUN_FILE).exists()
+            folder.existing = folder.existing or (folder.path / RUN_FILE).exists()
             config = own_config(folder, config, typed)
         return run(config, folder, resume=resumes)
 
@@ -122,7 +122,7 @@ def run(
             planned = campaign is not None and deployment is None
             result = write_result(run, evaluation, rows, deployment, planned=planned)
         except BaseException as error:
-            # Refused input leaves nothing behind, but what was trained is kept.
+            # Refused input leaves nothing behind, but what was trained stays.
             if run.training is not None or not isinstance(error, InputError):
                 write_failure(run, error)
             # A sweep is resumed as a whole.

@@ -26,14 +26,14 @@ PLANNED = "PLANNED"
 """Of a run whose campaign waits for its confirmation: all else is done."""
 FAILED = "FAILED"
 START_FILES = {".hydra", "qexp.log", "config.yaml", "fleet.yaml", "tracking.jsonl", RUN_FILE}
-"""What Hydra and we write before anything is computed."""
+"""Files that Hydra and we write before anything is computed."""
 
 GAP_FILES = ("gap.json", "gap_*.csv", "calibration.json", "report.html", "plots/gap_*")
-"""What a campaign's gap report consists of, as patterns."""
+"""Files of a campaign's gap report, as patterns."""
 
 
 def resume_with(path: Path) -> str:
-    """Return the argument that goes on with the run in a folder, as a person here would type it.
+    """Return the argument that resumes the run in a folder, as a person here would type it.
 
     The folders of a sweep's jobs have equals signs, which Hydra takes from a quoted value only.
     """
@@ -68,11 +68,11 @@ class RunFolder:
 
     Attributes:
         path: The folder.
-        kept: Whether what is there is from an earlier command and stays in any case.
+        existing: Whether its content is from an earlier command and stays in any case.
     """
 
     path: Path
-    kept: bool = False
+    existing: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +80,7 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.kept or not isinstance(error, (InputError, OmegaConfBaseException)):
+        if self.existing or not isinstance(error, (InputError, OmegaConfBaseException)):
             return
         if {item.name for item in self.path.iterdir()} <= START_FILES:
             for item in self.path.iterdir():
@@ -94,7 +94,7 @@ class RunFolder:
 
     @property
     def begun(self) -> dict[str, Any] | None:
-        """What `begin` wrote; None in a folder where no run has begun."""
+        """The content that `begin` wrote; None in a folder where no run has begun."""
         content = self._read(RUN_FILE)
         return content if content.keys() >= RUN_KEYS else None
 
@@ -110,7 +110,7 @@ class RunFolder:
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing to resume: the run is complete, or no task of its campaign was done."""
+        """True if there is nothing to resume: the run is complete, or no task of its campaign was done."""
         return self.status == COMPLETED or bool(self.result.get("deployment"))
 
     def _read(self, name: str) -> dict[str, Any]:

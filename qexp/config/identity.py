@@ -1,4 +1,4 @@
-"""What a configuration is, wherever its classes live: names of options, values, and a hash of both."""
+"""The identity of a configuration, wherever its classes live: names of options, values, a hash of both."""
 
 from __future__ import annotations
 

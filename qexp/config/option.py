@@ -40,7 +40,7 @@ TARGET = "_target_"
 
 
 class Configurable:
-    """What an option may say of itself beside its fields; every method and attribute has a default.
+    """Properties of an option beside its fields; every method and attribute has a default.
 
     Attributes:
         chooses: Options that go with this one, by config group: chosen with it unless the command says
@@ -125,7 +125,7 @@ class Key:
 
     @property
     def words(self) -> str:
-        """What the key means."""
+        """The meaning of the key."""
         doc = self._extra(Doc)
         return doc.documentation if doc else ""
 
@@ -155,7 +155,7 @@ class Key:
 
     @property
     def required(self) -> bool:
-        """Whether the user must give a value."""
+        """True if the user must give a value."""
         return _nothing(self.field.default) and _nothing(self.field.default_factory)
 
     @property

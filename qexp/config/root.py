@@ -28,11 +28,10 @@ class EvalConfig:
         list[Any] | None,
         ListOf("scheduler"),
         Doc(
-            "Schedulers to compare with, besides the one chosen by `scheduler`, with settings of "
-            "their own where "
-            "wanted: [mct,{weighted:{fidelity_weight:0.2}},{policy:{path:outputs/.../policy}}]; null for all "
-            "that the environment has. Of placements, mct is what vs_mct_* refer to and clairvoyant what "
-            "gap_closed refers to; of gates, critical_path and cp_sat."
+            "Schedulers to compare with, besides the one chosen by `scheduler`, with settings of their own "
+            "where wanted: [mct,{weighted:{fidelity_weight:0.2}},{policy:{path:outputs/.../policy}}]; null "
+            "for all that the environment has. Of placements, mct is what vs_mct_* refer to and clairvoyant "
+            "what gap_closed refers to; of gates, critical_path and cp_sat."
         ),
     ] = None
     seed: Annotated[
@@ -77,9 +76,8 @@ class Config:
     sweep: Annotated[
         str | None,
         Doc(
-            "Name of a multirun, and of its folder below outputs/sweeps; null for one made from the "
-            "command. The "
-            "same sweep started again runs only what is missing or failed."
+            "Name of a multirun, and of its folder below outputs/sweeps; null for one made from the command. "
+            "The same sweep started again runs only what is missing or failed."
         ),
     ] = None
     resume: Annotated[

@@ -145,7 +145,7 @@ def _class_of(node: Mapping[str, Any], group: str, prefix: str) -> type | None:
     try:
         return class_at(str(path), group, f"{prefix}.{TARGET}")
     except InputError:
-        # A package may have moved its class, and tell so under the same name.
+        # A package may have moved its class; the name is the same.
         if known is None or is_ours(known):
             raise
         return known

@@ -1,4 +1,4 @@
-"""What a person types after `qexp`, as Hydra can take it: flags in their place, values in quotes."""
+"""A command line as Hydra can take it: flags in their place, values in quotes."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Evaluation:
             metric has a ratio, that and `optimum_proved` are further columns, see `with_ratio`.
         tasks: One row per scheduler, episode and task (of a circuit: gate), columns
             `DecisionProblem.task_columns`.
-        failed: Why a scheduler, which has no rows, did not come to the end of its episodes, in a line.
+        failed: Why a scheduler, which has no rows, did not finish its episodes, in a line.
     """
 
     metric: Metric

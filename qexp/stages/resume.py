@@ -71,7 +71,7 @@ def is_of(recorded: str, resolved: Mapping[str, Any], config_file: Path) -> bool
         recorded: What `config_hash` returned when the run began, perhaps in version 0.1, whose hashes
             contained the paths of classes.
         resolved: The configuration.
-        config_file: The run's config.yaml, which tells what such a hash is of.
+        config_file: The run's config.yaml, which says what such a hash is of.
     """
     own = config_hash(resolved)
     if recorded == own or not is_former(config_file):

@@ -125,7 +125,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What decides, on how many tasks, with which seed, and what else was chosen on the command line."""
+        """The scheduler, how many tasks, the seed, and what else was chosen on the command line."""
         parts = [option_in(self.roster.chosen), self.problem.label, f"seed{self.resolved['seed']}"]
         try:  # where Hydra notes what was set on the command line or by a sweep
             text = (self.folder.path / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")

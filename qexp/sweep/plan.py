@@ -58,7 +58,7 @@ def folder_of(typed: str) -> Path:
 
 
 def job_folder(overrides: Iterable[str]) -> str:
-    """Return the name of a job's folder: what tells it from the others, and a hash of all its overrides."""
+    """Return the name of a job's folder: in which it differs from others, and a hash of all its overrides."""
     overrides = list(overrides)
     readable = re.sub(r"[^\w.=,-]+", ".", ",".join(varied(overrides)))
     return f"{readable[:NAMED_AT_LENGTH].strip('.,') or 'job'}-{_digest(overrides)}"
@@ -91,7 +91,7 @@ def as_typed(hydra: Any, which: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is to do.
+    """The jobs of a sweep.
 
     Attributes:
         folder: Where its files are.

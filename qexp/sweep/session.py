@@ -110,7 +110,7 @@ class SweepSession(Callback):
         print(f"sweep folder: {relative(plan.folder)}", flush=True)
 
     def _end(self, error: BaseException | None) -> None:
-        """Close the run; the tracker tells by the exception how it ended."""
+        """Close the run; the exception says how it ended."""
         self._tracked.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
 
     @property

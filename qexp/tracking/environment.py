@@ -23,7 +23,7 @@ _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _LEVELS = {
-    # It logs every attempt at a server that is away; we say once what came of them.
+    # It logs every attempt at a server that is away; we say once how they ended.
     "urllib3.connectionpool": logging.ERROR,
     # Where somebody imported MLflow before, it has not read the settings.
     "mlflow": logging.WARNING,

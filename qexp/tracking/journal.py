@@ -1,4 +1,4 @@
-"""What a run reports to, so that it need not know where it is recorded: its journal, in the run folder.
+"""The journal of a run: it reports there, and need not know where it is recorded.
 
 From there it is delivered, at once, later, or somewhere else.
 
@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from qexp.config.identity import flat
@@ -66,11 +65,6 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / JOURNAL).unlink(missing_ok=True)
         return cls(folder)
-
-    @classmethod
-    def resume(cls, folder: Path | None) -> Journal:
-        """Open the journal of a run that is continued."""
-        return cls.read(folder) if folder is not None and (folder / JOURNAL).exists() else cls.begin(folder)
 
     @classmethod
     def read(cls, folder: Path) -> Journal:
@@ -231,11 +225,6 @@ class Tracker:
         if folder is not None and path.absolute().is_relative_to(folder.absolute()):
             return path.absolute().relative_to(folder.absolute()).as_posix()
         return str(path.absolute())
-
-
-def example_of(record: Record) -> Arrays:
-    """Return the batch of observations that was recorded with a policy."""
-    return {key: np.array(v["values"], dtype=v["dtype"]) for key, v in record["example"].items()}
 
 
 def now() -> int:

@@ -12,13 +12,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from mlflow.entities import Metric, Param, RunTag
 
 from qexp.runfolder import relative
 from qexp.tracking import model
 from qexp.tracking.environment import patience, quiet
 from qexp.tracking.interrupts import uninterrupted
-from qexp.tracking.journal import Journal, Record, Tracker, example_of, in_words
+from qexp.tracking.journal import Journal, Record, Tracker, in_words
 from qexp.tracking.store import reason
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ def _deliver_one(client: MlflowClient, run_id: str, record: Record, folder: Path
         if not path.exists():  # one lost file must not keep everything after it from arriving
             log.warning("tracking: %s is not there any more, and was not delivered", path)
         elif "policy" in record:
-            model.log(client, run_id, path, example_of(record), register_as=record["register_as"])
+            example = {key: np.array(v["values"], dtype=v["dtype"]) for key, v in record["example"].items()}
+            model.log(client, run_id, path, example, register_as=record["register_as"])
         else:
             put = client.log_artifacts if path.is_dir() else client.log_artifact
             put(run_id, str(path), record["to"])

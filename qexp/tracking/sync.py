@@ -18,7 +18,7 @@ from qexp.tracking.local import Local
 
 @dataclass(frozen=True)
 class Delivered:
-    """What one call of `sync` did.
+    """The outcome of one call of `sync`.
 
     Attributes:
         run_id: The MLflow run.

@@ -17,7 +17,7 @@ from qexp.config.option import Configurable, group
 from qexp.report.progress import report_console
 from qexp.tracking.environment import patience, quiet
 from qexp.tracking.interrupts import uninterrupted
-from qexp.tracking.journal import Journal, Tracker
+from qexp.tracking.journal import JOURNAL, Journal, Tracker
 
 PARENT_RUN = "QEXP_PARENT_RUN_ID"
 """Environment variable: the id of the run that a sweep nests its jobs' runs under."""
@@ -89,7 +89,8 @@ class MlflowTracking(Tracking):
                     journal = Journal.begin(folder)
                 else:
                     run = reopen_run(client, run_id)
-                    journal = Journal.resume(folder)
+                    exists = folder and (folder / JOURNAL).exists()
+                    journal = Journal.read(folder) if folder and exists else Journal.begin(folder)
                 journal.add({"run": run})
                 model_name = self.model_name if self.register else None
                 tracker = MlflowTracker(client, run["id"], journal, model_name)
