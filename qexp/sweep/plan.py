@@ -97,8 +97,7 @@ class Plan:
         folder: Where its files are.
         base: The configuration that the jobs' overrides are applied to, by dotted key.
         swept: Keys whose values differ between jobs.
-        jobs: Each job's overrides, by the name of its folder, in order. Empty if the sweeper makes them up as
-            it goes.
+        jobs: Each job's overrides, by the name of its folder, in order; empty where a search makes them up.
     """
 
     folder: Path
@@ -118,7 +117,7 @@ class Plan:
         """
         hydra, sweeper = config.hydra, config.hydra.sweeper
         folder = folder_of(hydra.sweep.dir)  # may be named after the overrides as typed
-        _refuse_own_names(OmegaConf.to_container(hydra.sweep, resolve=False))
+        _refuse_own_names(str(OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]))  # type: ignore[index, call-overload]
         params = sweeper.get("params") or {}
         hydra.overrides.task = [_without_glob(override, config) for override in as_typed(hydra, "task")]
         for key, value in params.items():
@@ -145,10 +144,7 @@ class Plan:
         return cls(folder, flat(base), swept, jobs)
 
     def join(self) -> tuple[Plan, str | None]:
-        """Write the plan down, together with what the folder's earlier plan says.
-
-        Returns:
-            The plan with the earlier one's jobs, and the MLflow run that the sweep has, or None.
+        """Write the plan down, with the jobs of the folder's earlier one; return it and its MLflow run.
 
         Raises:
             InputError: The folder is another sweep's; the message shows in what it differs.
@@ -196,11 +192,11 @@ class Plan:
         return listed
 
 
-def _refuse_own_names(typed: Any) -> None:
-    first = Path(os.path.normpath(typed["subdir"])).parts[:1]
+def _refuse_own_names(subdir: str) -> None:
+    first = Path(os.path.normpath(subdir)).parts[:1]
     if first and first[0] in OWN_NAMES:
         raise InputError(
-            f"hydra.sweep.subdir={typed['subdir']}: {first[0]} is the sweep's own; give jobs another folder"
+            f"hydra.sweep.subdir={subdir}: {first[0]} is the sweep's own; give jobs another folder"
         )
 
 

@@ -6,9 +6,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from qexp.errors import InputError, answered
 from qexp.tracking.environment import EXPERIMENT, patience, quiet, store_in_environment
@@ -16,16 +16,8 @@ from qexp.tracking.journal import Journal, in_words
 from qexp.tracking.local import Local
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """The outcome of one call of `sync`.
-
-    Attributes:
-        run_id: The MLflow run.
-        uri: Its store.
-        what: What arrived, in words; empty if nothing was missing.
-        ended: Whether the run's end is known: a run that was killed has none, and stays as it is.
-    """
+class Delivered(NamedTuple):
+    """An MLflow run and its store, what arrived there in words, and whether the run's end is known."""
 
     run_id: str
     uri: str
@@ -52,7 +44,10 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
     journal = Journal.read(folder)
     if not journal.runs:
         raise InputError(f"{folder}: its journal does not say which run it is of")
-    uri = uri or _store(next((run["uri"] for run in journal.runs if run["uri"] is not None), None))
+    if uri is None:
+        uri = next((run["uri"] for run in journal.runs if run["uri"] is not None), None)
+        if uri is None or (uri.startswith("sqlite:") and uri.endswith(Local.uri.removeprefix("sqlite://"))):
+            uri = store_in_environment() or uri
     if uri is None:
         raise InputError(f"{folder}: made with tracking=off; say where to deliver it with --uri URI")
     with quiet():
@@ -73,14 +68,6 @@ def sync(folder: Path, uri: str | None = None, experiment: str | None = None) ->
         pending = journal.pending(run_id)
         deliver(client, run_id, journal)
     return Delivered(run_id, uri, in_words(pending), any("end" in record for record in journal.contents))
-
-
-def _store(own: str | None) -> str | None:
-    """Return where a run is delivered to by default."""
-    default = Local.uri.removeprefix("sqlite:///")
-    if own is None or (own.startswith("sqlite:") and own.endswith(f"/{default}")):
-        return store_in_environment() or own
-    return own
 
 
 def command(arguments: Sequence[str], prog: str) -> int:
