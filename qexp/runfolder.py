@@ -50,7 +50,12 @@ def relative(path: Path) -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, never half of it."""
+    """Write a file so that it is either the old one or the new one, never half of it.
+
+    Args:
+        path: File to write; its folder exists.
+        data: All of its content.
+    """
     scratch = path.with_name(f".{path.name}.tmp")
     try:
         scratch.write_bytes(data)
@@ -136,10 +141,20 @@ class RunFolder:
         self.write_json(RUN_FILE, content)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
-        """Write a JSON file atomically."""
+        """Write a JSON file atomically.
+
+        Args:
+            name: Of the file in the folder.
+            content: JSON values, without NaN or infinity.
+        """
         return self.write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     def write_text(self, name: str, text: str) -> Path:
-        """Write a text file atomically."""
+        """Write a text file atomically.
+
+        Args:
+            name: Of the file in the folder.
+            text: Its content.
+        """
         write_atomically(self.path / name, text.encode())
         return self.path / name

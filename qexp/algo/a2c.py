@@ -33,7 +33,10 @@ class A2C(OnPolicy):
     ] = 6_000_000
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """Return the loss; its gradient is minus the policy gradient plus value error and entropy terms."""
+        """Return the loss; its gradient is minus the policy gradient plus value error and entropy terms.
+
+        See `OnPolicy.loss`.
+        """
         import torch
 
         log_policy = torch.log_softmax(batch.logits, dim=-1)

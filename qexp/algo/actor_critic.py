@@ -107,7 +107,7 @@ class ActorCriticLearner(PPOTorchLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> torch.Tensor:
-        """Return the algorithm's loss."""
+        """Return the algorithm's loss, see `Learner.compute_loss_for_module`."""
         logits = fwd_out[Columns.ACTION_DIST_INPUTS]
         loss: torch.Tensor
         loss, figures = self.option.loss(

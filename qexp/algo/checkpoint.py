@@ -134,7 +134,13 @@ def restore_state(algorithm: Any, checkpoint: Path) -> None:
 
 
 def write_tree(folder: Path, name: str, tree: Mapping[str, Any]) -> None:
-    """Write nested mappings of arrays and JSON values as ``<name>.npz`` and ``<name>.json``."""
+    """Write nested mappings of arrays and JSON values as ``<name>.npz`` and ``<name>.json``.
+
+    Args:
+        folder: Where to; it exists.
+        name: Of both files, without suffix.
+        tree: Keys are strings.
+    """
     arrays: dict[str, Any] = {}
 
     def described(node: Any, path: str) -> Any:
@@ -151,7 +157,12 @@ def write_tree(folder: Path, name: str, tree: Mapping[str, Any]) -> None:
 
 
 def read_tree(folder: Path, name: str) -> dict[str, Any]:
-    """Read what `write_tree` wrote."""
+    """Read what `write_tree` wrote.
+
+    Args:
+        folder: Where the files are.
+        name: Of both files, without suffix.
+    """
     with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
 
         def whole(node: Any) -> Any:

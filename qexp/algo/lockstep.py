@@ -238,7 +238,10 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
     def get_state(
         self, components: Any = None, *, not_components: Any = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Return weights and step count; `open_episodes` has what is this runner's alone."""
+        """Return weights and step count; `open_episodes` has what is this runner's alone.
+
+        See `Checkpointable.get_state`.
+        """
         state: dict[str, Any] = {keys.NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
         if self._check_component(COMPONENT_RL_MODULE, components, not_components):
             state[COMPONENT_RL_MODULE] = self.module.get_state(

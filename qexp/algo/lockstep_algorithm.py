@@ -297,7 +297,12 @@ def _answer(exploration: dict[str, Any], runner: Any) -> tuple[int, Rollout, Any
 
 
 def set_learning_rate(learner: TorchLearner, progress: float) -> None:
-    """Set a learner's optimisers to the learning rate of its config's linear schedule, and log it."""
+    """Set a learner's optimisers to the learning rate of its config's linear schedule, and log it.
+
+    Args:
+        learner: Whose optimisers are set.
+        progress: How much of the training is over, 0 to 1.
+    """
     config: Any = learner.config
     rate = linear(config.lr, config.lr_final, progress)
     for module_id in learner.module.keys():  # noqa: SIM118 -- a MultiRLModule iterates over modules otherwise
@@ -322,6 +327,10 @@ def register_again(name: str, make_vector_env: VectorEnvMaker) -> None:
     """Register an environment under the name it had where a checkpoint was written.
 
     Read back, it may not be the same to the byte, and `register_vector_env` would name it otherwise.
+
+    Args:
+        name: As `register_vector_env` returned it.
+        make_vector_env: Creates a vector environment of so many episodes.
     """
     register_env(name, partial(_create, make_vector_env))
 

@@ -82,7 +82,7 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
         return {**outputs, Columns.ACTION_DIST_INPUTS: logits} if with_logits else outputs
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
-        """Return the value of each state, ``[batch]``."""
+        """Return the value of each state, ``[batch]``, see `ValueFunctionAPI.compute_values`."""
         del embeddings  # nothing is worth keeping between the two passes
         values: Tensor = self._policy(batch[Columns.OBS])[1]
         return values

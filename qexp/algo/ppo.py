@@ -36,7 +36,7 @@ class PPO(OnPolicy):
         return self.epochs, self.minibatches
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """Return the clipped objective's loss, with value error and entropy terms."""
+        """Return the clipped objective's loss, with value error and entropy terms, see `OnPolicy.loss`."""
         import torch
 
         log_policy = torch.log_softmax(batch.logits, dim=-1)

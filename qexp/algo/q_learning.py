@@ -100,7 +100,10 @@ class DQNLearner(DQNTorchLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
-        """Return the loss, and leave every row's error with the metrics for the replay's priorities."""
+        """Return the loss, and leave every row's error with the metrics for the replay's priorities.
+
+        See `Learner.compute_loss_for_module`.
+        """
         judge = fwd_out[QF_NEXT_PREDS] if config.double_q else fwd_out[QF_TARGET_NEXT_PREDS]
         rows, best = torch.arange(len(judge)), judge.argmax(-1)
         following = fwd_out[QF_TARGET_NEXT_PREDS][rows, best]

@@ -218,7 +218,12 @@ class Replay:
         return returns, discounts, following
 
     def update(self, items: Ints, errors: Floats) -> None:
-        """Set priorities from the absolute errors of sampled items; a small constant keeps all drawable."""
+        """Set priorities from the absolute errors of sampled items; a small constant keeps all drawable.
+
+        Args:
+            items: Where the items are stored, ``[items]``.
+            errors: Of either sign, ``[items]``.
+        """
         if self._exponent == 0.0:
             return
         priorities = np.abs(errors) + 1e-3

@@ -128,14 +128,28 @@ def train(
 
 
 def build(config: Training, architecture: Architecture, make_vector_env: VectorEnvMaker, seed: int) -> Any:
-    """Return the RLlib algorithm of a config, inside a `ray_session`; ``restore_from_path`` resumes one."""
+    """Return the RLlib algorithm of a config, inside a `ray_session`; ``restore_from_path`` resumes one.
+
+    Args:
+        config: The algorithm's options.
+        architecture: Shape of the network.
+        make_vector_env: See `train`.
+        seed: Of the training.
+    """
     return rllib_config(config, architecture, make_vector_env, seed).build_algo()
 
 
 def rllib_config(
     config: Training, architecture: Architecture, make_vector_env: VectorEnvMaker, seed: int
 ) -> Any:
-    """Return RLlib's config of a training run, for ``build_algo()`` or Ray Tune."""
+    """Return RLlib's config of a training run, for ``build_algo()`` or Ray Tune.
+
+    Args:
+        config: The algorithm's options.
+        architecture: Shape of the network.
+        make_vector_env: See `train`.
+        seed: Of the training.
+    """
     rllib = config.rllib()
     for name in SETTINGS:
         setattr(rllib, name, getattr(config, name))
@@ -148,7 +162,12 @@ def rllib_config(
 
 
 def architecture_of(config: Training, make_vector_env: VectorEnvMaker) -> Architecture:
-    """Return the network that an algorithm trains in an environment."""
+    """Return the network that an algorithm trains in an environment.
+
+    Args:
+        config: The algorithm's options.
+        make_vector_env: See `train`.
+    """
     env: Any = make_vector_env(1)
     try:
         space = env.single_observation_space

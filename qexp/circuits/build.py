@@ -223,7 +223,12 @@ def _parser(shipped: Path, prog: str) -> argparse.ArgumentParser:
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Build the catalogue and write its two files; return the exit status."""
+    """Build the catalogue and write its two files; return the exit status.
+
+    Args:
+        arguments: Of the command line; None for the process's own.
+        prog: Name of the command in its help.
+    """
     shipped = Path(__file__).parent / "data"
     options = _parser(shipped, prog).parse_args(arguments)
     # One thread per process: the compiler's own threads would fight over the cores with the pool.

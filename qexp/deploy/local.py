@@ -48,7 +48,12 @@ class Local(Deployment):
     workers: Annotated[int, Ge(1), Le(256), Doc("Processes that sample; one more compiles.")] = 2
 
     def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:
-        """Raise `InputError` unless every circuit can be sampled and every machine has a stand-in."""
+        """Raise `InputError` unless every circuit can be sampled and every machine has a stand-in.
+
+        Args:
+            scenario: The machines and their service times.
+            circuits: Names of circuits.
+        """
         try:
             from qexp.deploy.executors.local import noise  # noqa: F401
         except ModuleNotFoundError as error:

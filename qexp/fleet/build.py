@@ -42,7 +42,12 @@ def node(machine: str) -> dict[str, Any]:
 
 
 def make_folder(path: Path, argument: str) -> None:
-    """Make the output folder before the work; raise `InputError`, naming the argument, if it cannot be."""
+    """Make the output folder before the work; raise `InputError`, naming the argument, if it cannot be.
+
+    Args:
+        path: Folder to make, with those above it.
+        argument: Of the command line, for the message.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -50,7 +55,12 @@ def make_folder(path: Path, argument: str) -> None:
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Write the shipped fleets; return the exit status."""
+    """Write the shipped fleets; return the exit status.
+
+    Args:
+        arguments: Of the command line; None for the process's own.
+        prog: Name of the command in its help.
+    """
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     shipped = Path(__file__).parent / "data"
     parser.add_argument("out_dir", nargs="?", type=Path, default=shipped, help="default: %(default)s")

@@ -34,7 +34,12 @@ class Change:
 
 
 def differences(before: Fleet, after: Fleet) -> list[Change]:
-    """Compare two fleets in the later one's order, what is gone last; ``fez`` and ``ibm_fez`` are one."""
+    """Compare two fleets in the later one's order, what is gone last; ``fez`` and ``ibm_fez`` are one.
+
+    Args:
+        before: The earlier fleet.
+        after: The later one.
+    """
     old, new = _by_machine(before), _by_machine(after)
     changes: list[Change] = []
     for key, node in new.items():
@@ -61,7 +66,12 @@ def _values(node: QNode) -> dict[str, Value]:
 
 
 def report(before: Fleet, after: Fleet) -> Group:
-    """Return what changed, for a terminal."""
+    """Return what changed, for a terminal.
+
+    Args:
+        before: The earlier fleet.
+        after: The later one.
+    """
     rows = Table("machine", "what", "before", "after")
     rows.add_column("change", justify="right")
     last = None

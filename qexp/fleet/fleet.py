@@ -232,7 +232,12 @@ def fleet_text(head: str, facts: Mapping[str, Any], nodes: Sequence[Mapping[str,
 
 
 def write_fleet(fleet: Fleet, folder: Path) -> None:
-    """Write the machines that a run works with to its folder."""
+    """Write the machines that a run works with to its folder.
+
+    Args:
+        fleet: The machines.
+        folder: Of the run; it exists.
+    """
     taken = {} if fleet.taken is None else {"taken": fleet.taken.isoformat()}
     facts = {"name": fleet.name, "description": "The machines as this run met them.", **taken}
     nodes = [node.model_dump(mode="json", exclude_none=True) for node in fleet.nodes]
@@ -264,7 +269,13 @@ def fleet_of_run(source: FleetSource, folder: Path, *, begun: bool) -> Fleet:
 
 
 def record_fleet(source: FleetSource, fleet: Fleet, folder: Path) -> None:
-    """Write a run's machines to its folder if their source may have others tomorrow."""
+    """Write a run's machines to its folder if their source may have others tomorrow.
+
+    Args:
+        source: Where the machines come from.
+        fleet: The machines as the run met them.
+        folder: Of the run; it exists.
+    """
     if not source.fixed:
         write_fleet(fleet, folder)
     elif Path(getattr(source, "path", "")) != folder / FLEET_FILE:

@@ -123,7 +123,12 @@ def _live(backend: IBMBackend) -> tuple[dict[str, Any], str | None]:
 
 
 def machine_status(client: RuntimeClient, name: str) -> Any:
-    """Return how a machine is doing by the service: the client stumbles over a queue length that is null."""
+    """Return how a machine is doing by the service: the client stumbles over a queue length that is null.
+
+    Args:
+        client: Connection to the service.
+        name: Of the machine, such as ``ibm_fez``.
+    """
     return client._session.get(f"/backends/{name}/status").json()  # noqa: SLF001 no other way in
 
 
@@ -231,7 +236,12 @@ def _client() -> Any:
 
 
 def missing_extra(error: ModuleNotFoundError, extra: str = "catalogue") -> InputError:
-    """Return the message for a command without the packages it needs."""
+    """Return the message for a command without the packages it needs.
+
+    Args:
+        error: The failed import.
+        extra: The project's extra that has the package.
+    """
     return InputError(f"module {error.name!r} is not installed: pip install -e '.[{extra}]' in a checkout")
 
 

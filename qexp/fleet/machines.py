@@ -89,6 +89,12 @@ def most_similar(qubits: int, native: str, lattice: str, two_qubit_error: float)
 
     First the same native gate, then the same lattice; among those one with at least as many qubits, then the
     nearest number of qubits, then the nearest two-qubit error.
+
+    Args:
+        qubits: Number of the machine's qubits.
+        native: Its two-qubit gate.
+        lattice: How its qubits are linked.
+        two_qubit_error: Its mean error, 0 to 1.
     """
 
     def distance(name: str) -> tuple[bool, bool, bool, int, float]:

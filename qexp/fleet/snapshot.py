@@ -53,7 +53,12 @@ def fake_nodes(names: Sequence[str]) -> tuple[Nodes, list[str]]:
 
 
 def take(options: argparse.Namespace, console: Console) -> None:
-    """Write a snapshot."""
+    """Write a snapshot.
+
+    Args:
+        options: The command's arguments.
+        console: Where to report.
+    """
     out: Path = options.out
     if out.exists() and not options.force:
         raise InputError(f"{out} exists: --force replaces it")
@@ -120,7 +125,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Run one of the commands; return the exit status."""
+    """Run one of the commands; return the exit status.
+
+    Args:
+        arguments: Of the command line; None for the process's own.
+        prog: Name of the command in its help.
+    """
     console = Console()
     refuse_secrets(sys.argv[1:] if arguments is None else arguments)
     options = _parser(prog).parse_args(arguments)

@@ -64,7 +64,13 @@ class CircuitArrays:
 
     @classmethod
     def of(cls, machine: MachineTables, problems: Sequence[Problem], width: int) -> CircuitArrays:
-        """Put problems of at most ``width`` gates on the machine into arrays."""
+        """Put problems of at most ``width`` gates on the machine into arrays.
+
+        Args:
+            machine: Where the circuits are to run.
+            problems: One per row.
+            width: Gates per row, padding included.
+        """
         shape = (len(problems), width)
         index, code, q1, q2, tail = (np.zeros(shape, dtype=np.int32) for _ in range(5))
         waits = np.zeros((*shape, width), dtype=bool)
@@ -98,13 +104,24 @@ class CircuitArrays:
 
     @classmethod
     def padding(cls, machine: MachineTables, rows: int, width: int) -> CircuitArrays:
-        """Return arrays of empty circuits, to write others into with `put`."""
+        """Return arrays of empty circuits, to write others into with `put`.
+
+        Args:
+            machine: Where the circuits are to run.
+            rows: Number of circuits.
+            width: Gates per row.
+        """
         empty = cls.of(machine, [], width)
         arrays = (getattr(empty, item.name) for item in fields(cls))
         return cls(*(np.zeros((rows, *array.shape[1:]), array.dtype) for array in arrays))
 
     def put(self, rows: Ints, circuits: CircuitArrays) -> None:
-        """Write other circuits into some rows."""
+        """Write other circuits into some rows.
+
+        Args:
+            rows: Indices of the rows, ``[circuits]``.
+            circuits: As many, of the same width.
+        """
         for item in fields(self):
             getattr(self, item.name)[rows] = getattr(circuits, item.name)
 
@@ -147,7 +164,12 @@ class BatchedDispatch:
         return np.asarray(~self.unplaced.any(axis=1))
 
     def begin(self, rows: Ints, problems: Sequence[Problem]) -> None:
-        """Start new schedules, and take them to their first decision."""
+        """Start new schedules, and take them to their first decision.
+
+        Args:
+            rows: Indices of the schedules, ``[problems]``.
+            problems: As many, on the machine.
+        """
         new = CircuitArrays.of(self.machine, problems, self.width)
         self.circuits.put(rows, new)
         for array in (self.cycle, self.makespan, self.free_at, self.until, self.started):
@@ -170,7 +192,12 @@ class BatchedDispatch:
         return np.asarray(np.maximum(release, self.until[each, circuits.code[rows]]))
 
     def place(self, rows: Ints, gates: Ints) -> None:
-        """Start a legal gate in each of some schedules, in the current cycle."""
+        """Start a legal gate in each of some schedules, in the current cycle.
+
+        Args:
+            rows: Indices of the schedules, ``[rows]``.
+            gates: Column of the gate in each, ``[rows]``.
+        """
         circuits, cycle = self.circuits, self.cycle[rows]
         arrays = (circuits.code, circuits.cycles, circuits.q1, circuits.q2)
         code, cycles, q1, q2 = (array[rows, gates] for array in arrays)

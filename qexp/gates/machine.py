@@ -266,7 +266,12 @@ def positive_integer(value: object, name: str) -> int:
 
 
 def real(value: object, name: str) -> float:
-    """Return a real number, infinity included, or raise a TypeError that names it."""
+    """Return a real number, infinity included, or raise a TypeError that names it.
+
+    Args:
+        value: What is given.
+        name: Of the number, for messages.
+    """
     if not isinstance(value, Real):
         raise TypeError(f"'{name}' should be a real number, but was of type {type(value)}")
     return float(value)

@@ -29,7 +29,13 @@ class Problem:
 
     @classmethod
     def of(cls, machine: MachineTables, circuit: Circuit, rulebook: CommutationRulebook) -> Problem:
-        """Put circuit and machine together; the circuit is one that `checked_circuit` returned."""
+        """Put circuit and machine together; the circuit is one that `checked_circuit` returned.
+
+        Args:
+            machine: The machine's tables.
+            circuit: Checked gates.
+            rulebook: Which gates commute.
+        """
         names, q1, q2 = zip(*circuit, strict=True) if circuit else ((), (), ())
         codes = [machine.codes[name] for name in names]
         cycles = [machine.cycles[code] for code in codes]

@@ -28,6 +28,14 @@ def forward(
     """Compute `ScorerNetwork`'s scores on NumPy; see there for shapes.
 
     Without atoms the value head is left out: it adds the same to every node of a decision.
+
+    Args:
+        weights: Arrays by their PyTorch names, as in a bundle.
+        architecture: The network's shape, as in a bundle.
+        task: Task features, ``[..., task_features]``.
+        nodes: Node features, ``[..., nodes, node_features]``.
+        mask: Allowed nodes, ``[..., nodes]``; None means all.
+        present: Nodes that are no padding, ``[..., nodes]``; None means all.
     """
 
     def linear(name: str, x: np.ndarray) -> np.ndarray:

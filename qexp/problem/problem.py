@@ -171,11 +171,21 @@ class DecisionProblem(Configurable, ABC):
 
     @abstractmethod
     def episode(self, seed: int, k: int) -> Any:
-        """Return evaluation episode ``k`` of a seed: the same whoever asks, and whatever was asked before."""
+        """Return evaluation episode ``k`` of a seed: the same whoever asks, and whatever was asked before.
+
+        Args:
+            seed: Of the evaluation.
+            k: Index of the episode, from 0.
+        """
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, episodes: int) -> Any:
-        """Draw training episodes."""
+        """Draw training episodes.
+
+        Args:
+            rng: Source of the episodes' randomness.
+            episodes: How many.
+        """
 
     @abstractmethod
     def make_vector_env(self, num_envs: int, fleet_seed: int | None = None) -> Any:

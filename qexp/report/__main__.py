@@ -17,7 +17,12 @@ from qexp.runfolder import RESULT_FILE
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Read the arguments, by default the process's own, and do it; return the exit status."""
+    """Read the arguments, by default the process's own, and do it; return the exit status.
+
+    Args:
+        arguments: Of the command line; None for the process's own.
+        prog: Name of the command in its help.
+    """
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Print a run's leaderboard, or make a sweep's tables and figure again and print the "

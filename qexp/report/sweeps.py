@@ -74,7 +74,12 @@ class Job:
 
     @classmethod
     def read(cls, folder: Path, settings: dict[str, str]) -> Self:
-        """Read a job's folder, whatever state it is in."""
+        """Read a job's folder, whatever state it is in.
+
+        Args:
+            folder: Of the job, which need not exist.
+            settings: Values by key that set it apart in its sweep.
+        """
         result = RunFolder(folder).result
         if not result:
             return cls(folder, settings, CUT_OFF if folder.is_dir() and any(folder.iterdir()) else MISSING)

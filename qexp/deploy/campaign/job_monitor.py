@@ -89,7 +89,12 @@ class JobMonitor:
         return now - self._watches[task.id].since.setdefault(state, now)
 
     def reconcile(self, tasks: Sequence[Task], campaign: str) -> None:
-        """Find out what became of the orders that an earlier process sent, or may have sent."""
+        """Find out what became of the orders that an earlier process sent, or may have sent.
+
+        Args:
+            tasks: All of the campaign's, with their journal's state.
+            campaign: The tag that all its jobs carry.
+        """
         open_tasks = [task for task in tasks if busy(task)]
         if not self.executor.keeps_jobs:
             for task in open_tasks:
@@ -107,6 +112,10 @@ class JobMonitor:
 
         An order that was given up for lost, and sent again, may turn up later than any time that one could
         wait. It is cancelled if it can be, paid for in the journal if not, and noted in either case.
+
+        Args:
+            tasks: All of the campaign's, with their journal's state.
+            campaign: The tag that all its jobs carry.
         """
         if self.executor.keeps_jobs:
             self._account_for(tasks, self._all_jobs(campaign))

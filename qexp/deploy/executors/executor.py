@@ -69,7 +69,12 @@ class Job:
 
 
 def latest(new: float | None, old: float | None) -> float | None:
-    """Return the newer figure, if there is one."""
+    """Return the newer figure, if there is one.
+
+    Args:
+        new: The newer figure.
+        old: The older one.
+    """
     return old if new is None else new
 
 

@@ -59,7 +59,12 @@ class Model:
     error_as_predicted: float | None = None  # without any fit
 
     def of(self, machine: Ints, x: Floats) -> Floats:
-        """Return the predictions for jobs, see `Jobs`, each of shape ``[jobs]``."""
+        """Return the predictions for jobs, see `Jobs`, shape ``[jobs]``.
+
+        Args:
+            machine: Index of each job's machine, ``[jobs]``.
+            x: The figure that the family reads, ``[jobs]``.
+        """
         predicted = np.empty(len(x))
         for index, parameters in enumerate(self.machines):
             mine = machine == index

@@ -163,7 +163,12 @@ def left_out(rows: Iterable[Record]) -> dict[str, int]:
 
 
 def column(rows: Iterable[Record], name: str) -> Floats:
-    """Return one attribute of all records, NaN where it is None, shape ``[records]``."""
+    """Return one attribute of all records, NaN where it is None, shape ``[records]``.
+
+    Args:
+        rows: One record per task.
+        name: Of the attribute, a number or None.
+    """
     return np.array([getattr(row, name) for row in rows], dtype=np.float64)
 
 

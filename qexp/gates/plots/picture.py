@@ -116,7 +116,14 @@ def plot(
 def pixels(
     problem: Problem, starts: Sequence[int] | Ints, size: tuple[int, int], *, now: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """Return a schedule as a picture of a size (width, height): red, green, blue, ``[height, width, 3]``."""
+    """Return a schedule as a picture of a size (width, height): red, green, blue, ``[height, width, 3]``.
+
+    Args:
+        problem: The circuit on its machine.
+        starts: Start cycles in backward time, ``[gates]``; -1 is a gate not placed.
+        size: Width and height, pixels.
+        now: Current cycle, in backward time.
+    """
     with mpl.rc_context(LOOK):
         canvas = _canvas((size[0] / _DPI, size[1] / _DPI), problem, starts, now)
         canvas.draw()  # type: ignore[no-untyped-call]

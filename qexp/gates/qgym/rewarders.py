@@ -35,7 +35,13 @@ class Rewarder(ABC):
     def compute_reward(
         self, *, old_state: SchedulingState, action: Action, new_state: SchedulingState
     ) -> float:
-        """Return the reward of the step that led from one state to the other."""
+        """Return the reward of the step that led from one state to the other.
+
+        Args:
+            old_state: Before the step.
+            action: Index of a gate, and whether to wait a cycle instead.
+            new_state: After the step.
+        """
 
     def _is_illegal(self, action: Action, old_state: SchedulingState) -> bool:
         """Whether an action is to place a gate that may not be placed."""
@@ -72,12 +78,20 @@ class StepRewarder(Rewarder):
 
     @abstractmethod
     def of(self, step: Step, new_state: SchedulingState) -> float:
-        """Return the reward of a step."""
+        """Return the reward of a step.
+
+        Args:
+            step: What was done.
+            new_state: After the step.
+        """
 
     def compute_reward(
         self, *, old_state: SchedulingState, action: Action, new_state: SchedulingState
     ) -> float:
-        """Return the reward of the step that led from one state to the other."""
+        """Return the reward of the step that led from one state to the other.
+
+        See `Rewarder.compute_reward`.
+        """
         illegal = self._is_illegal(action, old_state)
         return self.of(Step(bool(action[1]), illegal, old_state.is_done()), new_state)
 
@@ -111,7 +125,7 @@ class BasicRewarder(StepRewarder):
         )
 
     def of(self, step: Step, new_state: SchedulingState) -> float:
-        """Return the penalty or the bonus of a step."""
+        """Return the penalty or the bonus of a step, see `StepRewarder.of`."""
         if step.waited:
             return self._update_cycle_penalty
         return self._illegal_action_penalty if step.illegal else self._schedule_gate_bonus
@@ -131,7 +145,10 @@ class EpisodeRewarder(StepRewarder):
         self._reward_range = self._limit_range((self._illegal_action_penalty, self._update_cycle_penalty))
 
     def of(self, step: Step, new_state: SchedulingState) -> float:
-        """Return the penalty of an illegal action, or of a schedule that is finished."""
+        """Return the penalty of an illegal action, or of a schedule that is finished.
+
+        See `StepRewarder.of`.
+        """
         if step.illegal:
             return self._illegal_action_penalty
         if not new_state.is_done():
@@ -158,7 +175,7 @@ class MakespanRewarder(StepRewarder):
         self._reward_range = (-float("inf"), max(0.0, self._illegal_action_penalty))
 
     def of(self, step: Step, new_state: SchedulingState) -> float:
-        """Return minus the cycles that a step decides."""
+        """Return minus the cycles that a step decides, see `StepRewarder.of`."""
         if step.was_done:
             return 0.0
         if step.illegal:

@@ -231,7 +231,12 @@ class SchedulingState:
         self._rng = rng
 
     def reseed(self, rng: np.random.Generator, seed: int | None) -> None:
-        """Draw from this generator from now on; the circuits too, where their generator has an ``rng``."""
+        """Draw from this generator from now on; the circuits too, where their generator has an ``rng``.
+
+        Args:
+            rng: The generator.
+            seed: It began with this, None if unknown.
+        """
         self._rng, self._seed = rng, seed
         generator = self.utils.circuit_generator
         if hasattr(generator, "rng"):

@@ -16,5 +16,5 @@ class LeastBusy(RankingPlacer):
     """The machine with the fewest pending jobs, as qiskit-ibm-runtime's least_busy."""
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return the pending jobs of each machine."""
+        """Return the pending jobs of each machine, see `RankingPlacer.cost`."""
         return nodes.pending.astype(float)

@@ -19,5 +19,5 @@ class MET(RankingPlacer):
     """
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return the service time on each machine, seconds."""
+        """Return the service time on each machine, seconds, see `RankingPlacer.cost`."""
         return task.service

@@ -39,7 +39,12 @@ class RankingPlacer(Placer):
 
     @abstractmethod
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return the cost of each machine, shape ``[machines]``."""
+        """Return the cost of each machine, shape ``[machines]``.
+
+        Args:
+            task: The task that waits, unbatched.
+            nodes: The machines at this moment.
+        """
 
     def select(self, task: TaskState, nodes: NodeState) -> int:
         """Return the machine of the lowest cost, see `Placer.select`."""

@@ -29,7 +29,7 @@ class Weighted(RankingPlacer):
     ] = 0.5
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return the weighted cost of each machine, dimensionless."""
+        """Return the weighted cost of each machine, dimensionless, see `RankingPlacer.cost`."""
         finish = wait_times(task, nodes) + task.service
         slowness = finish / max(finish.min(), 1e-9)
         with np.errstate(invalid="ignore"):

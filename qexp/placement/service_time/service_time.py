@@ -20,6 +20,11 @@ class ServiceTime(Configurable, ABC):
 
         Entries of circuits that do not fit are unspecified.
 
+        Args:
+            circuits: The workload's circuits, compiled for the fleet.
+            fleet: The machines.
+            shots: Of each task.
+
         Raises:
             InputError: The workload lacks values that the model needs.
         """

@@ -76,7 +76,12 @@ def mapping(answer: object) -> dict[str, Any]:
 
 
 def section(answer: object, name: str) -> Mapping[str, Any]:
-    """Return a part of an answer; empty if there is none."""
+    """Return a part of an answer; empty if there is none.
+
+    Args:
+        answer: JSON of the service, or None.
+        name: Key of the part, a mapping.
+    """
     part = answer.get(name) if isinstance(answer, Mapping) else None
     return part if isinstance(part, Mapping) else {}
 
@@ -164,7 +169,12 @@ def machine_of(listed: Mapping[str, Any]) -> Machine | None:
 
 
 def machine_from_status(name: str, status: Mapping[str, Any]) -> Machine:
-    """Return what GET /backends/NAME/status says of a machine."""
+    """Return what GET /backends/NAME/status says of a machine.
+
+    Args:
+        name: Of the machine.
+        status: The answer's JSON.
+    """
     word = _word(status.get("status")) or "unknown"
     return _machine(name, bool(status.get("state")), word, status.get("length_queue"))
 

@@ -160,7 +160,12 @@ class LocalExecutor(QueueExecutor):
         return [(job.id, job.state(self._shown)) for queue in self._queues.values() for job in queue.jobs]
 
     def set_open(self, node: str, is_open: bool) -> None:
-        """Open or close a machine to new orders; what it has runs on."""
+        """Open or close a machine to new orders; what it has runs on.
+
+        Args:
+            node: Name of the machine.
+            is_open: Takes orders or not.
+        """
         with self._changed:
             self._queues[node].open = is_open
 

@@ -90,6 +90,10 @@ def compact(circuit: QuantumCircuit, backend: BackendV2) -> tuple[QuantumCircuit
     The noise is what `NoiseModel.from_backend` makes of the whole machine, which takes it many seconds for a
     hundred qubits: every gate is followed by relaxation for as long as it takes and by depolarisation that
     makes up its calibrated error; measurements err as calibrated. Idle qubits do not decay.
+
+    Args:
+        circuit: Compiled, on the machine's qubits.
+        backend: The machine, with its calibration.
     """
     steps = [
         (step, tuple(circuit.find_bit(qubit).index for qubit in step.qubits))
