@@ -11,7 +11,8 @@ from sqlite3 import connect
 import pytest
 
 from qexp.deploy.campaign.journal import Journal, State
-from qexp.deploy.executors.executor import Order, RefusedError
+from qexp.deploy.executors.errors import RefusedError
+from qexp.deploy.executors.executor import Order
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "eval.baselines=[mct,greedy]", "env.tasks=5")
 
