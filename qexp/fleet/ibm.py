@@ -129,7 +129,8 @@ def live_backends(service: QiskitRuntimeService) -> tuple[list[IBMBackend], list
 
     Simulators are left out. No machines are an `InputError`; no list is an error of the client.
     """
-    with _handled_by(_Unread()) as unread:
+    unread = _Unread()
+    with _handled_by(unread):
         backends = [backend for backend in service.backends() if not backend.configuration().simulator]
     notes = [f"{name} is left out: its configuration cannot be read" for name in unread.names]
     if not backends:
@@ -203,7 +204,6 @@ def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout") -
 
 
 def _is_final(error: Exception) -> bool:
-    """Return whether it is no use to ask again."""
     return refused(error) or bool({"InputError", "AccountNotFoundError", "IBMInputValueError"} & kinds(error))
 
 
@@ -233,16 +233,13 @@ class _Unread(logging.Handler):
             self.names.append(str(record.args[0]))
 
 
-H = TypeVar("H", bound=logging.Handler)
-
-
 @contextmanager
-def _handled_by(handler: H) -> Iterator[H]:
+def _handled_by(handler: logging.Handler) -> Iterator[None]:
     """Give what the client logs to one handler alone."""
     log = logging.getLogger("qiskit_ibm_runtime")
     before, log.handlers = log.handlers, [handler]
     try:
-        yield handler
+        yield
     finally:
         log.handlers = before
 

@@ -164,7 +164,6 @@ class JobMonitor:
         return [self._watches[task.id].due for task in tasks if task.state in UNSETTLED]
 
     def _adopt(self, task: Task, jobs: Sequence[Job]) -> None:
-        """Take over the job that carries a task's tag."""
         best = min(jobs, key=lambda job: job.state in {JobState.CANCELLED, JobState.FAILED})
         task.job, task.state, self._watches[task.id].due = best.id, State.SUBMITTED, 0.0
         self._transitions.save(task, f"found job {task.job} by its tag")
@@ -256,7 +255,6 @@ class JobMonitor:
         self._transitions.save(task)
 
     def _not_listed(self, task: Task) -> None:
-        """Deal with a job that is under way as far as we know, and that the executor does not list."""
         if self._waited(task, "missing") < self._settle_seconds:
             return
         jobs = self.ask(self.executor.find, task.tag or "")

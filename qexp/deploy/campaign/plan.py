@@ -69,7 +69,6 @@ def segments(scenario: Scenario, deployment: Deployment, schedulers: Sequence[st
 
 
 def _first(episode: Episode, count: int) -> Episode:
-    """Return the first tasks of an episode."""
     columns = {key: value for key, value in vars(episode).items() if key != "shots"}
     return replace(episode, **{key: value[:count] for key, value in columns.items()})
 

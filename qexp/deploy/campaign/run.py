@@ -198,7 +198,6 @@ def resume_hint(folder: Path) -> str:
 
 
 def _stopped(error: StoppedError | errors.ExecutorError, campaign: Campaign, folder: Path) -> str:
-    """Say why a campaign stopped, how to continue it, and how to see what was done."""
     raised = f" {error.limit}=N" if isinstance(error, StoppedError) and error.limit else ""
     seen = f"see what was done with python -m qexp.gap {shlex.quote(str(relative(folder)))}, "
     done = any(task.state is State.DONE for task in campaign.tasks)
@@ -263,7 +262,6 @@ def _offer_to_cancel(campaign: Campaign, console: Console, *, ask: bool) -> None
 
 
 def _summary(campaign: Campaign) -> dict[str, Any]:
-    """Return what a run's result says of a campaign."""
     tasks, meta = campaign.tasks, campaign.journal.meta
     jobs, seconds = spent(tasks)
     by_scheduler: dict[str, dict[str, Any]] = {}

@@ -206,7 +206,6 @@ class LocalExecutor(QueueExecutor):
         future.add_done_callback(partial(self._take, job, kind, pool))
 
     def _take(self, job: QueuedJob, kind: str, pool: Pool, future: Future[Any]) -> None:
-        """Take in what a simulation gave."""
         if future.cancelled():
             return
         error = future.exception()
