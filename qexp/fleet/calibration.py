@@ -144,6 +144,5 @@ def _clops(configuration: Any, name: str, machine: str) -> tuple[float, str]:
 
 
 def _number(configuration: Any, key: str) -> float | None:
-    """Return a positive number of a configuration; None where there is none."""
     value = getattr(configuration, key, None)
     return value if isinstance(value, int | float) and value > 0 else None

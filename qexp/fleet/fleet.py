@@ -98,24 +98,13 @@ class _File(_Record):
     hash: str = ""
 
 
-def content_hash(nodes: Iterable[Mapping[str, Any]]) -> str:
+def content_hash(nodes: Iterable[QNode | Mapping[str, Any]]) -> str:
     """Return the hash that identifies a fleet by what its machines are, whenever and wherever they were read.
 
-    It is ``sha256:`` and the digest of the canonical JSON of name, qubits, clops, quantum_volume, machine,
-    calibration and, where there is one, clops_h of each node in the layout of the file, in order.
+    It is ``sha256:`` and the digest of the canonical JSON of all but ``live`` and ``source``, in order.
     """
-    rows = [
-        {
-            "name": node["name"],
-            "qubits": node["qubits"],
-            "clops": float(node["clops"]),
-            "quantum_volume": node.get("quantum_volume", 1),
-            "machine": node.get("machine", ""),
-            "calibration": {key: float(value) for key, value in node["calibration"].items()},
-        }
-        | ({"clops_h": float(clops_h)} if (clops_h := node.get("clops_h")) else {})
-        for node in nodes
-    ]
+    whole = (QNode.model_validate(node) for node in nodes)
+    rows = [node.model_dump(exclude={"live", "source"}, exclude_none=True) for node in whole]
     text = json.dumps(rows, sort_keys=True, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
@@ -134,7 +123,7 @@ class Fleet:
     @cached_property
     def hash(self) -> str:
         """Content hash, see `content_hash`."""
-        return content_hash(node.model_dump() for node in self.nodes)
+        return content_hash(self.nodes)
 
     @cached_property
     def names(self) -> list[str]:
@@ -167,28 +156,21 @@ def load_fleet(path: str | Path, key: str = "backend.path") -> Fleet:
     Raises:
         InputError: The file is missing, malformed, has a wrong value, or its hash does not match.
     """
-    shipped = resources.files("qexp.fleet") / "data" / f"{path}.yaml"
-    file = Path(path)
-    if not file.suffix and shipped.is_file():
-        text = shipped.read_text(encoding="utf-8")
-    else:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", "not UTF-8 text") or str(error)
-            raise InputError(f"{key}: cannot read fleet file {file}: {reason}") from error
-    return parse_fleet(text, file)
+    shipped, file = resources.files("qexp.fleet") / "data" / f"{path}.yaml", Path(path)
+    source = shipped if not file.suffix and shipped.is_file() else file
+    try:
+        return parse_fleet(source.read_text(encoding="utf-8"), file)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "not UTF-8 text") or str(error)
+        raise InputError(f"{key}: cannot read fleet file {file}: {reason}") from error
 
 
 def parse_fleet(text: str, file: Path) -> Fleet:
-    """Return the fleet that a text in YAML or JSON describes.
+    """Return the fleet that a text describes, see `load_fleet`.
 
     Args:
-        text: Of a snapshot.
+        text: YAML or JSON.
         file: Where it is from or bound for.
-
-    Raises:
-        InputError: It is malformed, has a wrong value, or its hash does not match.
     """
     try:
         raw = yaml.safe_load(text)

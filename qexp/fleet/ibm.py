@@ -75,14 +75,11 @@ def fake_backend(name: str) -> FakeBackendV2:
 
 
 def live_nodes() -> tuple[Nodes, list[str]]:
-    """Read every machine of the user's account, as nodes of the fleet format.
+    """Read every machine of the user's account, as nodes of the fleet format; raise `InputError` if none.
 
     Returns:
         The nodes, and a line for each machine that is left out, or of which something is not known, or that
         has another stand in for it.
-
-    Raises:
-        InputError: There is none with a calibration.
     """
     nodes: Nodes = []
     backends, notes = live_backends(connect())
@@ -133,16 +130,12 @@ def machine_status(client: RuntimeClient, name: str) -> Any:
 
 
 def live_backends(service: QiskitRuntimeService) -> tuple[list[IBMBackend], list[str]]:
-    """Return the machines that an account may use, sorted by name; simulators are left out.
+    """Return the machines that an account may use, by name, and a line for each that is not described.
 
-    Returns:
-        The machines, and a line for each that the service lists but does not describe.
-
-    Raises:
-        InputError: There are none.
-        Exception: Of the client, where it does not get the list.
+    Simulators are left out. No machines are an `InputError`; no list is an error of the client.
     """
-    with _handled_by(_Unread()) as unread:
+    unread = _Unread()
+    with _handled_by(unread):
         backends = [backend for backend in service.backends() if not backend.configuration().simulator]
     notes = [f"{name} is left out: its configuration cannot be read" for name in unread.names]
     if not backends:
@@ -154,10 +147,7 @@ def live_backends(service: QiskitRuntimeService) -> tuple[list[IBMBackend], list
 
 
 def connect(timeout: float | None = None) -> QiskitRuntimeService:
-    """Return the service of the user's account, its requests by `ibm_connection`.
-
-    Each may have a time-out, seconds. What is wrong is the client's to say.
-    """
+    """Return the service of the user's account; each of its requests may have a time-out, seconds."""
     client = _client()
     from qexp.fleet.ibm_connection import take_over
 
@@ -178,9 +168,8 @@ def connect(timeout: float | None = None) -> QiskitRuntimeService:
 def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout") -> T:
     """Ask the service something, and wait for the answer only so long.
 
-    The client waits for an answer without end, so the question is put in a thread that is left behind. It is
-    asked quietly, and up to `TRIES` times where the service is away or says nothing sensible; what goes wrong
-    is said once, by the error that is raised.
+    The client waits without end, so the question is put in a thread that is left behind: quietly, and up to
+    `TRIES` times where the service is away or says nothing sensible.
 
     Args:
         question: What to call.
@@ -188,8 +177,7 @@ def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout") -
         setting: What the user sets it with.
 
     Raises:
-        InputError: No account, a refused one, no connection, no answer in time, or an answer that makes no
-            sense; one line, without the token.
+        InputError: No answer in time, or none that helps; one line, without the token.
     """
     answers: list[T] = []
     errors: list[Exception] = []
@@ -221,9 +209,7 @@ def ask(question: Callable[[], T], seconds: float, setting: str = "--timeout") -
 
 
 def _is_final(error: Exception) -> bool:
-    """Return whether it is no use to ask again."""
-    of_account = {"InputError", "AccountNotFoundError", "IBMInputValueError"}
-    return refused(error) or bool(of_account & kinds(error))
+    return refused(error) or bool({"InputError", "AccountNotFoundError", "IBMInputValueError"} & kinds(error))
 
 
 def _client() -> Any:
@@ -257,16 +243,13 @@ class _Unread(logging.Handler):
             self.names.append(str(record.args[0]))
 
 
-H = TypeVar("H", bound=logging.Handler)
-
-
 @contextmanager
-def _handled_by(handler: H) -> Iterator[H]:
+def _handled_by(handler: logging.Handler) -> Iterator[None]:
     """Give what the client logs to one handler alone."""
     log = logging.getLogger("qiskit_ibm_runtime")
     before, log.handlers = log.handlers, [handler]
     try:
-        yield handler
+        yield
     finally:
         log.handlers = before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,11 +71,7 @@ sx rz cz), so a machine with that figure runs 6 * CLOPS_h of them a second.
 
 def plain(name: str) -> str:
     """Return a machine's name without what the client adds: ``ibm_fez`` and ``FakeFez`` are ``fez``."""
-    short = name.lower().removesuffix("v2")
-    for prefix in ("ibmq_", "ibm_", "fake_", "fake"):
-        if short.startswith(prefix) and short != prefix:
-            return short.removeprefix(prefix)
-    return short
+    return re.sub("^(ibmq_|ibm_|fake_?)(?=.)", "", name.lower().removesuffix("v2"))
 
 
 def lattice_of(links: Iterable[Iterable[int]]) -> str:

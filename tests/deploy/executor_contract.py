@@ -12,7 +12,8 @@ from itertools import count, pairwise
 
 import pytest
 
-from qexp.deploy.executors.executor import Executor, Job, JobState, Order, RefusedError
+from qexp.deploy.executors.errors import RefusedError
+from qexp.deploy.executors.executor import Executor, Job, JobState, Order
 
 NUMBERS = count(1)
 

@@ -23,15 +23,15 @@ from qexp.deploy.campaign.journal import UNSETTLED, Journal, State, Task
 from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.campaign.spend_guard import StoppedError
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executors.executor import (
+from qexp.deploy.executors.errors import (
     AccountError,
-    JobState,
     LaterError,
     RefusedError,
     UndecodableError,
     UnreachableError,
     UnsureError,
 )
+from qexp.deploy.executors.executor import JobState
 from qexp.deploy.simulator import Simulator
 from qexp.placement.placement import Placement
 from qexp.placement.schedulers.least_busy import LeastBusy

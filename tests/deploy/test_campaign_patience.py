@@ -14,7 +14,8 @@ from qexp.deploy.campaign.journal import Journal, State
 from qexp.deploy.campaign.plan import planned_tasks, segments
 from qexp.deploy.campaign.spend_guard import Guard, StoppedError, spent
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executors.executor import Job, JobState, LaterError, UnreachableError, UnsureError
+from qexp.deploy.executors.errors import LaterError, UnreachableError, UnsureError
+from qexp.deploy.executors.executor import Job, JobState
 from qexp.deploy.simulator import Simulator
 from qexp.placement.placement import Placement
 from qexp.placement.schedulers.mct import MCT

@@ -12,7 +12,8 @@ import pytest
 from cases import quick_first
 
 from qexp.deploy.campaign.journal import Journal, State
-from qexp.deploy.executors.executor import Order, RefusedError
+from qexp.deploy.executors.errors import RefusedError
+from qexp.deploy.executors.executor import Order
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "eval.baselines=[mct,greedy]", "env.tasks=5")
 

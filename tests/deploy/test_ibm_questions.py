@@ -9,7 +9,8 @@ import pytest
 from ibm_account import NODES, SECRETS, Fault, another, finish, order, sent, told
 from ibm_stand_in import Reply
 
-from qexp.deploy.executors.executor import AccountError, JobState, Machine, UndecodableError, UnreachableError
+from qexp.deploy.executors.errors import AccountError, UndecodableError, UnreachableError
+from qexp.deploy.executors.executor import JobState, Machine
 
 SILENT = {
     "errors": Fault(r"GET /jobs.*", times=None, body=SECRETS),

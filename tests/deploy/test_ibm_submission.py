@@ -11,7 +11,8 @@ from ibm_account import NODES, SECRETS, Fault, account, another, executor, finis
 from ibm_stand_in import CRN, TOKEN, Reply
 
 from qexp.circuits.compiled import compiled
-from qexp.deploy.executors.executor import AccountError, JobState, LaterError, RefusedError, UnsureError
+from qexp.deploy.executors.errors import AccountError, LaterError, RefusedError, UnsureError
+from qexp.deploy.executors.executor import JobState
 from qexp.fleet.ibm import quiet
 
 UNSURE = {

@@ -21,14 +21,8 @@ from hypothesis import strategies as st
 from qexp.deploy.campaign.campaign import Campaign
 from qexp.deploy.campaign.journal import Journal, State
 from qexp.deploy.campaign.plan import planned_tasks, segments
-from qexp.deploy.executors.executor import (
-    BrokenError,
-    JobState,
-    LaterError,
-    Order,
-    RefusedError,
-    UndecodableError,
-)
+from qexp.deploy.executors.errors import BrokenError, LaterError, RefusedError, UndecodableError
+from qexp.deploy.executors.executor import JobState, Order
 from qexp.deploy.executors.local import noise
 from qexp.deploy.executors.local.executor import LocalExecutor, MachineTime
 from qexp.deploy.executors.queue import MachineQueue, QueuedJob

@@ -21,15 +21,8 @@ from qexp.deploy.campaign.plan import Segment
 from qexp.deploy.campaign.spend_guard import Guard, LimitError, StoppedError, charged_for
 from qexp.deploy.campaign.transitions import Transitions
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executors.executor import (
-    AccountError,
-    Executor,
-    LaterError,
-    Machine,
-    Order,
-    RefusedError,
-    UnsureError,
-)
+from qexp.deploy.executors import errors
+from qexp.deploy.executors.executor import Executor, Machine, Order
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer, node_chosen
 from qexp.placement.state import TaskState
@@ -74,7 +67,7 @@ class Campaign:
             self._monitor.reconcile(self.tasks, self.id)
             for segment in self.plan:
                 self._run_segment(segment)
-        except AccountError as error:
+        except errors.AccountError as error:
             raise StoppedError(str(error)) from error
 
     @property
@@ -221,19 +214,19 @@ class Campaign:
             task.job = self.executor.submit(
                 Order(task.tag, self.id, task.node, task.circuit, task.shots, most)
             )
-        except RefusedError as error:
+        except errors.RefusedError as error:
             self._transitions.retry(task, State.FAILED, str(error))
-        except LaterError as error:
+        except errors.LaterError as error:
             now = self.executor.now()
             self._not_before = now + error.seconds
             self._transitions.withdraw(task, str(error))
             self._put_off = now if self._put_off is None else self._put_off
             if now - self._put_off > self.deployment.patience:
                 raise StoppedError(f"no order was accepted in deploy.patience seconds: {error}") from error
-        except UnsureError as error:
+        except errors.UnsureError as error:
             task.state = State.UNKNOWN
             self._transitions.save(task, str(error))
-        except AccountError as error:
+        except errors.AccountError as error:
             self._transitions.withdraw(task, str(error))
             raise
         else:

@@ -11,14 +11,8 @@ from typing import ParamSpec, TypeVar
 from qexp.deploy.campaign.journal import UNDER_WAY, UNSETTLED, State, Task
 from qexp.deploy.campaign.spend_guard import StoppedError
 from qexp.deploy.campaign.transitions import Transitions
-from qexp.deploy.executors.executor import (
-    Executor,
-    Job,
-    JobState,
-    UndecodableError,
-    UnreachableError,
-    latest,
-)
+from qexp.deploy.executors import errors
+from qexp.deploy.executors.executor import Executor, Job, JobState, latest
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -74,7 +68,7 @@ class JobMonitor:
         what = question.__name__
         try:
             answer = question(*args, **kwargs)
-        except UnreachableError as error:
+        except errors.UnreachableError as error:
             log.warning("%s: %s", what, error)
             now = self.executor.now()
             if now - self._silent.setdefault(what, now) > self._patience:
@@ -179,7 +173,6 @@ class JobMonitor:
         return [self._watches[task.id].due for task in tasks if task.state in UNSETTLED]
 
     def _adopt(self, task: Task, jobs: Sequence[Job]) -> None:
-        """Take over the job that carries a task's tag."""
         best = min(jobs, key=lambda job: job.state in {JobState.CANCELLED, JobState.FAILED})
         task.job, task.state, self._watches[task.id].due = best.id, State.SUBMITTED, 0.0
         self._transitions.save(task, f"found job {task.job} by its tag")
@@ -253,17 +246,17 @@ class JobMonitor:
         """Fetch a result; a task is done only once its result is in the journal."""
         try:
             counts = self.executor.counts(job.id)
-        except (UndecodableError, UnreachableError) as error:
+        except (errors.UndecodableError, errors.UnreachableError) as error:
             log.warning("result of %s: %s", job.id, error)
             watch, waited = self._watches[task.id], self._waited(task, "unread")
             watch.tries += 1
-            long_enough = self._settle_seconds if isinstance(error, UndecodableError) else self._patience
-            if watch.tries < TRIES or waited < long_enough:
+            silent = isinstance(error, errors.UnreachableError)
+            if watch.tries < TRIES or waited < (self._patience if silent else self._settle_seconds):
                 return
             # Where the service answers nothing else either, this stops the campaign, not the task.
             if self.ask(self.executor.find, task.tag or "") is not None:
                 self._transitions.fail(task, f"the job is done, but its result cannot be read: {error}")
-            elif isinstance(error, UnreachableError):
+            elif silent:
                 raise StoppedError(f"no answer for deploy.patience={self._patience:g} s: {error}") from error
             return
         task.counts = None if counts is None else dict(counts)
@@ -271,7 +264,6 @@ class JobMonitor:
         self._transitions.save(task)
 
     def _not_listed(self, task: Task) -> None:
-        """Deal with a job that is under way as far as we know, and that the executor does not list."""
         if self._waited(task, "missing") < self._settle_seconds:
             return
         jobs = self.ask(self.executor.find, task.tag or "")

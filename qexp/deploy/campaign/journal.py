@@ -124,7 +124,6 @@ CREATE TABLE shadow (
 );
 """
 _INSERT = f"INSERT INTO task VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608 no text of a user's
-_SELECT = f"SELECT {', '.join(COLUMNS)} FROM task ORDER BY id"  # noqa: S608
 _UPDATE = f"UPDATE task SET {', '.join(f'{name} = :{name}' for name in COLUMNS)} WHERE id = :id"  # noqa: S608
 
 
@@ -172,11 +171,11 @@ class Journal:
         db = _connect(scratch)
         db.executescript(_TABLES)
         with db:
-            rows = {"format": FORMAT, "begun": _utc(), **meta}
+            rows = {"format": FORMAT, "begun": _utc(), **meta}.items()
             db.executemany(
-                "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in rows.items()]
+                "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in rows]
             )
-            db.executemany(_INSERT, [_row(task) for task in tasks])
+            db.executemany(_INSERT, map(_row, tasks))
         # Closing the last connection folds the write-ahead log into the file.
         db.close()
         scratch.rename(path)
@@ -194,7 +193,7 @@ class Journal:
 
     def tasks(self) -> list[Task]:
         """Return all tasks, by id."""
-        rows = self._db.execute(_SELECT)
+        rows = self._db.execute(f"SELECT {', '.join(COLUMNS)} FROM task ORDER BY id")  # noqa: S608
         return [_task(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
     def frame(self) -> pd.DataFrame:
@@ -228,8 +227,8 @@ class Journal:
 
     def events(self) -> list[Event]:
         """Return what happened, in order."""
-        rows = self._db.execute("SELECT task, time, at, state, detail FROM event ORDER BY number")
-        return [Event(*row) for row in rows]
+        columns = ", ".join(Event._fields)
+        return [Event(*row) for row in self._db.execute(f"SELECT {columns} FROM event ORDER BY number")]  # noqa: S608
 
     @property
     def last_time(self) -> float:
@@ -270,20 +269,16 @@ class Journal:
             choices: Name of the machine by scheduler.
         """
         with self._db:
-            self._db.executemany(
-                "INSERT OR REPLACE INTO shadow VALUES (?, ?, ?)",
-                [(task.id, scheduler, node) for scheduler, node in choices.items()],
-            )
+            rows = [(task.id, scheduler, node) for scheduler, node in choices.items()]
+            self._db.executemany("INSERT OR REPLACE INTO shadow VALUES (?, ?, ?)", rows)
 
     def shadows(self) -> list[tuple[int, str, str]]:
         """Return (task, scheduler, node) of every choice that was logged and not acted on."""
         return list(self._db.execute("SELECT task, scheduler, node FROM shadow ORDER BY task, scheduler"))
 
     def _event(self, task: int | None, time: float, state: str, detail: str) -> None:
-        self._db.execute(
-            "INSERT INTO event (task, time, at, state, detail) VALUES (?, ?, ?, ?, ?)",
-            (task, time, _utc(), str(state), detail),
-        )
+        row = (None, task, time, _utc(), str(state), detail)
+        self._db.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -25,11 +25,9 @@ ORDER_STREAM = 5  # keeps the order of schedulers apart from every other use of 
 
 @dataclass(frozen=True)
 class Segment:
-    """One block, placed by one scheduler.
+    """One block, placed by one scheduler; its tasks as simulated ones would be described.
 
     Attributes:
-        number: Position in the campaign.
-        episode: The block's tasks, as simulated ones would be described.
         quantum_seconds: What the spend guard expects of each task, shape ``[tasks, nodes]``.
     """
 
@@ -41,9 +39,7 @@ class Segment:
 
 
 def segments(scenario: Scenario, deployment: Deployment, schedulers: Sequence[str]) -> list[Segment]:
-    """Return a campaign's segments in order; the same arguments give the same ones.
-
-    Block ``k`` has the tasks of evaluation episode ``k`` of the deployment's seed.
+    """Return a campaign's segments; block ``k`` has the tasks of evaluation episode ``k`` of its seed.
 
     Args:
         scenario: The placement problem.
@@ -73,7 +69,6 @@ def segments(scenario: Scenario, deployment: Deployment, schedulers: Sequence[st
 
 
 def _first(episode: Episode, count: int) -> Episode:
-    """Return the first tasks of an episode."""
     columns = {key: value for key, value in vars(episode).items() if key != "shots"}
     return replace(episode, **{key: value[:count] for key, value in columns.items()})
 
@@ -125,10 +120,9 @@ def quantum_seconds(scenario: Scenario, overhead: float = 2.0, rep_delay: float 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan would cost.
+    """What a plan would cost, if each job is done.
 
     Attributes:
-        jobs: Orders, if each job is done.
         least: Quantum seconds if every task goes to its cheapest machine.
         most: Quantum seconds if every task goes to its dearest machine.
         longest: Quantum seconds of the dearest job.

@@ -23,7 +23,8 @@ from qexp.deploy.campaign.lock import locked, refuse_locked
 from qexp.deploy.campaign.plan import Estimate, Segment, planned_tasks, segments
 from qexp.deploy.campaign.spend_guard import StoppedError, spent
 from qexp.deploy.deployment import Deployment
-from qexp.deploy.executors.executor import Executor, ExecutorError
+from qexp.deploy.executors import errors
+from qexp.deploy.executors.executor import Executor
 from qexp.errors import InputError, Terminated
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer
@@ -106,14 +107,11 @@ def check_account(prepared: Prepared) -> None:
 
 
 def check_journal(folder: RunFolder, *, confirmed: bool) -> None:
-    """Refuse what cannot be resumed, before anything takes time.
+    """Raise `InputError` for a campaign that cannot be resumed, before anything takes time.
 
     Args:
         folder: Of the run that is resumed.
         confirmed: Whether anything may be submitted.
-
-    Raises:
-        InputError: The journal is gone or damaged, or nothing may be submitted although jobs were.
     """
     path, campaign = folder.path / FILE, (folder.begun or {}).get("campaign")
     if path.exists():
@@ -168,7 +166,6 @@ def run_campaign(
 
     Raises:
         InputError: It cannot begin or continue: the line says why, and how to.
-        KeyboardInterrupt: By the user, or by SIGTERM; the journal is complete.
     """
     deployment, scenario = prepared.deployment, prepared.scenario
     if not deployment.confirmed:
@@ -190,7 +187,7 @@ def run_campaign(
             except KeyboardInterrupt as interrupt:
                 _offer_to_cancel(campaign, console, ask=not isinstance(interrupt, Terminated))
                 raise
-            except (StoppedError, ExecutorError) as error:
+            except (StoppedError, errors.ExecutorError) as error:
                 raise InputError(_stopped(error, campaign, folder)) from error
             return _summary(campaign)
 
@@ -200,8 +197,7 @@ def resume_hint(folder: Path) -> str:
     return f"continue with: python -m qexp {resume_with(folder)}"
 
 
-def _stopped(error: StoppedError | ExecutorError, campaign: Campaign, folder: Path) -> str:
-    """Say why a campaign stopped, how to continue it, and how to see what was done."""
+def _stopped(error: StoppedError | errors.ExecutorError, campaign: Campaign, folder: Path) -> str:
     raised = f" {error.limit}=N" if isinstance(error, StoppedError) and error.limit else ""
     seen = f"see what was done with python -m qexp.gap {shlex.quote(str(relative(folder)))}, "
     done = any(task.state is State.DONE for task in campaign.tasks)
@@ -210,20 +206,17 @@ def _stopped(error: StoppedError | ExecutorError, campaign: Campaign, folder: Pa
 
 def _journal(prepared: Prepared, folder: Path) -> Journal:
     """Open the journal in a folder; begin one if there is none."""
-    path, deployment, scenario = folder / FILE, prepared.deployment, prepared.scenario
+    path, deployment, fleet = folder / FILE, prepared.deployment, prepared.scenario.fleet
     if path.exists():
         return Journal(path)
+    settings = {key: getattr(deployment, key) for key in ("schedulers", "clock", "speed", "seed", "block")}
     meta = {
         "campaign": f"qexp-{secrets.token_hex(6)}",
         "origin": time.time(),
         "executor": name_of(type(deployment), "deploy"),
-        "schedulers": deployment.schedulers,
-        "clock": deployment.clock,
-        "speed": deployment.speed,
-        "seed": deployment.seed,
-        "block": deployment.block,
-        "fleet": scenario.fleet.names,
-        "fleet_hash": scenario.fleet.hash,
+        **settings,
+        "fleet": fleet.names,
+        "fleet_hash": fleet.hash,
     }
     journal = Journal.create(path, planned_tasks(prepared.plan, deployment), meta)
     run = RunFolder(folder)
@@ -236,7 +229,7 @@ def _check_quota(campaign: Campaign, estimate: Estimate, console: Console) -> No
     """Refuse to begin what the account cannot pay for."""
     try:
         left = campaign.executor.quantum_seconds_left()
-    except ExecutorError as error:
+    except errors.ExecutorError as error:
         log.warning("the account's usage is not known: %s", error)
         return
     if left is None:
@@ -269,18 +262,15 @@ def _offer_to_cancel(campaign: Campaign, console: Console, *, ask: bool) -> None
 
 
 def _summary(campaign: Campaign) -> dict[str, Any]:
-    """Return what a run's result says of a campaign."""
     tasks, meta = campaign.tasks, campaign.journal.meta
     jobs, seconds = spent(tasks)
     by_scheduler: dict[str, dict[str, Any]] = {}
     for name in meta["schedulers"]:
         done = [task for task in tasks if task.scheduler == name and task.state is State.DONE]
         times = [t.finished - t.arrival for t in done if t.finished is not None and t.arrival is not None]
-        by_scheduler[name] = {
-            "done": len(done),
-            "completion_time_mean": sum(times) / len(times) if times else None,
-            "total_completion_time": sum(times) if times else None,
-        }
+        total = sum(times) if times else None
+        mean = None if total is None else total / len(times)
+        by_scheduler[name] = {"done": len(done), "completion_time_mean": mean, "total_completion_time": total}
     not_done = [task for task in tasks if task.state.final and task.state is not State.DONE]
     return {
         "campaign": meta["campaign"],

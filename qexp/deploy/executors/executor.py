@@ -95,48 +95,12 @@ class Machine:
     pending: int | None = None
 
 
-class ExecutorError(Exception):
-    """What can go wrong outside; the message is one line and holds nothing secret."""
-
-
-class RefusedError(ExecutorError):
-    """The order was not accepted, and would not be if it were repeated."""
-
-
-class LaterError(ExecutorError):
-    """The order was not accepted now; it may be in so many seconds on the campaign's clock."""
-
-    def __init__(self, message: str, seconds: float) -> None:
-        super().__init__(message)
-        self.seconds = seconds
-
-
-class UnsureError(ExecutorError):
-    """It is not known whether the order was accepted: only its tag can tell."""
-
-
-class UnreachableError(ExecutorError):
-    """A question was not answered; asking again later may help."""
-
-
-class UndecodableError(ExecutorError):
-    """A result arrived and makes no sense."""
-
-
-class AccountError(ExecutorError):
-    """The account is not, or no longer, accepted: nothing will work before the user has mended it."""
-
-
-class BrokenError(ExecutorError):
-    """What runs the circuits is broken: nothing will work before the campaign is resumed in a new process."""
-
-
 class Executor(ABC):
     """Runs circuits on machines.
 
     As a context manager it lets go of what it holds; jobs that it keeps elsewhere run on. Every question but
-    those about the clock raises `UnreachableError` where nobody answers, and `AccountError` where the account
-    is not accepted. Answers about jobs and machines may be a few seconds old where asking is expensive.
+    those about the clock raises, of `errors`, `UnreachableError` where nobody answers, and `AccountError`.
+    Answers about jobs and machines may be a few seconds old where asking is expensive.
 
     Attributes:
         keeps_jobs: Whether jobs outlive this process; others are gone when a campaign is resumed.

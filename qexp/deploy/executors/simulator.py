@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from qexp.deploy.executors.executor import Order, RefusedError
+from qexp.deploy.executors import errors
+from qexp.deploy.executors.executor import Order
 from qexp.deploy.executors.queue import QueuedJob, QueueExecutor
 from qexp.placement.scenario import Scenario
 
@@ -44,10 +45,10 @@ class SimulatorExecutor(QueueExecutor):
         """Queue an order, see `Executor.submit`."""
         row = self._service.get(order.circuit)
         if row is None or order.node not in self._queues:
-            raise RefusedError(f"no circuit {order.circuit} on a machine {order.node}")
+            raise errors.RefusedError(f"no circuit {order.circuit} on a machine {order.node}")
         service = float(row[self._names.index(order.node)])
         if not np.isfinite(service):
-            raise RefusedError(f"{order.circuit} does not fit {order.node}")
+            raise errors.RefusedError(f"{order.circuit} does not fit {order.node}")
         if self._jitter:
             rng = np.random.default_rng([self._seed, zlib.crc32(order.tag.encode())])
             service *= float(np.exp(rng.normal(0.0, self._jitter)))

@@ -14,14 +14,8 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Any, TypeVar
 
-from qexp.deploy.executors.executor import (
-    AccountError,
-    ExecutorError,
-    JobState,
-    Machine,
-    UndecodableError,
-    UnreachableError,
-)
+from qexp.deploy.executors import errors
+from qexp.deploy.executors.executor import JobState, Machine
 from qexp.fleet.ibm import quiet
 from qexp.fleet.ibm_errors import chain, reason, refused, statuses, timed_out
 
@@ -40,10 +34,10 @@ def put(question: Callable[[], T], **missing: Any) -> T:
         **missing: ``missing``: what to return where the service knows of no such thing.
 
     Raises:
-        UnreachableError: No answer.
-        AccountError: The account is not accepted.
+        errors.UnreachableError: No answer.
+        errors.AccountError: The account is not accepted.
     """
-    problem: ExecutorError
+    problem: errors.ExecutorError
     with quiet():
         try:
             return question()
@@ -56,22 +50,22 @@ def put(question: Callable[[], T], **missing: Any) -> T:
     raise problem
 
 
-def in_words(error: Exception) -> ExecutorError:
+def in_words(error: Exception) -> errors.ExecutorError:
     """Return what an error of the client comes down to."""
     for link in chain(error):
-        if isinstance(link, AccountError | UnreachableError):
+        if isinstance(link, errors.AccountError | errors.UnreachableError):
             return type(link)(str(link))
     if refused(error):
-        return AccountError(f"IBM Quantum: {reason(error)}")
+        return errors.AccountError(f"IBM Quantum: {reason(error)}")
     if not statuses(error) and timed_out(error):
-        return UnreachableError("IBM Quantum: no answer in deploy.timeout seconds")
-    return UnreachableError(f"IBM Quantum: {reason(error)}")
+        return errors.UnreachableError("IBM Quantum: no answer in deploy.timeout seconds")
+    return errors.UnreachableError(f"IBM Quantum: {reason(error)}")
 
 
 def mapping(answer: object) -> dict[str, Any]:
     """Return an answer that must be an object; raise `UnreachableError` if it is none."""
     if not isinstance(answer, Mapping):
-        raise UnreachableError("IBM Quantum: an answer that makes no sense")
+        raise errors.UnreachableError("IBM Quantum: an answer that makes no sense")
     return dict(answer)
 
 
@@ -198,7 +192,7 @@ def decode(text: str) -> dict[str, int]:
         Counts by bit string, the last bit of the last register first.
 
     Raises:
-        UndecodableError: It is no result of one circuit.
+        errors.UndecodableError: It is no result of one circuit.
     """
     from qiskit_ibm_runtime.decoders.defaults import DEFAULT_DECODERS
 
@@ -217,9 +211,9 @@ def decode(text: str) -> dict[str, int]:
         names = names if isinstance(names, list) and sorted(names) == sorted(pub.data) else list(pub.data)
         counts = pub.join_data(names).get_counts()
     except Exception as error:  # noqa: BLE001 whatever nonsense makes the decoders raise
-        raise UndecodableError(
+        raise errors.UndecodableError(
             f"IBM Quantum: the result cannot be decoded ({type(error).__name__})"
         ) from None
     if not counts:
-        raise UndecodableError("IBM Quantum: the result is empty")
+        raise errors.UndecodableError("IBM Quantum: the result is empty")
     return {str(outcome): int(count) for outcome, count in counts.items()}

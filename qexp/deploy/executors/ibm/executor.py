@@ -12,7 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from qexp.deploy.executors.executor import Machine, Order, RefusedError, UnreachableError
+from qexp.deploy.executors import errors
+from qexp.deploy.executors.executor import Machine, Order
 from qexp.deploy.executors.ibm.answers import machine_from_status, machine_of, put, seconds, section
 from qexp.deploy.executors.ibm.jobs import NEVER, JobsAtIBM
 from qexp.deploy.executors.ibm.submission import Submitter
@@ -113,7 +114,7 @@ class IBMQuantumExecutor(JobsAtIBM):
             machine = machine_of(entries[name]) if name in entries else None
             if machine is None and (listed is None or name in entries):
                 # The list has nothing on it, or there is no list.
-                with suppress(UnreachableError):
+                with suppress(errors.UnreachableError):
                     status = put(partial(machine_status, client, name), missing=None)
                     machine = machine_from_status(name, status) if isinstance(status, Mapping) else None
             machines += [machine] if machine is not None else []
@@ -128,7 +129,7 @@ class IBMQuantumExecutor(JobsAtIBM):
     def submit(self, order: Order) -> str:
         """Send one order, once, see `Executor.submit`."""
         if order.node not in self._clients:
-            raise RefusedError(f"the account has no machine {order.node}")
+            raise errors.RefusedError(f"the account has no machine {order.node}")
         job = self._submitter.submit(order)
         self._add(job, order, self._clients[order.node])
         return job

@@ -8,15 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qexp.deploy.executors.executor import (
-    Executor,
-    Job,
-    JobState,
-    Order,
-    UndecodableError,
-    UnreachableError,
-    latest,
-)
+from qexp.deploy.executors import errors
+from qexp.deploy.executors.executor import Executor, Job, JobState, Order, latest
 from qexp.deploy.executors.ibm.answers import (
     charged,
     decode,
@@ -95,7 +88,7 @@ class JobsAtIBM(Executor):
         for client in self._clients_of(job):
             text = text or put(partial(client.job_results, job), missing=None)
         if not text:
-            raise UndecodableError("IBM Quantum: the job has no result")
+            raise errors.UndecodableError("IBM Quantum: the job has no result")
         with quiet():
             return decode(text)
 
@@ -128,11 +121,11 @@ class JobsAtIBM(Executor):
                     for raw in self._list(client, tag, pending=True):
                         if raw["id"] in left:
                             left.remove(self._read(client, raw).id)
-        problems: list[UnreachableError] = []
+        problems: list[errors.UnreachableError] = []
         for name in left:
             try:
                 self._ask_for(name)
-            except UnreachableError as error:
+            except errors.UnreachableError as error:
                 if name not in self._jobs:
                     raise  # left out, it would count as gone
                 problems.append(error)
@@ -158,7 +151,7 @@ class JobsAtIBM(Executor):
             answer = mapping(put(page))
             rows = answer.get("jobs")
             if not isinstance(rows, list):
-                raise UnreachableError("IBM Quantum: an answer that makes no sense (no list of jobs)")
+                raise errors.UnreachableError("IBM Quantum: an answer that makes no sense (no list of jobs)")
             jobs = {str(raw["id"]): raw for raw in rows if isinstance(raw, Mapping) and raw.get("id")}
             fresh = not jobs.keys() <= listed.keys()
             listed |= {name: dict(raw) | {"id": name} for name, raw in jobs.items()}
@@ -201,7 +194,7 @@ class JobsAtIBM(Executor):
             return
         try:
             metrics = mapping(put(partial(known.client.job_metadata, job.id), missing={}))
-        except UnreachableError:
+        except errors.UnreachableError:
             return  # where it is, is known; the rest can wait
         times = section(metrics, "timestamps")
         known.job = job = replace(

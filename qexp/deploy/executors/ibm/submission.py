@@ -12,15 +12,8 @@ from qiskit_ibm_runtime import Batch
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
 from qexp.circuits.compiled import compiled
-from qexp.deploy.executors.executor import (
-    AccountError,
-    ExecutorError,
-    LaterError,
-    Order,
-    RefusedError,
-    UnreachableError,
-    UnsureError,
-)
+from qexp.deploy.executors import errors
+from qexp.deploy.executors.executor import Order
 from qexp.deploy.executors.ibm.answers import in_words
 from qexp.errors import InputError
 from qexp.fleet.ibm import quiet
@@ -97,7 +90,7 @@ class Submitter:
     def submit(self, order: Order) -> str:
         """Send one order and return the job's id, see `Executor.submit`."""
         if (pause := self._not_before - time.monotonic()) > 0:
-            raise LaterError("IBM Quantum asked to wait with further jobs", pause)
+            raise errors.LaterError("IBM Quantum asked to wait with further jobs", pause)
         connection, problem = self._connections[order.node], None
         connection.expect()
         with quiet():
@@ -107,7 +100,7 @@ class Submitter:
                 problem = _not_sent(error) if connection.submission is None else None
         sent = connection.submission
         if sent is None:
-            raise problem or UnsureError("IBM Quantum: the client says nothing of the job")
+            raise problem or errors.UnsureError("IBM Quantum: the client says nothing of the job")
         if (job := sent.job) is not None:
             self._used.add(order.node)
             self._renewed = False
@@ -132,16 +125,16 @@ class Submitter:
             self._used.discard(node)
         return self._batches[node]
 
-    def _refusal(self, order: Order, sent: Submission, connection: Connection) -> ExecutorError:
+    def _refusal(self, order: Order, sent: Submission, connection: Connection) -> errors.ExecutorError:
         """Say what became of an order that was sent and has no job that we know of."""
         if sent.response is None:
             if sent.left:
-                return UnsureError("IBM Quantum: no (whole) answer to the order; it may have been accepted")
-            return LaterError("IBM Quantum: no connection; nothing was sent", PAUSE)
+                return errors.UnsureError("IBM Quantum: no whole answer; the order may have been accepted")
+            return errors.LaterError("IBM Quantum: no connection; nothing was sent", PAUSE)
         status, headers = sent.response.status_code, sent.response.headers
         if 400 <= status < 500 and (used_up := sent.codes & USED_UP):
             code = f"error code {min(used_up)}"
-            return AccountError(f"IBM Quantum: the account's quantum time is used up ({code})")
+            return errors.AccountError(f"IBM Quantum: the account's quantum time is used up ({code})")
         if 400 <= status < 500 and sent.codes & FULL:
             return self._later("the account has as many jobs in queues as it may", headers, FULL_PAUSE)
         if status == 429:
@@ -149,20 +142,20 @@ class Submitter:
         if status == 401 and not self._renewed:
             self._renewed = True
             connection.renew()
-            return LaterError("IBM Quantum: the access token has expired; the next order gets a new one", 0.0)
+            return errors.LaterError("IBM Quantum: the access token has expired; the next is new", 0.0)
         if status in {401, 403}:
-            return AccountError(f"IBM Quantum: the account was refused (status {status})")
+            return errors.AccountError(f"IBM Quantum: the account was refused (status {status})")
         if 400 <= status < 500 and status not in UNCLEAR:
             if self._batches.pop(order.node, None) is not None and order.node in self._used:
-                return LaterError("IBM Quantum: the batch was closed; the next order opens another", 0.0)
-            return RefusedError(f"IBM Quantum refused the order (status {status})")
-        return UnsureError(f"IBM Quantum answered the order with status {status}; it may have been accepted")
+                return errors.LaterError("IBM Quantum: the batch was closed; another comes next", 0.0)
+            return errors.RefusedError(f"IBM Quantum refused the order (status {status})")
+        return errors.UnsureError(f"IBM Quantum: status {status}; the order may have been accepted")
 
-    def _later(self, why: str, headers: Mapping[str, str], default: float) -> LaterError:
+    def _later(self, why: str, headers: Mapping[str, str], default: float) -> errors.LaterError:
         """Hold all orders back for as long as the service asks."""
         pause = retry_after(headers, default)
         self._not_before = time.monotonic() + pause
-        return LaterError(f"IBM Quantum: {why}", pause)
+        return errors.LaterError(f"IBM Quantum: {why}", pause)
 
 
 def _new_batch(backend: IBMBackend) -> OneRequest:
@@ -173,25 +166,25 @@ def _new_batch(backend: IBMBackend) -> OneRequest:
         refusals = {status for status in statuses(error) if 400 <= status < 500}
         if not refusals or refusals & ({401, 404, 429} | UNCLEAR):
             raise
-        problem = AccountError(
+        problem = errors.AccountError(
             f"IBM Quantum opens no batch for the account (status {max(refusals)}); "
             "deploy.mode=job does without"
         )
     raise problem
 
 
-def _not_sent(error: Exception) -> ExecutorError:
+def _not_sent(error: Exception) -> errors.ExecutorError:
     """Say what became of an order that never left."""
     if isinstance(error, InputError):
-        return RefusedError(str(error))
+        return errors.RefusedError(str(error))
     problem, numbers = in_words(error), statuses(error)
-    if not isinstance(problem, UnreachableError):
+    if not isinstance(problem, errors.UnreachableError):
         return problem
     if numbers and not (numbers & UNCLEAR) and max(numbers) < 429:
-        return RefusedError(f"IBM Quantum refused to prepare the order (status {max(numbers)})")
+        return errors.RefusedError(f"IBM Quantum refused to prepare the order (status {max(numbers)})")
     # What the network or the service is to blame for.
     if numbers or kinds(error) & {"RequestException", "ApiError", "ExecutorError", "JSONDecodeError"}:
         headers = (getattr(getattr(link, "response", None), "headers", None) for link in chain(error))
         pause = retry_after(next(filter(None, headers), {}), PAUSE)
-        return LaterError(f"{problem}; nothing was sent", pause)
-    return RefusedError(f"the client does not take the order ({type(error).__name__})")
+        return errors.LaterError(f"{problem}; nothing was sent", pause)
+    return errors.RefusedError(f"the client does not take the order ({type(error).__name__})")

@@ -26,15 +26,8 @@ from typing import Any
 import numpy as np
 
 from qexp.circuits import compiled as circuits
-from qexp.deploy.executors.executor import (
-    BrokenError,
-    Job,
-    JobState,
-    LaterError,
-    Order,
-    RefusedError,
-    UndecodableError,
-)
+from qexp.deploy.executors import errors
+from qexp.deploy.executors.executor import Job, JobState, Order
 from qexp.deploy.executors.queue import QueuedJob, QueueExecutor
 from qexp.fleet.machines import MACHINES
 
@@ -173,11 +166,11 @@ class LocalExecutor(QueueExecutor):
         """Queue an order, see `Executor.submit`."""
         queue = self._queues.get(order.node)
         if queue is None or not circuits.known(order.circuit):
-            raise RefusedError(f"no circuit {order.circuit} on a machine {order.node}")
+            raise errors.RefusedError(f"no circuit {order.circuit} on a machine {order.node}")
         if int(order.circuit.rpartition("_")[2]) > MACHINES[queue.machine].qubits:
-            raise RefusedError(f"{order.circuit} does not fit {order.node}")
+            raise errors.RefusedError(f"{order.circuit} does not fit {order.node}")
         if not queue.open:
-            raise LaterError(f"{order.node} is closed", PAUSE)
+            raise errors.LaterError(f"{order.node} is closed", PAUSE)
         with self._changed:
             self._check()
             job = QueuedJob(f"local-{len(self._jobs)}", order, self.now())
@@ -196,7 +189,7 @@ class LocalExecutor(QueueExecutor):
         with self._changed:
             measured = self._jobs[job].counts
             if measured is None or self._jobs[job].state(self.now()) is not JobState.DONE:
-                raise UndecodableError(f"{job} has no result")
+                raise errors.UndecodableError(f"{job} has no result")
             return measured
 
     def _simulate(self, job: QueuedJob, kind: str) -> None:
@@ -218,7 +211,6 @@ class LocalExecutor(QueueExecutor):
         future.add_done_callback(partial(self._take, job, kind, pool))
 
     def _take(self, job: QueuedJob, kind: str, pool: Pool, future: Future[Any]) -> None:
-        """Take in what a simulation gave."""
         if future.cancelled():
             return
         error = future.exception()
@@ -266,7 +258,7 @@ class LocalExecutor(QueueExecutor):
     def _check(self) -> None:
         """Raise `BrokenError` if new processes do not help."""
         if self._broken:
-            raise BrokenError(
+            raise errors.BrokenError(
                 f"the processes that simulate the machines died {REBUILDS + 1} times, and none got anything "
                 "done in between: there may be too little memory (deploy.workers, env.workload.max_width)"
             )
