@@ -48,34 +48,27 @@ entangles the two ansatz circuits linearly by default; the placement papers' cir
 class Figures(NamedTuple):
     """The catalogue's figures of one compiled circuit.
 
-    Attributes:
-        depth: Longest chain of gates and measurements, as `QuantumCircuit.depth` counts it: virtual rz
-            gates are layers of their own, barriers and idle time are not.
-        two_qubit_gates: cx or ecr gates.
-        duration: Length of one shot when every operation starts as soon as its qubits are free, seconds.
-        log10_esp: Base-10 logarithm of the estimated success probability.
+    The depth is the longest chain of gates and measurements, as `QuantumCircuit.depth` counts it: virtual rz
+    gates are layers of their own, barriers and idle time are not.
     """
 
     depth: int
     two_qubit_gates: int
-    duration: float
-    log10_esp: float
+    duration: float  # of one shot when every operation starts as soon as its qubits are free, seconds
+    log10_esp: float  # base-10 logarithm of the estimated success probability
 
 
 @dataclass(frozen=True)
 class Machine:
     """The parts of a machine that the compiler may use.
 
-    Attributes:
-        healthy: Largest part of the machine that working links hold together; qubits are renumbered.
-        whole: All qubits, for circuits wider than that part. Links without a working gate have error
-            `BROKEN` there, so that the compiler avoids them and log10 of the success probability is finite.
-        qubits: The machine's numbers of the qubits of ``healthy``.
+    In the whole, links without a working gate have error `BROKEN`, so that the compiler avoids them and log10
+    of the success probability is finite.
     """
 
-    healthy: Target
-    whole: Target
-    qubits: Sequence[int]
+    healthy: Target  # largest part that working links hold together; qubits are renumbered
+    whole: Target  # all qubits, for circuits wider than that part
+    qubits: Sequence[int]  # the machine's numbers of the qubits of ``healthy``
 
     @classmethod
     def from_backend(cls, backend: BackendV2) -> Machine:

@@ -131,7 +131,7 @@ class BatchedCloud:
             active: Episodes that decide now; the others stay as they are. Default: those with tasks left.
         """
         active = self.left > 0 if active is None else active
-        slot, queue = self._slot, self._first_queue + nodes
+        slot, queue, again = self._slot, self._first_queue + nodes, self._rules.rescheduling_delay
         entry = self._rows.take(slot) * self.free_at.shape[1] + nodes
         service = self._tables.service.take(entry)
         fits = service < np.inf
@@ -160,15 +160,16 @@ class BatchedCloud:
             self.reschedules[back, task] += 1
             last = (self._back_head[back] + self._back_count[back]) % self._back.shape[1]
             self._back[back, last] = task
-            self._back_at[back, last] = self.now[back] + self._rules.rescheduling_delay
+            self._back_at[back, last] = self.now[back] + again
             self._back_count[back] += 1
 
-        count = self.reschedules.take(slot)
+        count, wait = self.reschedules.take(slot), (start - self.now) * placed
         outcome = Placed(
             refused=refused,
-            wait=(start - self.now) * placed,
+            wait=wait,
             service=service,
-            delay=count * self._rules.rescheduling_delay,
+            elapsed=np.where(refused, again, wait + service),
+            delay=count * again,
             esp=self._tables.esp.take(entry) * placed,
             placed_all=active & (self.left == 0),
             gave_up=refused & (count >= self._rules.max_refusals),

@@ -134,23 +134,25 @@ class SimulatedCloud:
             float(table[task.index, node]) for table in (self._episode.service, self._episode.esp)
         )
         start, machine.free_at = map(float, served(now, service, machine.free_at))
+        wait = start - now
         machine.ends.append(machine.free_at)
         machine.queue.put((task, service))
         task.node, task.placement = node, now
         self._refusals = 0
         self._left -= 1
-        return Placed(False, start - now, service, task.delay, esp, self._left == 0, False)
+        return Placed(False, wait, service, wait + service, task.delay, esp, self._left == 0, False)
 
     def _refuse(self, task: QTask) -> Placed:
         task.reschedules += 1
-        task.delay = task.reschedules * self._rules.rescheduling_delay
+        again = self._rules.rescheduling_delay
+        task.delay = task.reschedules * again
         self._refusals += 1
         gave_up = task.reschedules >= self._rules.max_refusals
         if gave_up:
             task.status = Status.FAILED
         else:
-            self._ask_after(self._rules.rescheduling_delay, task, RETURN)
-        return Placed(True, 0.0, 0.0, task.delay, 0.0, False, gave_up)
+            self._ask_after(again, task, RETURN)
+        return Placed(True, 0.0, 0.0, again, task.delay, 0.0, False, gave_up)
 
     def finish(self) -> None:
         """Let the machines work off their queues, so that every task's log is complete."""

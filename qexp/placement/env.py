@@ -136,8 +136,8 @@ class PlacementEnv(gym.Env[Observation, np.int64]):
         if self._cloud is None:
             raise gym.error.ResetNeeded("call reset() before step()")
         placed = self._cloud.place(checked_action(action, len(self.scenario.fleet)))
-        outcome = Outcome.of(placed, self.scenario.rescheduling_delay)
-        self._total += float(outcome.elapsed)
+        outcome = Outcome.of(placed)
+        self._total += placed.elapsed
         info: dict[str, Any] = {}
         if placed.placed_all or placed.gave_up:
             info["total_completion_time"] = self._total

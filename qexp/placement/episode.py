@@ -9,25 +9,15 @@ from qexp.problem.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class Episode:
-    """Tasks in order of arrival.
+    """Tasks in order of arrival."""
 
-    Attributes:
-        names: Circuit of each task.
-        arrival: Seconds, ascending, shape ``[tasks]``.
-        width: Qubits, shape ``[tasks]``.
-        depth: Logical depth, layers, shape ``[tasks]``.
-        shots: Repetitions of every circuit.
-        service: Service time on each machine, seconds, infinite where it does not fit, ``[tasks, machines]``.
-        esp: Estimated success probability, 0 where it does not fit, ``[tasks, machines]``.
-    """
-
-    names: list[str]
-    arrival: Floats
-    width: Ints
-    depth: Ints
-    shots: int
-    service: Floats
-    esp: Floats
+    names: list[str]  # circuit of each task
+    arrival: Floats  # seconds, ascending, [tasks]
+    width: Ints  # qubits, [tasks]
+    depth: Ints  # logical depth, layers, [tasks]
+    shots: int  # repetitions of every circuit
+    service: Floats  # on each machine, seconds, infinite where it does not fit, [tasks, machines]
+    esp: Floats  # estimated success probability, 0 where it does not fit, [tasks, machines]
 
     def __len__(self) -> int:
         return len(self.arrival)

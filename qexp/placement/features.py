@@ -195,8 +195,8 @@ def _of_circuits(task: TaskState, nodes: NodeState) -> CircuitFeatures:
 
 def _of_one_circuit(task: TaskState, nodes: NodeState) -> CircuitFeatures:
     """Remember circuits that are placed one at a time: they come again with the same tables."""
-    arrays = (task.service, task.esp, task.mask, nodes.qubits, nodes.clops)
-    key = (task.width, task.depth, *map(np.ndarray.tobytes, arrays))
+    tables = task.service.tobytes(), task.esp.tobytes(), task.mask.tobytes()
+    key = (task.width, task.depth, *tables, nodes.qubits.tobytes(), nodes.clops.tobytes())
     circuit = _remembered.get(key)
     if circuit is None:
         if len(_remembered) >= REMEMBERED:

@@ -78,6 +78,7 @@ class Placed:
     refused: Any  # the circuit did not fit the chosen machine
     wait: Any  # seconds in the queue; 0 if refused
     service: Any  # seconds on the machine; 0 if refused
+    elapsed: Any  # wait + service, or the rescheduling delay of a refusal, seconds
     delay: Any  # rescheduling delays of the task so far, this refusal included, seconds
     esp: Any  # estimated success probability; 0 if refused
     placed_all: Any  # no task of the episode is left

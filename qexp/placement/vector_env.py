@@ -64,9 +64,8 @@ class PlacementVectorEnv(LockstepVectorEnv):
         """
         active = ~self.over
         placed = self.cloud.place(self._checked(actions), active)
-        outcome = Outcome.of(placed, self.scenario.rescheduling_delay)
-        reward = np.where(active, self.scenario.reward.of(outcome), 0.0)
-        self.total += np.where(active, outcome.elapsed, 0.0)
+        reward = np.where(active, self.scenario.reward.of(Outcome.of(placed)), 0.0)
+        self.total += np.where(active, placed.elapsed, 0.0)
         terminated, truncated = placed.placed_all, placed.gave_up
         over = terminated | truncated
         infos: dict[str, Any] = {}

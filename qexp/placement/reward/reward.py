@@ -29,16 +29,10 @@ class Outcome:
     esp: Floats
 
     @classmethod
-    def of(cls, placed: Placed, rescheduling_delay: float) -> Outcome:
-        """Return the outcome of a placement, or of a batch.
-
-        Args:
-            placed: Its result.
-            rescheduling_delay: Seconds after which a refused task asks again.
-        """
-        elapsed = np.where(placed.refused, rescheduling_delay, placed.wait + placed.service)
+    def of(cls, placed: Placed) -> Outcome:
+        """Return the outcome of a placement, or of a batch."""
         completion = placed.delay + placed.wait + placed.service
-        return cls(np.asarray(placed.refused), elapsed, np.asarray(completion), np.asarray(placed.esp))
+        return cls(*map(np.asarray, (placed.refused, placed.elapsed, completion, placed.esp)))
 
 
 @group("env/reward")
