@@ -45,6 +45,6 @@ conf: install ## write the option files under conf/ from the options' classes
 bench: install ## measure speed on this machine
 	$(BIN)/python -m benchmarks $(ARGS)
 
-clean: ## remove caches and build products; .venv and outputs stay
+clean: ## remove caches and build products; environments and outputs stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+	find . \( -path ./$(VENV) -o -path './.venv-*' \) -prune -o -name __pycache__ -type d -exec rm -rf {} +

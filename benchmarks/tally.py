@@ -1,4 +1,4 @@
-"""What campaigns under fire came to, in numbers and as a page."""
+"""Campaigns under fire, in numbers and as a page."""
 
 from __future__ import annotations
 

@@ -203,7 +203,8 @@ def _compose(arguments: list[str]) -> int:
         if isinstance(error.__cause__, OSError):  # the log file cannot be written
             return jobs.refused_by_disk(error.__cause__)
         # How Hydra refuses, for example, an option that is a number, or a config file that is not YAML.
-        raise InputError(explain(InputError(f"{error}: {' '.join(sys.argv[1:])}"))) from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{reason}: {' '.join(sys.argv[1:])}") from error
     if jobs.failure is not None:
         print(f"qexp: {jobs.failure}", file=sys.stderr)
         return 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -48,6 +47,21 @@ def resume_with(path: Path) -> str:
 def relative(path: Path) -> Path:
     """Return a path as a person in the current folder would type it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, never half of it.
+
+    Args:
+        path: File to write; its folder exists.
+        data: All of its content.
+    """
+    scratch = path.with_name(f".{path.name}.tmp")
+    try:
+        scratch.write_bytes(data)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 @dataclass
@@ -127,13 +141,20 @@ class RunFolder:
         self.write_json(RUN_FILE, content)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
-        """Write a JSON file atomically."""
+        """Write a JSON file atomically.
+
+        Args:
+            name: Of the file in the folder.
+            content: JSON values, without NaN or infinity.
+        """
         return self.write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     def write_text(self, name: str, text: str) -> Path:
-        """Write a text file atomically."""
-        target = self.path / name
-        scratch = self.path / f".{name}.{os.getpid()}.tmp"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(target)
-        return target
+        """Write a text file atomically.
+
+        Args:
+            name: Of the file in the folder.
+            text: Its content.
+        """
+        write_atomically(self.path / name, text.encode())
+        return self.path / name

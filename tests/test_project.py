@@ -203,6 +203,47 @@ def test_files_are_short_and_named_after_what_they_do():
     assert [name(path) for path in paths if vague & {part.removesuffix(".py") for part in path.parts}] == []
 
 
+def public_functions(node: ast.AST) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Dotted names and definitions of a module's or class's public functions, without properties."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from ((f"{child.name}.{rest}", function) for rest, function in public_functions(child))
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+            decorators = {ast.unparse(decorator).rpartition(".")[2] for decorator in child.decorator_list}
+            if decorators.isdisjoint({"property", "cached_property", "setter"}):
+                yield child.name, child
+
+
+def undescribed(dotted: str, function: ast.FunctionDef | ast.AsyncFunctionDef, ours: set[str]) -> list[str]:
+    """Arguments without an entry, of two or more; none where the docstring names the base's method."""
+    given = function.args
+    names = [argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    names = [argument for argument in names if argument not in {"self", "cls"}]
+    doc = ast.get_docstring(function) or ""
+    for base in re.findall(r"[Ss]ee `([A-Z]\w*\.\w+)`", doc):
+        # A base of ours is held to the rule itself; another is described where it comes from.
+        known = base in ours or base.split(".")[0] not in {name.split(".")[0] for name in ours}
+        if known and base != dotted and base.split(".")[1] == function.name:
+            return []
+    entries = set(re.findall(r"^ +(\w+):", doc.partition("Args:\n")[2], re.MULTILINE))
+    return [argument for argument in names if argument not in entries] if len(names) > 1 else []
+
+
+def test_docstrings_describe_the_arguments_of_public_functions():
+    functions = [
+        (path, dotted, function)
+        for path in MODULES
+        for dotted, function in public_functions(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    ours = {dotted for _, dotted, _ in functions}
+    missing = [
+        f"{name(path)}:{function.lineno} {dotted}: {', '.join(arguments)}"
+        for path, dotted, function in functions
+        if (arguments := undescribed(dotted, function, ours))
+    ]
+    assert not missing, "\n".join(missing)
+
+
 def keys(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
     """Every key that sets a value, at any depth; defaults lists and Hydra's own section are left out."""
     if isinstance(node, yaml.MappingNode):

@@ -3,7 +3,7 @@
 ``python experiments/01-learned-placement/study.py [--jobs 2] [--only NAME ...]``
 
 Every run is one ``python -m qexp`` command. A run whose result is there already is not repeated, so the study
-can be interrupted and gone on with; the tables and the figure are made from what is there.
+can be interrupted and started again; the tables and the figure are made from what is there.
 """
 
 from __future__ import annotations

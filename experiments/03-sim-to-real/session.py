@@ -1,4 +1,4 @@
-"""A recorded session: a campaign on IBM Quantum's stand-in, killed in the middle and gone on with.
+"""A recorded session: a campaign on IBM Quantum's stand-in, killed in the middle and resumed.
 
 ``python experiments/03-sim-to-real/session.py``
 

@@ -3,7 +3,7 @@
 ``python experiments/03-sim-to-real/study.py [--only NAME ...]``
 
 Every campaign is one ``python -m qexp`` command; one whose result is there already is not repeated, one that
-was cut off is gone on with; ``--only`` without a name runs none. ``results.csv``, ``tables.md`` and the
+was cut off is resumed; ``--only`` without a name runs none. ``results.csv``, ``tables.md`` and the
 figures are made of what is there.
 """
 
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=list(CAMPAIGNS), default=list(CAMPAIGNS))
     for name in parser.parse_args().only:
         run(name)
-    (HERE / "tables.md").write_text(tables(), encoding="utf-8")  # makes every report anew, which is read next
+    (HERE / "tables.md").write_text(tables(), encoding="utf-8")  # makes every report again, read next
     results = collect()
     results.to_csv(HERE / "results.csv", index=False, float_format="%.4f")
     for name in CAMPAIGNS:

@@ -6,14 +6,14 @@ from typing import Any
 _HOMES = {
     "Training": "training",
     "OnPolicy": "on_policy",
-    "Batch": "batch",
+    "Batch": "training",
     "A2C": "a2c",
     "PPO": "ppo",
     "DQN": "dqn",
     "A2CConfig": "configs",
     "PPOConfig": "configs",
     "DQNConfig": "configs",
-    "register_vector_env": "environment",
+    "register_vector_env": "lockstep_algorithm",
 }
 
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from qexp.algo.batch import Batch
-from qexp.algo.budget import linear
 from qexp.algo.on_policy import OnPolicy
+from qexp.algo.training import Batch
 from qexp.config.option import option
 
 if TYPE_CHECKING:
@@ -34,18 +33,16 @@ class A2C(OnPolicy):
     ] = 6_000_000
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """Return the loss; its gradient is minus the policy gradient plus value error and entropy terms."""
+        """Return the loss; its gradient is minus the policy gradient plus value error and entropy terms.
+
+        See `OnPolicy.loss`.
+        """
         import torch
 
         log_policy = torch.log_softmax(batch.logits, dim=-1)
         chosen = log_policy.gather(-1, batch.actions[:, None])[:, 0]
         policy_loss = -(chosen * batch.advantages).mean()
-        entropy = -(log_policy.exp() * log_policy).sum(-1).mean()
-        value_loss = torch.nn.functional.mse_loss(batch.values, batch.value_targets)
-        weight = linear(self.entropy, self.entropy_final, progress)
-        loss = policy_loss + self.value_coefficient * value_loss - weight * entropy
-        figures = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
-        return loss, {**figures, "entropy_coefficient": weight}
+        return self.with_value_and_entropy(policy_loss, log_policy, batch, progress)
 
 
 def __getattr__(name: str) -> Any:

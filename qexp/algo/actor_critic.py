@@ -1,8 +1,4 @@
-"""Actor-critics on RLlib: PPO's frame, with the loss of an `OnPolicy` and the gradient steps it asks for.
-
-Advantages are those of Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage
-Estimation" (2016), on arrays.
-"""
+"""Actor-critics on RLlib: PPO's frame, with the loss of an `OnPolicy` and the gradient steps it asks for."""
 
 from __future__ import annotations
 
@@ -19,8 +15,6 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.sample_batch import SampleBatch
 from ray.rllib.utils import metrics as keys
 
-from qexp.algo.advantages import advantages
-from qexp.algo.batch import Batch
 from qexp.algo.lockstep import Rollout
 from qexp.algo.lockstep_algorithm import (
     FIGURES,
@@ -30,18 +24,16 @@ from qexp.algo.lockstep_algorithm import (
     set_learning_rate,
 )
 from qexp.algo.modules import ActorCriticModule
+from qexp.algo.training import Batch
 from qexp.config.option import keys as keys_of
+from qexp.problem.arrays import Bools, Float32s
 
-ADVANTAGES = "advantages"
-VALUE_TARGETS = "value_targets"
-OLD_LOGITS = "old_logits"
-ROWS_AT_ONCE = 1200
-"""Rows whose activations fit in a core's second-level cache, give or take."""
+ADVANTAGES, VALUE_TARGETS, OLD_LOGITS = "advantages", "value_targets", "old_logits"
+ROWS_AT_ONCE = 1200  # whose activations fit in a core's second-level cache, give or take
 
 WORDS = {"gae_lambda": "lambda_", "value_coefficient": "vf_loss_coeff", "entropy": "entropy_coeff"}
 """Keys of an algorithm that RLlib has another word for."""
-SHARED = {"lr", "gamma", "grad_clip"}
-"""Keys that RLlib has the same word for."""
+SHARED = {"lr", "gamma", "grad_clip"}  # keys that RLlib has the same word for
 SAMPLING = {"num_envs", "rollout_length", "min_iterations", "fleet_randomisation", "checkpoint_every"}
 """Keys that say how to train, which is for whoever calls ``train()``."""
 
@@ -115,7 +107,7 @@ class ActorCriticLearner(PPOTorchLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> torch.Tensor:
-        """Return the algorithm's loss."""
+        """Return the algorithm's loss, see `Learner.compute_loss_for_module`."""
         logits = fwd_out[Columns.ACTION_DIST_INPUTS]
         loss: torch.Tensor
         loss, figures = self.option.loss(
@@ -159,12 +151,10 @@ class ActorCriticLearner(PPOTorchLearner):
                 yield SampleBatch(_taken(rows, chosen))
 
     def _step(self, module_id: str, rows: SampleBatch) -> list[tuple[torch.Tensor, int]]:
-        """Take one gradient step over a minibatch, computing its gradient part by part.
+        """Take one gradient step over a minibatch; return loss and rows of each part of it.
 
-        The sum is the same. The parts' activations stay in the processor's cache, which takes a fifth off.
-
-        Returns:
-            Loss and rows of each part.
+        The gradient is the sum of the parts'. Their activations stay in the processor's cache: a fifth
+        faster.
         """
         parts = [rows.slice(start, start + ROWS_AT_ONCE) for start in range(0, len(rows), ROWS_AT_ONCE)]
         losses = []
@@ -186,6 +176,12 @@ def _taken(columns: Mapping[str, Any], chosen: torch.Tensor) -> dict[str, Any]:
         key: _taken(value, chosen) if isinstance(value, Mapping) else value[chosen]
         for key, value in columns.items()
     }
+
+
+def _joined(parts: list[Any]) -> Any:
+    if not isinstance(parts[0], Mapping):
+        return np.concatenate(parts)
+    return {key: _joined([part[key] for part in parts]) for key in parts[0]}
 
 
 def _mean(values: list[Any], shares: list[float]) -> Any:
@@ -221,13 +217,7 @@ class ActorCritic(LockstepAlgorithm, PPO):
 
     def batch(self, rollouts: list[Rollout]) -> dict[str, Any]:
         """Turn rollouts into the learner's rows: one per action, none for ticks spent on resets."""
-        parts = [self._rows(rollout) for rollout in rollouts]
-        rows: dict[str, Any] = {
-            key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != Columns.OBS
-        }
-        rows[Columns.OBS] = {
-            key: np.concatenate([part[Columns.OBS][key] for part in parts]) for key in parts[0][Columns.OBS]
-        }
+        rows: dict[str, Any] = _joined([self._rows(rollout) for rollout in rollouts])
         if self.config.normalize_advantages:
             gain = rows[ADVANTAGES]
             rows[ADVANTAGES] = (gain - gain.mean()) / (gain.std() + 1e-8)
@@ -253,3 +243,38 @@ class ActorCritic(LockstepAlgorithm, PPO):
         if Columns.ACTION_DIST_INPUTS in rollout.outputs:
             rows[OLD_LOGITS] = rollout.outputs[Columns.ACTION_DIST_INPUTS][:-1][acted]
         return rows
+
+
+def advantages(
+    rewards: Float32s,
+    values: Float32s,
+    terminated: Bools,
+    truncated: Bools,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Float32s:
+    """Return the generalised advantage of every action taken, ``[ticks, envs]``.
+
+    Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage Estimation" (2016),
+    equation 16. An episode that is cut off, by truncation or by the end of the arrays, is completed with
+    the value of the state it stopped in; one that terminated is worth nothing more. Rows that belong to a
+    reset and not to an action mean nothing.
+
+    Args:
+        rewards: Reward of each action, ``[ticks, envs]``.
+        values: Value of the state before each action and, last, after the final one, ``[ticks + 1, envs]``.
+        terminated: Whether the action ended the episode, ``[ticks, envs]``.
+        truncated: Whether the episode was cut off after the action, ``[ticks, envs]``.
+        gamma: Discount per step.
+        gae_lambda: 0 trusts the values (one-step errors), 1 the returns.
+    """
+    done = terminated | truncated
+    errors = rewards + gamma * np.where(terminated, 0.0, values[1:]) - values[:-1]
+    decay = gamma * gae_lambda * ~done
+    result = np.empty_like(rewards)
+    following = np.zeros_like(rewards[0])
+    for tick in range(len(rewards) - 1, -1, -1):
+        following = errors[tick] + decay[tick] * following
+        result[tick] = following
+    return result

@@ -15,6 +15,7 @@ from qexp.errors import InputError
 
 ANSWER_SECONDS = 5.0
 NODE_SECONDS = 60.0
+STDERR = 2  # its file descriptor
 SAME_EVERYWHERE = ("numpy", "torch", "gymnasium")
 """Packages whose objects travel between nodes, besides qexp; Ray itself compares Ray and Python."""
 
@@ -35,85 +36,79 @@ def join(address: str, key: str, num_env_runners: int) -> None:
     """
     import ray
 
+    where = f"{key}={address}"
     if "://" in address:
         raise InputError(
-            f"{key}={address}: the Ray client cannot train; run qexp on a node of the cluster, "
-            "with auto or HOST:PORT"
+            f"{where}: the Ray client cannot train; run qexp on a node of the cluster, with auto or HOST:PORT"
         )
-    _answers(address, key)
+    _see_that_it_answers(where, address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{key}={address}: cannot join this Ray cluster: {reason}") from error
+        raise InputError(f"{where}: cannot join this Ray cluster: {reason}") from error
     try:
-        check_nodes(key, address, num_env_runners)
+        _check_nodes(where, num_env_runners)
     except BaseException:
         ray.shutdown()
         raise
 
 
-def _answers(address: str, key: str) -> None:
+def _see_that_it_answers(where: str, address: str) -> None:
     """Refuse an address where no cluster listens: Ray itself would try for two minutes, then exit."""
     from ray._private import services
 
     try:
-        found = services.canonicalize_bootstrap_address(address)
+        head = services.canonicalize_bootstrap_address(address)
     except (OSError, ValueError) as error:
-        raise InputError(f"{key}={address}: {error}; give auto, or HOST:PORT of the head node") from error
-    if found is None:
-        raise InputError(f"{key}={address}: no Ray cluster runs on this machine; start one with ray start")
-    host, _, port = found.rpartition(":")
+        raise InputError(f"{where}: {error}; give auto, or HOST:PORT of the head node") from error
+    if head is None:
+        raise InputError(f"{where}: no Ray cluster runs on this machine; start one with ray start")
+    host, _, port = head.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS) as connection:
-            encrypted = os.environ.get("RAY_USE_TLS", "0") != "0"
-            if not encrypted:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
                 connection.sendall(HTTP2_HELLO)
                 # The fourth byte of the answer is its kind: 4 is a SETTINGS frame. Ray speaks gRPC.
                 if connection.recv(9)[3:4] != b"\x04":
                     raise ConnectionError("what answers is not Ray")
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(
-            f"{key}={address}: no Ray cluster answers there ({error}); "
+            f"{where}: no Ray cluster answers there ({error}); "
             "start one with ray start, or leave the address out for a Ray of the run's own"
         ) from error
     if not services.find_node_ids():
         raise InputError(
-            f"{key}={address}: this machine is not a node of the cluster; "
-            f"run qexp on one, or make it one: ray start --address={found}"
+            f"{where}: this machine is not a node of the cluster; "
+            f"run qexp on one, or make it one: ray start --address={head}"
         )
 
 
-def check_nodes(key: str, address: str, num_env_runners: int) -> None:
-    """See that the connected cluster has the room, and every node the same packages as this process.
-
-    Raises:
-        InputError: Naming the nodes that differ.
-    """
+def _check_nodes(where: str, num_env_runners: int) -> None:
+    """Refuse a cluster without the room, or with nodes whose packages differ from this process's."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     cpus = int(ray.cluster_resources().get("CPU", 0))
     if num_env_runners > cpus:
-        raise InputError(
-            f"algo.num_env_runners={num_env_runners}: the Ray cluster at {key}={address} has {cpus} CPUs"
-        )
+        wanted = f"algo.num_env_runners={num_env_runners}"
+        raise InputError(f"{wanted}: the Ray cluster at {where} has {cpus} CPUs")
 
     def versions(packages: tuple[str, ...]) -> dict[str, str]:
         # Everything it needs is in it: it travels by value, as a node may not have qexp.
         from importlib import import_module, metadata
 
-        found = {}
+        known = {}
         for package in packages:
             try:
-                found[package] = metadata.version(package).partition("+")[0]
+                known[package] = metadata.version(package).partition("+")[0]
             except metadata.PackageNotFoundError:
-                found[package] = "none"
+                known[package] = "none"
         try:
-            found["qexp"] = import_module("qexp").__version__
+            known["qexp"] = import_module("qexp").__version__
         except ImportError:
-            found["qexp"] = "none"
-        return found
+            known["qexp"] = "none"
+        return known
 
     here = versions(SAME_EVERYWHERE)
     remote = ray.remote(num_cpus=0, max_retries=0)(versions)
@@ -128,14 +123,10 @@ def check_nodes(key: str, address: str, num_env_runners: int) -> None:
             there = ray.get(answer, timeout=NODE_SECONDS)
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1]
-            raise InputError(f"{key}={address}: node {name} runs nothing: {reason}") from error
-        wrong = [
-            f"{what} {there[what]} instead of {here[what]}" for what in here if there[what] != here[what]
-        ]
-        if wrong:
-            raise InputError(
-                f"{key}={address}: node {name} has {', '.join(wrong)}; install the same on every node"
-            )
+            raise InputError(f"{where}: node {name} runs nothing: {reason}") from error
+        differing = (what for what in here if there[what] != here[what])
+        if wrong := ", ".join(f"{what} {there[what]} instead of {here[what]}" for what in differing):
+            raise InputError(f"{where}: node {name} has {wrong}; install the same on every node")
 
 
 @contextmanager
@@ -148,11 +139,8 @@ def learner_seat() -> Iterator[None]:
     import ray
     from ray.util import placement_group, remove_placement_group
 
-    if not ray.is_initialized():
-        yield
-        return
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    if len(nodes) < 2 or ray.util.get_current_placement_group() is not None:
+    several = ray.is_initialized() and sum(node["Alive"] for node in ray.nodes()) > 1
+    if not several or ray.util.get_current_placement_group() is not None:
         yield
         return
     here = ray.get_runtime_context().get_node_id()
@@ -168,18 +156,17 @@ def learner_seat() -> Iterator[None]:
 @contextmanager
 def stderr_without(text: bytes) -> Iterator[None]:
     """Hold back this process's standard error, Ray's C++ part too, and then drop lines that hold a text."""
-    descriptor = 2
     sys.stderr.flush()
-    before = os.dup(descriptor)
+    before = os.dup(STDERR)
     with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), descriptor)
+        os.dup2(held.fileno(), STDERR)
         try:
             yield
         finally:
             sys.stderr.flush()
-            os.dup2(before, descriptor)
+            os.dup2(before, STDERR)
             os.close(before)
             held.seek(0)
             for line in held:
                 if text not in line:
-                    os.write(descriptor, line)
+                    os.write(STDERR, line)

@@ -13,6 +13,20 @@ from qexp.algo.training import Count, Fraction, NaturalNumber, NonNegative, Posi
 from qexp.config.option import option
 from qexp.errors import InputError
 
+SHARED = (
+    *("noisy", "sigma0", "batch_size", "replay_ratio", "buffer_size"),
+    *("priority_exponent", "importance_exponent", "epsilon_final", "epsilon_share"),
+)
+WORDS = {name: name for name in SHARED} | {
+    "double": "double_q",
+    "n_step": "lookahead",
+    "epsilon": "epsilon_start",
+    "learning_starts": "num_steps_sampled_before_learning_starts",
+    "target_update": "target_network_update_freq",
+    "steps_per_iteration": "min_sample_timesteps_per_iteration",
+}
+"""Keys of the algorithm, and what `qexp.algo.q_learning` calls them."""
+
 
 @option("algo", "dqn")
 @dataclass(kw_only=True)
@@ -152,21 +166,11 @@ class DQN(Training):
         from qexp.algo.q_learning import DQNConfig
 
         config = DQNConfig()
-        config.double_q = self.double
-        config.noisy = self.noisy
-        config.sigma0 = self.sigma0
-        config.lookahead = self.n_step
-        config.batch_size = self.batch_size
-        config.replay_ratio = self.replay_ratio
-        config.buffer_size = self.buffer_size
-        config.priority_exponent = self.priority_exponent if self.prioritized else 0.0
-        config.importance_exponent = self.importance_exponent
-        config.epsilon_start = self.epsilon
-        config.epsilon_final = self.epsilon_final
-        config.epsilon_share = self.epsilon_share
-        config.num_steps_sampled_before_learning_starts = self.learning_starts
-        config.target_network_update_freq = self.target_update
-        return config.reporting(min_sample_timesteps_per_iteration=self.steps_per_iteration)
+        for name, word in WORDS.items():
+            setattr(config, word, getattr(self, name))
+        if not self.prioritized:
+            config.priority_exponent = 0.0
+        return config
 
 
 def __getattr__(name: str) -> Any:

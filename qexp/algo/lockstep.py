@@ -28,34 +28,26 @@ from ray.rllib.utils import metrics as keys
 from ray.rllib.utils.checkpoints import Checkpointable
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
+from qexp.problem.arrays import Bools, Floats, Ints
+
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """What happened in ``envs`` environments over ``ticks`` steps of the vector environment.
+    """Steps of a vector environment: arrays ``[ticks, envs]``, mappings of arrays ``[ticks + 1, envs, ...]``.
 
-    Attributes:
-        observations: Observation before each tick and, last, after the final one, per key
-            ``[ticks + 1, envs, ...]``. An observation space that is no Dict has the one key ``obs``.
-        actions: ``[ticks, envs]``.
-        rewards: ``[ticks, envs]``.
-        terminated: Whether the action ended the episode, ``[ticks, envs]``.
-        truncated: Whether the episode was cut off after the action, ``[ticks, envs]``.
-        acted: False on the ticks that an environment spent on its reset, ``[ticks, envs]``.
-        outputs: Further outputs of the module per key, ``[ticks + 1, envs, ...]``; zero where nobody needed
-            them.
-        fresh: Whether all environments began with new episodes: what the runner did before ends unfinished.
+    An observation space that is no Dict has the one key ``obs``.
     """
 
-    observations: dict[str, Array]
-    actions: NDArray[np.int64]
-    rewards: NDArray[np.float64]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    acted: NDArray[np.bool_]
-    outputs: dict[str, Array]
-    fresh: bool = False
+    observations: dict[str, Array]  # before each tick and, last, after the final one
+    actions: Ints
+    rewards: Floats
+    terminated: Bools  # the action ended the episode
+    truncated: Bools  # the episode was cut off after the action
+    acted: Bools  # false on the ticks that an environment spent on its reset
+    outputs: dict[str, Array]  # further outputs of the module; zero where nobody needed them
+    fresh: bool = False  # all environments began with new episodes: those before stay unfinished
 
 
 class LockstepEnvRunner(EnvRunner, Checkpointable):
@@ -89,18 +81,13 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
             self._generator.manual_seed(self._seed)
         self._episodes = _Episodes(0)
         self._steps_since_metrics = 0
-        if not self.worker_index or self.worker_index > 0:
-            local_of_remote = not self.worker_index and self.config.num_env_runners > 0
-            if not local_of_remote or self.config.create_env_on_local_worker:
-                self.make_env()
+        index, remote = self.worker_index or 0, self.config.num_env_runners > 0
+        if index > 0 or (index == 0 and (not remote or self.config.create_env_on_local_worker)):
+            self.make_env()
         self.make_module()
 
     def make_env(self) -> None:
-        """Create the vector environment.
-
-        Raises:
-            ValueError: The environment does not reset on the next step.
-        """
+        """Create the vector environment; a ValueError if it does not reset on the next step."""
         if self.env is not None:
             self.env.close()
         creator = self.config.env
@@ -143,8 +130,9 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
             force_reset: Whether to start new episodes first.
             exploration: Passed to the module's ``forward_exploration``.
         """
-        ticks = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
-        if num_timesteps is not None:
+        if num_timesteps is None:
+            ticks = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
+        else:
             ticks = math.ceil(num_timesteps / self.num_envs)
         explore = self.config.explore if explore is None else explore
         fresh = self._observation is None or force_reset
@@ -176,29 +164,20 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
 
     def _empty_rollout(self, ticks: int, fresh: bool) -> Rollout:
         assert self._observation is not None
-        shape = (ticks, self.num_envs)
-        observations = {
-            key: np.empty((ticks + 1, *value.shape), dtype=value.dtype)
-            for key, value in self._observation.items()
-        }
+        observations = {}
         for key, value in self._observation.items():
+            observations[key] = np.empty((ticks + 1, *value.shape), dtype=value.dtype)
             observations[key][0] = value
-        return Rollout(
-            observations=observations,
-            actions=np.zeros(shape, dtype=np.int64),
-            rewards=np.empty(shape, dtype=np.float64),
-            terminated=np.empty(shape, dtype=np.bool_),
-            truncated=np.empty(shape, dtype=np.bool_),
-            acted=np.empty(shape, dtype=np.bool_),
-            outputs={},
-            fresh=fresh,
-        )
+        shape = (ticks, self.num_envs)
+        actions, rewards = np.zeros(shape, dtype=np.int64), np.empty(shape)
+        terminated, truncated, acted = (np.empty(shape, dtype=np.bool_) for _ in range(3))
+        return Rollout(observations, actions, rewards, terminated, truncated, acted, {}, fresh)
 
     def _decide(self, rollout: Rollout, tick: int, explore: bool, exploration: dict[str, Any]) -> None:
         batch = {
             Columns.OBS: {key: torch.from_numpy(value[tick]) for key, value in rollout.observations.items()}
         }
-        # RLlib's public methods would set the evaluation mode anew at every tick, on every layer.
+        # RLlib's public methods would set the evaluation mode again at every tick, on every layer.
         if explore:
             outputs = self.module._forward_exploration(batch, generator=self._generator, **exploration)  # noqa: SLF001
         else:
@@ -242,22 +221,14 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
         """Return the metrics of the steps and episodes since the last call, under RLlib's names."""
         steps, self._steps_since_metrics = self._steps_since_metrics, 0
         finished = self._episodes.take()
-        counts: dict[str | tuple[str, ...], int] = {
-            keys.NUM_ENV_STEPS_SAMPLED: steps,
-            (keys.NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID): steps,
-            (keys.NUM_MODULE_STEPS_SAMPLED, DEFAULT_MODULE_ID): steps,
-            keys.NUM_EPISODES: len(finished.get("len", ())),
-        }
-        for key, count in counts.items():
-            self.metrics.log_value(key, count, reduce="sum")
-        lifetime: dict[str | tuple[str, ...], int] = {
-            keys.NUM_ENV_STEPS_SAMPLED_LIFETIME: steps,
-            (keys.NUM_AGENT_STEPS_SAMPLED_LIFETIME, DEFAULT_AGENT_ID): steps,
-            (keys.NUM_MODULE_STEPS_SAMPLED_LIFETIME, DEFAULT_MODULE_ID): steps,
-            keys.NUM_EPISODES_LIFETIME: len(finished.get("len", ())),
-        }
-        for key, count in lifetime.items():
-            self.metrics.log_value(key, count, reduce="lifetime_sum")
+        for reduce, suffix in (("sum", ""), ("lifetime_sum", "_lifetime")):
+            self.metrics.log_value(keys.NUM_ENV_STEPS_SAMPLED + suffix, steps, reduce=reduce)
+            for key, part in (
+                (keys.NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID),
+                (keys.NUM_MODULE_STEPS_SAMPLED, DEFAULT_MODULE_ID),
+            ):
+                self.metrics.log_value((key + suffix, part), steps, reduce=reduce)
+            self.metrics.log_value(keys.NUM_EPISODES + suffix, len(finished.get("len", ())), reduce=reduce)
         # One value per call and not per episode: its window counts calls.
         window = max(1, math.ceil(self.config.metrics_num_episodes_for_smoothing / max(1, self.num_envs)))
         for key, values in finished.items():
@@ -267,10 +238,11 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
     def get_state(
         self, components: Any = None, *, not_components: Any = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Return weights and step count; `open_episodes` has what is this runner's alone."""
-        state: dict[str, Any] = {
-            keys.NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime,
-        }
+        """Return weights and step count; `open_episodes` has what is this runner's alone.
+
+        See `Checkpointable.get_state`.
+        """
+        state: dict[str, Any] = {keys.NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
         if self._check_component(COMPONENT_RL_MODULE, components, not_components):
             state[COMPONENT_RL_MODULE] = self.module.get_state(
                 components=self._get_subcomponents(COMPONENT_RL_MODULE, components),
@@ -281,7 +253,7 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what a learner or a checkpoint sends: weights newer than ours, and counts."""
+        """Take over what a learner or a checkpoint sends: newer weights, and counts."""
         if COMPONENT_RL_MODULE in state:
             sequence = state.get(keys.WEIGHTS_SEQ_NO, 0)  # 0 or missing: take the weights in any case
             if sequence == 0 or self._weights_seq_no < sequence:
@@ -296,10 +268,9 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
             self.num_env_steps_sampled_lifetime = state[keys.NUM_ENV_STEPS_SAMPLED_LIFETIME]
 
     def open_episodes(self) -> dict[str, Any]:
-        """Return what sampling goes on from, as nested mappings of arrays and JSON values.
+        """Return what sampling continues from, as nested mappings of arrays and JSON values.
 
-        That is the exploration's random numbers and, in an environment that offers ``get_state()`` and
-        ``set_state()``, the episodes under way.
+        That is exploration's random numbers and, where the environment has ``get_state()``, open episodes.
         """
         state: dict[str, Any] = {
             "steps": int(self.num_env_steps_sampled_lifetime),
@@ -309,11 +280,11 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
             state["env"] = self.env.get_state()
             state["observation"] = self._observation
             state["resetting"], state["truncated"] = self._resetting, self._truncated
-            state["returns"], state["lengths"] = self._episodes.running
+            state["returns"], state["lengths"] = self._episodes.returns, self._episodes.lengths
         return state
 
     def reopen_episodes(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `open_episodes` of a runner of the same config returned."""
+        """Continue from what `open_episodes` of a runner of the same config returned."""
         self.num_env_steps_sampled_lifetime = state["steps"]
         self._generator.set_state(torch.from_numpy(state["generator"]))
         if "env" in state:
@@ -349,23 +320,19 @@ class _Episodes:
     """Running return and length of every environment's episode, and the values of the finished ones."""
 
     def __init__(self, num_envs: int, returns: Array | None = None, lengths: Array | None = None) -> None:
-        self._returns = np.zeros(num_envs) if returns is None else returns
-        self._lengths = np.zeros(num_envs, dtype=np.int64) if lengths is None else lengths
+        self.returns = np.zeros(num_envs) if returns is None else returns
+        self.lengths = np.zeros(num_envs, dtype=np.int64) if lengths is None else lengths
         self._finished: dict[str, list[Array]] = {}
 
-    @property
-    def running(self) -> tuple[Array, Array]:
-        return self._returns, self._lengths
-
     def add(self, rewards: Array, acted: Array, done: Array, infos: Mapping[str, Any]) -> None:
-        self._returns += np.where(acted, rewards, 0.0)
-        self._lengths += acted
+        self.returns += np.where(acted, rewards, 0.0)
+        self.lengths += acted
         if not done.any():
             return
-        self._finished.setdefault("return", []).append(self._returns[done])
-        self._finished.setdefault("len", []).append(self._lengths[done])
-        self._returns[done] = 0.0
-        self._lengths[done] = 0
+        self._finished.setdefault("return", []).append(self.returns[done])
+        self._finished.setdefault("len", []).append(self.lengths[done])
+        self.returns[done] = 0.0
+        self.lengths[done] = 0
         # Gymnasium's vector environments report a value `key` and the mask `_key` of who reported it.
         for key, mask in infos.items():
             values = infos.get(key[1:]) if key.startswith("_") else None

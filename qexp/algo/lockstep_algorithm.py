@@ -2,78 +2,72 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import math
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import torch
+from gymnasium.vector import VectorEnv
+from ray import cloudpickle
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils import metrics as keys
+from ray.tune.registry import ENV_CREATOR, _global_registry, register_env
+from torch import Tensor, nn
 
 from qexp.algo.budget import Budget, linear
 from qexp.algo.cluster import learner_seat, stderr_without
-from qexp.algo.divergence import what_diverged
-from qexp.algo.environment import VectorEnvMaker, register_again, registered_vector_env
 from qexp.algo.lockstep import LockstepEnvRunner, Rollout
+from qexp.algo.modules import network_input
 from qexp.errors import InputError
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 180.0
-"""How long training waits when no environment runner is left."""
+VectorEnvMaker = Callable[[int], VectorEnv[Any, Any, Any]]
+"""Makes a vector environment of so many episodes."""
 
-PROBE_SECONDS = 2.0
-"""How often lost runners are asked whether they are back."""
-
-PROBE_ANSWER_SECONDS = 0.1
-"""How long their answer may take: training waits for it."""
+PATIENCE_SECONDS = 180.0  # that training waits when no environment runner is left
+PROBE_SECONDS = 2.0  # between asking lost runners whether they are back
+PROBE_ANSWER_SECONDS = 0.1  # that their answer may take: training waits for it
 
 WRONG_WARNING = b"has constructor arguments in the object store and max_restarts > 0"
 """Ray says that such an actor may not start again. RLlib keeps the arguments as long as its runners live."""
 
-FIGURES = "figures"
-"""Key of what a loss has to report, in a learner's results."""
+FIGURES = "figures"  # key of what a loss has to report, in a learner's results
+SEEN_ROWS = 16  # observations that scores are tried on after every iteration
 
-SEEN_ROWS = 16
-"""Observations that scores are tried on after every iteration."""
+WATCHED = {"total_loss": "the loss", "gradients_default_optimizer_global_norm": "the norm of the gradient"}
+"""Figures of a learner's results that show divergence, by RLlib's names."""
 
-PROGRESS = "progress"
-"""Key of the training progress, 0 to 1, in the ``timesteps`` that a learner's update gets."""
+LARGEST_SCORE = 1e18  # no policy needs larger ones; much larger ones overflow on features a little larger
+
+PROGRESS = "progress"  # key of the training progress, 0 to 1, in the timesteps of a learner's update
+COUNTED = (keys.ENV_RUNNER_RESULTS, keys.NUM_ENV_STEPS_SAMPLED_LIFETIME)  # decisions so far
 
 
 class LockstepConfig(AlgorithmConfig):
-    """Mix this into an RLlib config whose algorithm is a `LockstepAlgorithm`.
+    """Mix this into an RLlib config whose algorithm is a `LockstepAlgorithm`."""
 
-    Attributes:
-        env_steps: Decisions after which training is over, for schedules; None for no limit.
-        seconds: Training time after which it is over, likewise.
-        lr_final: Learning rate at the end.
-        reward_scale: Factor on the rewards.
-        hidden: Width of the network's hidden layers.
-        prior: Weight of the prior in the scores.
-        architecture: Fields of the network's `Architecture`, where they are known; the number of features
-            follows from the observations otherwise.
-    """
-
-    env_steps: int | None
-    seconds: float | None
+    env_steps: int | None  # decisions after which training is over, for schedules; None for no limit
+    seconds: float | None  # training time after which it is over, likewise
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class)
         self.env_steps = self.seconds = None
-        self.lr_final = 0.0
-        self.reward_scale = 1.0
-        self.hidden, self.prior = 64, 0.0
-        self.architecture: dict[str, Any] = {}
+        self.lr_final = 0.0  # learning rate at the end
+        self.reward_scale = 1.0  # factor on the rewards
+        self.hidden, self.prior = 64, 0.0  # as in `Architecture`
+        self.architecture: dict[str, Any] = {}  # its fields; numbers of features may follow from observations
         self.api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
         self.framework("torch")
         self.env_runners(env_runner_cls=LockstepEnvRunner, num_env_runners=0)
@@ -94,10 +88,9 @@ class LockstepConfig(AlgorithmConfig):
         return super()._model_config_auto_includes | {"architecture": known, "sigma0": None}
 
     def validate(self) -> None:
-        """Check the settings, the batch being whatever the environment runners sample together.
+        """Check the settings, and refuse schedules in steps, as RLlib's own are, with an `InputError`.
 
-        Raises:
-            InputError: A schedule is given in steps, as RLlib's own are.
+        The batch is whatever the environment runners sample together.
         """
         for name, final in (("lr", "lr_final"), ("entropy_coeff", "entropy_final")):
             if isinstance(value := getattr(self, name, None), list | tuple):
@@ -141,11 +134,7 @@ class LockstepAlgorithm(Algorithm):
 
     @property
     def progress(self) -> float:
-        """How much of the training is over, 0 to 1; every schedule reads it.
-
-        Whoever calls ``train()`` may set it before each call. Where nobody does, it follows the limits of the
-        config.
-        """
+        """How much of the training is over, 0 to 1, for schedules: what was set before, or by the limits."""
         return self._own_progress if self._progress is None else self._progress
 
     @progress.setter
@@ -156,10 +145,8 @@ class LockstepAlgorithm(Algorithm):
         """Run one iteration of ``train()``."""
         config = self.config
         if config.env_steps is not None or config.seconds is not None:
-            counted = (keys.ENV_RUNNER_RESULTS, keys.NUM_ENV_STEPS_SAMPLED_LIFETIME)
-            steps = self.metrics.peek(counted, default=0)
             budget = Budget(config.env_steps, config.seconds)
-            self._own_progress = budget.progress(steps, self._time_total)
+            self._own_progress = budget.progress(self.metrics.peek(COUNTED, default=0), self._time_total)
         return super().step()
 
     def _setup_logdir(self) -> None:
@@ -215,7 +202,7 @@ class LockstepAlgorithm(Algorithm):
                 raise RuntimeError(
                     f"all environment runners were lost, and none could be started again within "
                     f"{PATIENCE_SECONDS:g} s: the Ray cluster has no node with a free CPU left. "
-                    "Training can go on from the last checkpoint"
+                    "Training can continue from the last checkpoint"
                 )
             time.sleep(1.0)
             self.restore_env_runners(group)
@@ -230,12 +217,10 @@ class LockstepAlgorithm(Algorithm):
     def restore_env_runners(self, env_runner_group: Any) -> list[int]:
         """Take back runners that Ray has started again, and give them the learner's weights.
 
-        RLlib would hand on the local runner's state instead, with its random numbers, and would ask in every
-        training step.
+        RLlib would send the local runner's state, random numbers included, and ask in every training step.
         """
-        complete = env_runner_group.num_healthy_remote_env_runners() == (
-            env_runner_group.num_remote_env_runners()
-        )
+        wanted = env_runner_group.num_remote_env_runners()
+        complete = env_runner_group.num_healthy_remote_env_runners() == wanted
         if complete or time.monotonic() < self._next_probe:
             return []
         restored: list[int] = env_runner_group.probe_unhealthy_env_runners()
@@ -249,27 +234,17 @@ class LockstepAlgorithm(Algorithm):
         return restored
 
     def learn(self, columns: dict[str, Any], **update: Any) -> list[Any]:
-        """Give a batch of rows to the learners and return their results.
-
-        Args:
-            columns: Row-wise arrays by RLlib's column names; observations are mappings of arrays.
-            update: Passed to ``LearnerGroup.update``.
-        """
+        """Give a batch of rows, arrays by RLlib's column names, to the learners and return their results."""
         rows = SampleBatch(columns)
         self._seen = {key: value[:SEEN_ROWS] for key, value in columns[Columns.OBS].items()}
         batch = MultiAgentBatch({"default_policy": rows}, env_steps=len(rows))
-        steps = self.metrics.peek((keys.ENV_RUNNER_RESULTS, keys.NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
+        steps = self.metrics.peek(COUNTED, default=0)
+        timesteps = {keys.NUM_ENV_STEPS_SAMPLED_LIFETIME: steps, PROGRESS: self.progress}
         with self.metrics.log_time((keys.TIMERS, keys.LEARNER_UPDATE_TIMER)):
-            return list(
-                self.learner_group.update(
-                    batch=batch,
-                    timesteps={keys.NUM_ENV_STEPS_SAMPLED_LIFETIME: steps, PROGRESS: self.progress},
-                    **update,
-                )
-            )
+            return list(self.learner_group.update(batch=batch, timesteps=timesteps, **update))
 
     def what_diverged(self, results: Mapping[str, Any]) -> str | None:
-        """Say what is no number to go on with after an iteration with these results, or None."""
+        """Say what has diverged after an iteration with these results, or None."""
         (module,) = self.learner_group.foreach_learner(lambda learner: learner.module["default_policy"])
         seen = {key: torch.as_tensor(value) for key, value in self._seen.items()}
         return what_diverged(results, module.get().unwrapped(), seen)
@@ -280,6 +255,35 @@ class LockstepAlgorithm(Algorithm):
             self.env_runner_group.sync_weights(
                 from_worker_or_learner_group=self.learner_group, inference_only=True
             )
+
+
+def what_diverged(results: Mapping[str, Any], module: nn.Module, seen: Mapping[str, Tensor]) -> str | None:
+    """Say what of an iteration is no number to continue with, or None.
+
+    Args:
+        results: RLlib's results of the iteration.
+        module: The learner's module.
+        seen: Observations to score; without any, scores are not looked at.
+    """
+    learner = results.get("learners", {}).get("default_policy", {})
+    for key, words in WATCHED.items():
+        if not math.isfinite(value := float(learner.get(key, 0.0))):
+            return f"{words} is {value:g}"
+    # A learning rate that falls may bring scores back; what they were learned to be is lost.
+    if abs(value := float(learner.get("q_mean", 0.0))) >= LARGEST_SCORE:
+        return f"the network's scores reach {value:g}"
+    if not all(bool(parameter.isfinite().all()) for parameter in module.parameters()):
+        return "the network's weights are not finite"
+    network = getattr(module, "network", None)
+    if not seen or network is None:
+        return None
+    with torch.inference_mode():
+        scores, _ = network.outputs(*network_input(seen), with_value=False)
+        largest = float(scores.abs().max())  # not a number if one is not
+    if largest < LARGEST_SCORE:
+        return None
+    reach = f"reach {largest:g}" if math.isfinite(largest) else "are not finite"
+    return f"the network's scores {reach}"
 
 
 def _answer(exploration: dict[str, Any], runner: Any) -> tuple[int, Rollout, Any] | str | None:
@@ -293,7 +297,12 @@ def _answer(exploration: dict[str, Any], runner: Any) -> tuple[int, Rollout, Any
 
 
 def set_learning_rate(learner: TorchLearner, progress: float) -> None:
-    """Set a learner's optimisers to the learning rate of its config's linear schedule, and log it."""
+    """Set a learner's optimisers to the learning rate of its config's linear schedule, and log it.
+
+    Args:
+        learner: Whose optimisers are set.
+        progress: How much of the training is over, 0 to 1.
+    """
     config: Any = learner.config
     rate = linear(config.lr, config.lr_final, progress)
     for module_id in learner.module.keys():  # noqa: SIM118 -- a MultiRLModule iterates over modules otherwise
@@ -301,3 +310,39 @@ def set_learning_rate(learner: TorchLearner, progress: float) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = rate
         learner.metrics.log_value((module_id, "learning_rate"), rate, window=1)
+
+
+def register_vector_env(make_vector_env: VectorEnvMaker) -> str:
+    """Register an environment with RLlib and return its name, for ``config.environment(name)``.
+
+    The name is made of the content: runs that share a registry, such as the jobs of a sweep on a Ray cluster,
+    meet under a name only if they mean the same environment.
+    """
+    name = f"qexp-{hashlib.sha256(cloudpickle.dumps(make_vector_env)).hexdigest()[:32]}"
+    register_again(name, make_vector_env)
+    return name
+
+
+def register_again(name: str, make_vector_env: VectorEnvMaker) -> None:
+    """Register an environment under the name it had where a checkpoint was written.
+
+    Read back, it may not be the same to the byte, and `register_vector_env` would name it otherwise.
+
+    Args:
+        name: As `register_vector_env` returned it.
+        make_vector_env: Creates a vector environment of so many episodes.
+    """
+    register_env(name, partial(_create, make_vector_env))
+
+
+def registered_vector_env(name: str) -> VectorEnvMaker | None:
+    """Return what was registered under a name, or None if that was something else, or nothing."""
+    if not _global_registry.contains(ENV_CREATOR, name):
+        return None
+    creator = _global_registry.get(ENV_CREATOR, name)
+    ours = isinstance(creator, partial) and creator.func is _create
+    return creator.args[0] if ours else None
+
+
+def _create(make_vector_env: VectorEnvMaker, context: Mapping[str, Any]) -> VectorEnv[Any, Any, Any]:
+    return make_vector_env(context["num_envs"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -51,7 +52,7 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
 
     def _policy(self, observation: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         mask = observation["action_mask"]
-        scores, values = self.network(*_input(observation))
+        scores, values = self.network(*network_input(observation))
         return scores.masked_fill(mask == 0, MASKED_LOGIT), values
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
@@ -81,24 +82,21 @@ class ActorCriticModule(PlacementModule, ValueFunctionAPI):
         return {**outputs, Columns.ACTION_DIST_INPUTS: logits} if with_logits else outputs
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
-        """Return the value of each state, ``[batch]``."""
+        """Return the value of each state, ``[batch]``, see `ValueFunctionAPI.compute_values`."""
         del embeddings  # nothing is worth keeping between the two passes
         values: Tensor = self._policy(batch[Columns.OBS])[1]
         return values
 
 
-def _input(observation: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    return (
-        observation["task"],
-        observation["nodes"],
-        observation["action_mask"],
-        observation.get("present"),
-    )
+def network_input(observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Return an observation as the arguments of `ScorerNetwork`."""
+    mask, present = observation.get("action_mask"), observation.get("present")
+    return observation["task"], observation["nodes"], mask, present
 
 
 def _values(network: Any, observation: dict[str, Tensor]) -> dict[str, Tensor]:
     mask = observation["action_mask"]
-    outputs, _ = network.outputs(*_input(observation), with_value=False)
+    outputs, _ = network.outputs(*network_input(observation), with_value=False)
     return {QF_PREDS: network.expected(outputs).masked_fill(mask == 0, -torch.inf), QF_LOGITS: outputs}
 
 
@@ -150,7 +148,7 @@ class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
             with noise(self.target_network):
                 target_next = _values(self.target_network, following)
         with noise(self.network):
-            outputs = self.network.outputs(*_input(batch[Columns.OBS]), with_value=False)[0]
+            outputs = self.network.outputs(*network_input(batch[Columns.OBS]), with_value=False)[0]
         passed: dict[str, Tensor] = {**online_next, QF_TARGET_NEXT_PREDS: target_next[QF_PREDS]}
         if self.network.architecture.atoms == 0:
             return {QF_PREDS: outputs[..., 0], **passed}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from qexp.algo.batch import Batch
-from qexp.algo.training import Count, Fraction, NonNegative, Positive, Training
+from qexp.algo.budget import linear
+from qexp.algo.training import Batch, Count, Fraction, NonNegative, Positive, Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,6 +94,26 @@ class OnPolicy(Training):
             batch: The decisions, or some of them: see `reuse`.
             progress: How much of the training is over, 0 to 1.
         """
+
+    def with_value_and_entropy(
+        self, policy_loss: Tensor, log_policy: Tensor, batch: Batch, progress: float
+    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """Return a loss of the policy plus the terms of value error and entropy, and their figures.
+
+        Args:
+            policy_loss: A mean over the rows.
+            log_policy: Logarithms of the choices' probabilities, ``[rows, choices]``.
+            batch: The decisions.
+            progress: How much of the training is over, 0 to 1.
+        """
+        import torch
+
+        entropy = -(log_policy.exp() * log_policy).sum(-1).mean()
+        value_loss = torch.nn.functional.mse_loss(batch.values, batch.value_targets)
+        weight = linear(self.entropy, self.entropy_final, progress)
+        loss = policy_loss + self.value_coefficient * value_loss - weight * entropy
+        figures = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+        return loss, {**figures, "entropy_coefficient": weight}
 
     def reuse(self) -> tuple[int, int]:
         """Return how often a batch is gone through, and in how many gradient steps each time."""

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typing_extensions import Doc
 
-from qexp.algo.batch import Batch
-from qexp.algo.budget import linear
 from qexp.algo.on_policy import OnPolicy
-from qexp.algo.training import Count, Positive
+from qexp.algo.training import Batch, Count, Positive
 from qexp.config.option import option
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ class PPO(OnPolicy):
         return self.epochs, self.minibatches
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """Return the clipped objective's loss, with value error and entropy terms."""
+        """Return the clipped objective's loss, with value error and entropy terms, see `OnPolicy.loss`."""
         import torch
 
         log_policy = torch.log_softmax(batch.logits, dim=-1)
@@ -48,15 +46,6 @@ class PPO(OnPolicy):
         ratio = log_ratio.exp()
         near = ratio.clamp(1 - self.clip, 1 + self.clip)
         policy_loss = -torch.minimum(ratio * batch.advantages, near * batch.advantages).mean()
-        entropy = -(log_policy.exp() * log_policy).sum(-1).mean()
-        value_loss = torch.nn.functional.mse_loss(batch.values, batch.value_targets)
-        weight = linear(self.entropy, self.entropy_final, progress)
-        loss = policy_loss + self.value_coefficient * value_loss - weight * entropy
-        figures = {
-            "policy_loss": policy_loss,
-            "value_loss": value_loss,
-            "entropy": entropy,
-            "kl": (ratio - 1 - log_ratio).mean(),
-            "clipped": (ratio != near).float().mean(),
-        }
-        return loss, {**figures, "entropy_coefficient": weight}
+        loss, figures = self.with_value_and_entropy(policy_loss, log_policy, batch, progress)
+        clipped = (ratio != near).float().mean()
+        return loss, {**figures, "kl": (ratio - 1 - log_ratio).mean(), "clipped": clipped}

@@ -21,9 +21,9 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils import metrics as keys
+from torch import Tensor
 
 from qexp.algo.budget import linear
-from qexp.algo.distributional import project
 from qexp.algo.lockstep import Rollout
 from qexp.algo.lockstep_algorithm import PROGRESS, LockstepAlgorithm, LockstepConfig, set_learning_rate
 from qexp.algo.modules import (
@@ -37,10 +37,8 @@ from qexp.algo.modules import (
 )
 from qexp.algo.replay import Replay, Transitions
 
-DISCOUNTS = "discounts"
-WEIGHTS = "weights"
-LAST_TARGET_UPDATE = "last_target_update"
-UPDATES_OWED = "updates_owed"
+DISCOUNTS, WEIGHTS = "discounts", "weights"
+LAST_TARGET_UPDATE, UPDATES_OWED = "last_target_update", "updates_owed"
 
 
 class DQNConfig(LockstepConfig, rllib.DQNConfig):
@@ -101,8 +99,11 @@ class DQNLearner(DQNTorchLearner):
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
-    ) -> torch.Tensor:
-        """Return the loss, and leave every row's error with the metrics for the replay's priorities."""
+    ) -> Tensor:
+        """Return the loss, and leave every row's error with the metrics for the replay's priorities.
+
+        See `Learner.compute_loss_for_module`.
+        """
         judge = fwd_out[QF_NEXT_PREDS] if config.double_q else fwd_out[QF_TARGET_NEXT_PREDS]
         rows, best = torch.arange(len(judge)), judge.argmax(-1)
         following = fwd_out[QF_TARGET_NEXT_PREDS][rows, best]
@@ -125,7 +126,7 @@ class DQNLearner(DQNTorchLearner):
             losses = torch.nn.functional.huber_loss(predicted, target, reduction="none")
             chosen = predicted.detach()
             priorities = errors = chosen - target
-        loss: torch.Tensor = (batch[WEIGHTS] * losses).mean()
+        loss: Tensor = (batch[WEIGHTS] * losses).mean()
         self.metrics.log_value((module_id, keys.TD_ERROR_KEY), priorities, reduce="item_series")
         self.metrics.log_dict(
             {"q_loss": loss.detach(), "q_mean": chosen.mean(), "td_error_mean": errors.abs().mean()},
@@ -202,8 +203,8 @@ class DQNAlgorithm(LockstepAlgorithm, rllib.DQN):
     def remember(self, rollouts: dict[int, Rollout]) -> None:
         """Put rollouts into the memory, side by side: every runner's environments keep their columns.
 
-        A runner that was lost has nothing to add. One that started over between two rollouts is left out
-        once, so that there is a gap between its old episodes and its new ones.
+        A runner that was lost adds nothing. One that started over is left out once, which leaves a gap
+        between its old episodes and its new ones.
         """
         runners = range(1, self.config.num_env_runners + 1) if self.config.num_env_runners else (0,)
         before, self._away = self._away, set()
@@ -237,3 +238,29 @@ def _columns(rows: Transitions) -> dict[str, Any]:
         DISCOUNTS: rows.discounts,
         WEIGHTS: rows.weights,
     }
+
+
+def project(probabilities: Tensor, returns: Tensor, discounts: Tensor, support: Tensor) -> Tensor:
+    """Distribute ``returns + discounts * (a draw of the following state's return)`` over the atoms (C51).
+
+    Each shifted atom's mass goes to its two neighbours, the nearer one getting more, so that the mean stays;
+    what falls outside of the support goes to its end. The result is ``[batch, atoms]``.
+
+    Args:
+        probabilities: Distribution of the following state's return, ``[batch, atoms]``.
+        returns: Sum of the rewards up to that state, ``[batch]``.
+        discounts: What that state's return counts, ``[batch]``.
+        support: What the atoms stand for, evenly spaced and ascending, ``[atoms]``.
+    """
+    batch, atoms = probabilities.shape
+    spacing = (support[-1] - support[0]) / (atoms - 1)
+    shifted = returns[:, None] + discounts[:, None] * support
+    places = ((shifted - support[0]) / spacing).clamp(0, atoms - 1)
+    # The last atom counts as the upper neighbour of the one before: every place has two.
+    lower = places.floor().clamp(max=atoms - 2)
+    upper_mass = probabilities * (places - lower)
+    items = (lower.long() + atoms * torch.arange(batch)[:, None]).flatten()
+    projected = torch.zeros(batch * atoms)
+    projected.index_add_(0, items, (probabilities - upper_mass).flatten())
+    projected.index_add_(0, items + 1, upper_mass.flatten())
+    return projected.view(batch, atoms)

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qexp.problem.arrays import Bools, Float32s, Floats, Ints
+
 Array = NDArray[Any]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class SumTree:
     """Weights of ``size`` items, sampled in proportion, updated and sampled whole arrays at a time.
 
-    A binary tree in one array: node ``i`` has the children ``2 i`` and ``2 i + 1`` and holds their sum, the
-    items are the leaves. Sums are recomputed from the children, so rounding errors do not pile up.
+    A binary tree in one array: node ``i`` holds the sum of its children ``2 i`` and ``2 i + 1``, the items
+    are the leaves. Sums are recomputed from the children, so rounding errors do not pile up.
     """
 
     def __init__(self, size: int) -> None:
@@ -62,25 +62,15 @@ class SumTree:
 
 @dataclass(frozen=True)
 class Transitions:
-    """Sampled n-step transitions.
+    """Sampled n-step transitions; arrays are ``[rows]``, states ``[rows, ...]`` per key."""
 
-    Attributes:
-        items: Where they are stored, for `Replay.update`, ``[rows]``.
-        observations: State the action was taken in, per key ``[rows, ...]``.
-        actions: ``[rows]``.
-        returns: Discounted rewards of up to n steps, ``[rows]``.
-        discounts: What the value of the following state counts, 0 after a terminated episode, ``[rows]``.
-        following: State after those steps, per key ``[rows, ...]``.
-        weights: Importance weights, at most 1, ``[rows]``.
-    """
-
-    items: Ints
-    observations: dict[str, Array]
+    items: Ints  # where they are stored, for `Replay.update`
+    observations: dict[str, Array]  # state the action was taken in
     actions: Ints
-    returns: NDArray[np.float32]
-    discounts: NDArray[np.float32]
-    following: dict[str, Array]
-    weights: NDArray[np.float32]
+    returns: Float32s  # discounted rewards of up to n steps
+    discounts: Float32s  # what the value of the following state counts, 0 after a terminated episode
+    following: dict[str, Array]  # state after those steps
+    weights: Float32s  # importance weights, at most 1
 
 
 class Replay:
@@ -89,16 +79,17 @@ class Replay:
     A step can be sampled once its n following ticks are written, or those up to its episode's end: no state
     of an episode is left out, and none looks across its end. Ticks that an environment spends on its reset
     are never sampled. The order of the environments must be the same at every `add`.
+
+    Args:
+        capacity: Steps to hold, rounded to whole ticks once the number of environments is known.
+        n_step: Rewards summed before the bootstrap.
+        gamma: Discount per step.
+        priority_exponent: 0 samples uniformly, 1 in proportion to the error.
+        rng: Source of the samples.
     """
 
     def __init__(
-        self,
-        capacity: int,
-        *,
-        n_step: int,
-        gamma: float,
-        priority_exponent: float,
-        rng: np.random.Generator,
+        self, capacity: int, *, n_step: int, gamma: float, priority_exponent: float, rng: np.random.Generator
     ) -> None:
         """Create an empty memory.
 
@@ -120,10 +111,7 @@ class Replay:
         self._largest_priority = 1.0
 
     def add(
-        self,
-        rollout: dict[str, Array],
-        observations: dict[str, Array],
-        torn: NDArray[np.bool_] | None = None,
+        self, rollout: dict[str, Array], observations: dict[str, Array], torn: Bools | None = None
     ) -> None:
         """Append a rollout.
 
@@ -230,7 +218,12 @@ class Replay:
         return returns, discounts, following
 
     def update(self, items: Ints, errors: Floats) -> None:
-        """Set priorities from the absolute errors of sampled items; a small constant keeps all drawable."""
+        """Set priorities from the absolute errors of sampled items; a small constant keeps all drawable.
+
+        Args:
+            items: Where the items are stored, ``[items]``.
+            errors: Of either sign, ``[items]``.
+        """
         if self._exponent == 0.0:
             return
         priorities = np.abs(errors) + 1e-3
@@ -252,7 +245,7 @@ class Replay:
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` of a memory with the same settings returned."""
+        """Continue from what `get_state` of a memory with the same settings returned."""
         self._rng.bit_generator.state = state["rng"]
         self._columns, self._written = {}, state["written"]
         if "columns" not in state:

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from qexp.algo.cluster import join
@@ -64,20 +64,18 @@ def ray_session(num_env_runners: int = 0, address: str | None = None) -> Iterato
             return
         key = "ray.address" if address else "RAY_ADDRESS"
         address = address or os.environ.get("RAY_ADDRESS")
-        with _sigterm_kept() as keep_sigterm:
-            folder = None if address else _temporary_folder()
-            try:
-                if folder is None:
-                    assert address is not None
-                    join(address, key, num_env_runners)
-                else:
-                    _start(num_env_runners, folder)
-                keep_sigterm()
-                yield
-            finally:
-                ray.shutdown()
-                if folder is not None:
-                    shutil.rmtree(folder, ignore_errors=True)
+        with ExitStack() as stack:
+            keep_sigterm = stack.enter_context(_sigterm_kept())
+            if address:
+                stack.callback(ray.shutdown)
+                join(address, key, num_env_runners)
+            else:
+                folder = _temporary_folder()
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                stack.callback(ray.shutdown)
+                _start(num_env_runners, folder)
+            keep_sigterm()
+            yield
 
 
 def _start(num_env_runners: int, folder: Path) -> None:

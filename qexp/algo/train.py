@@ -13,35 +13,35 @@ from typing import Any
 import torch
 
 from qexp.algo.budget import Budget
-from qexp.algo.checkpoint import save_checkpoint
-from qexp.algo.environment import VectorEnvMaker, register_vector_env
-from qexp.algo.lockstep_algorithm import FIGURES
+from qexp.algo.checkpoint import Progress, restore_state, save_checkpoint, save_state
+from qexp.algo.lockstep_algorithm import FIGURES, VectorEnvMaker, register_vector_env
 from qexp.algo.session import ray_session
-from qexp.algo.state import Progress, restore_state, save_state
 from qexp.algo.training import Training
 from qexp.config.option import name_of
 from qexp.errors import DivergenceError
 from qexp.problem.network import Architecture
 from qexp.runfolder import CHECKPOINTS
 
+SETTINGS = (
+    *("env_steps", "seconds", "lr", "lr_final", "gamma", "grad_clip", "reward_scale"),
+    *("num_env_runners", "hidden", "prior"),
+)
+"""Settings of all algorithms that RLlib's configs of them have under the same names."""
+
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training run leaves.
+    """The result of a training run."""
 
-    Attributes:
-        checkpoint: Folder of the final checkpoint.
-        env_steps: Decisions made; steps of an environment that only reset it do not count.
-        seconds: Wall-clock time of the iterations, without start-up and shut-down.
-        env_steps_per_second: Their ratio.
-        history: One mapping per iteration, as given to ``on_iteration``.
-    """
+    checkpoint: Path  # folder of the final one
+    env_steps: int  # decisions made; steps of an environment that only reset it do not count
+    seconds: float  # wall-clock time of the iterations, without start-up and shut-down
+    history: list[dict[str, float]]  # one mapping per iteration, as given to ``on_iteration``
 
-    checkpoint: Path
-    env_steps: int
-    seconds: float
-    env_steps_per_second: float
-    history: list[dict[str, float]]
+    @property
+    def env_steps_per_second(self) -> float:
+        """Decisions per second of wall-clock time."""
+        return self.env_steps / self.seconds
 
 
 def train(
@@ -66,13 +66,13 @@ def train(
         config: The algorithm's settings.
         make_vector_env: Creates a vector environment of so many episodes, with observations ``task``,
             ``nodes`` and ``action_mask`` and automatic reset on the next step. Its metadata may say which
-            ``prior_feature`` the network's prior reads; by default that of placements.
+            ``prior_feature`` the network's prior reads; otherwise it has none.
         decisions: Rollout length of a config that leaves it open: decisions of an episode.
         seed: Seed of everything random.
         folder: Run folder; checkpoints go to ``folder / "checkpoints"``.
         on_iteration: Called after every iteration with its metrics.
         bundle_metadata: Stored in every checkpoint's ``qexp.json``, beside architecture and algorithm.
-        resume_from: Checkpoint of the same config to go on from; where its budget is spent, nothing is
+        resume_from: Checkpoint of the same config to continue from; where its budget is spent, nothing is
             trained and Ray is not started.
         ray_address: Ray cluster to train on; None for a Ray of the run's own.
         name: What the algorithm is called; by default the name of the option that the config's class is.
@@ -106,22 +106,21 @@ def train(
             try:
                 if resume_from is not None:
                     restore_state(algorithm, resume_from)
-
-                def checkpoint(last: bool) -> Path:
-                    # A run that is over needs its memory no more.
-                    state = partial(save_state, algorithm, progress, memory=not last)
+                start, last = time.perf_counter() - progress.seconds, resume_from
+                while True:
+                    results = _iterate(algorithm, budget, progress, start, last)
+                    on_iteration(progress.history[-1])
+                    if what := algorithm.what_diverged(results):
+                        raise _diverged(what, progress, last)
+                    over = budget.spent(progress.env_steps, progress.seconds)
                     iteration = len(progress.history)
-                    return save_checkpoint(algorithm, folder / CHECKPOINTS, iteration, metadata, state)
-
-                return _iterate(
-                    algorithm,
-                    budget,
-                    progress,
-                    config.checkpoint_every,
-                    checkpoint,
-                    on_iteration,
-                    resume_from,
-                )
+                    if over or iteration % config.checkpoint_every == 0:
+                        # A run that is over needs its memory no more.
+                        state = partial(save_state, algorithm, progress, memory=not over)
+                        last = save_checkpoint(algorithm, folder / CHECKPOINTS, iteration, metadata, state)
+                    if over:
+                        assert last is not None
+                        return _result(last, progress)
             finally:
                 algorithm.stop()
     finally:
@@ -129,32 +128,46 @@ def train(
 
 
 def build(config: Training, architecture: Architecture, make_vector_env: VectorEnvMaker, seed: int) -> Any:
-    """Return the RLlib algorithm of a config, inside a `ray_session`; ``restore_from_path`` resumes one."""
+    """Return the RLlib algorithm of a config, inside a `ray_session`; ``restore_from_path`` resumes one.
+
+    Args:
+        config: The algorithm's options.
+        architecture: Shape of the network.
+        make_vector_env: See `train`.
+        seed: Of the training.
+    """
     return rllib_config(config, architecture, make_vector_env, seed).build_algo()
 
 
 def rllib_config(
     config: Training, architecture: Architecture, make_vector_env: VectorEnvMaker, seed: int
 ) -> Any:
-    """Return RLlib's config of a training run, for ``build_algo()`` or Ray Tune."""
+    """Return RLlib's config of a training run, for ``build_algo()`` or Ray Tune.
+
+    Args:
+        config: The algorithm's options.
+        architecture: Shape of the network.
+        make_vector_env: See `train`.
+        seed: Of the training.
+    """
     rllib = config.rllib()
-    rllib.env_steps, rllib.seconds = config.env_steps, config.seconds
-    rllib.lr, rllib.lr_final = config.lr, config.lr_final
-    rllib.gamma = config.gamma
-    rllib.grad_clip = config.grad_clip
-    rllib.reward_scale = config.reward_scale
+    for name in SETTINGS:
+        setattr(rllib, name, getattr(config, name))
     rllib.seed = seed
     rllib.env = register_vector_env(make_vector_env)
-    rllib.num_env_runners = config.num_env_runners
     rllib.num_envs_per_env_runner = config.episodes_at_once
     rllib.rollout_fragment_length = config.ticks
-    rllib.hidden, rllib.prior = config.hidden, config.prior
     rllib.architecture = architecture.as_dict()
     return rllib
 
 
 def architecture_of(config: Training, make_vector_env: VectorEnvMaker) -> Architecture:
-    """Return the network that an algorithm trains in an environment."""
+    """Return the network that an algorithm trains in an environment.
+
+    Args:
+        config: The algorithm's options.
+        make_vector_env: See `train`.
+    """
     env: Any = make_vector_env(1)
     try:
         space = env.single_observation_space
@@ -171,71 +184,47 @@ def architecture_of(config: Training, make_vector_env: VectorEnvMaker) -> Archit
 
 
 def _iterate(
-    algorithm: Any,
-    budget: Budget,
-    progress: Progress,
-    checkpoint_every: int,
-    checkpoint: Callable[[bool], Path],
-    on_iteration: Callable[[Mapping[str, float]], None],
-    written: Path | None,
-) -> TrainingResult:
-    start = time.perf_counter() - progress.seconds
-    while True:
-        algorithm.progress = budget.progress(progress.env_steps, progress.seconds)
-        results = _results(algorithm, progress, written)
-        row = _row(results)
-        progress.seconds = row["seconds"] = time.perf_counter() - start
-        progress.env_steps = int(row["env_steps"])
-        progress.history.append(row)
-        on_iteration(row)
-        if what := algorithm.what_diverged(results):
-            raise _diverged(what, progress, written)
-        over = budget.spent(progress.env_steps, progress.seconds)
-        if over or len(progress.history) % checkpoint_every == 0:
-            written = checkpoint(over)
-        if over:
-            assert written is not None
-            return _result(written, progress)
+    algorithm: Any, budget: Budget, progress: Progress, start: float, last: Path | None
+) -> Mapping[str, Any]:
+    """Run an iteration and note its figures; return RLlib's results.
 
-
-def _results(algorithm: Any, progress: Progress, written: Path | None) -> Mapping[str, Any]:
-    """Run an iteration. What goes wrong in it because training has diverged is not the reason."""
+    What goes wrong in it because training has diverged is not the reason.
+    """
+    algorithm.progress = budget.progress(progress.env_steps, progress.seconds)
     try:
         results: Mapping[str, Any] = algorithm.train()
     except Exception as error:
         if what := algorithm.what_diverged({}):
-            raise _diverged(what, progress, written) from error
+            raise _diverged(what, progress, last) from error
         raise
+    row = _row(results)
+    progress.seconds = row["seconds"] = time.perf_counter() - start
+    progress.env_steps = int(row["env_steps"])
+    progress.history.append(row)
     return results
 
 
-def _diverged(what: str, progress: Progress, written: Path | None) -> DivergenceError:
+def _diverged(what: str, progress: Progress, last: Path | None) -> DivergenceError:
     return DivergenceError(
         f"training diverged in iteration {len(progress.history)}: {what}; "
         "lower algo.lr, algo.grad_clip or algo.reward_scale",
         progress.history,
-        written,
+        last,
     )
 
 
 def _result(checkpoint: Path, progress: Progress) -> TrainingResult:
-    rate = progress.env_steps / progress.seconds
-    return TrainingResult(checkpoint, progress.env_steps, progress.seconds, rate, progress.history)
+    return TrainingResult(checkpoint, progress.env_steps, progress.seconds, progress.history)
 
 
+_SAME = ("policy_loss", "value_loss", "entropy", "entropy_coefficient", "q_loss", "q_mean", "td_error_mean")
 LEARNER_METRICS = {
     "total_loss": "loss",
-    "policy_loss": "policy_loss",
-    "value_loss": "value_loss",
-    "entropy": "entropy",
-    "entropy_coefficient": "entropy_coefficient",
-    "q_loss": "q_loss",
-    "q_mean": "q_mean",
-    "td_error_mean": "td_error_mean",
+    **{name: name for name in _SAME},
     "learning_rate": "lr",
     "gradients_default_optimizer_global_norm": "grad_norm",
 }
-"""What an iteration reports of a learner, by its name there and ours; more where a loss reports more."""
+"""What an iteration reports of a learner, by its name in RLlib and here; more where a loss reports more."""
 
 
 def _row(results: Mapping[str, Any]) -> dict[str, float]:

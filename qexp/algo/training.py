@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
@@ -18,6 +18,9 @@ from qexp.algo.budget import Budget
 from qexp.algo.none import AlgoOption
 from qexp.config.option import Chosen, keys, name_of
 from qexp.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
@@ -140,6 +143,28 @@ class Training(AlgoOption, ABC):
         What all algorithms have in common is added to it: limits, learning rate, discount, seed, environment,
         network, and sampling in lockstep.
         """
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Decisions to learn from, a row each, as Torch tensors.
+
+    Attributes:
+        logits: Scores of the choices by the network as it is now, with gradient; those of forbidden choices
+            are -1e9, so their probability is zero; ``[rows, choices]``.
+        values: Value of the state by the network as it is now, with gradient, ``[rows]``.
+        actions: The choice that was made, ``[rows]``.
+        advantages: By how much it was better than expected, ``[rows]``.
+        value_targets: What the value should have been, ``[rows]``.
+        old_logits: The scores by which the choice was made, without gradient, ``[rows, choices]``.
+    """
+
+    logits: Tensor
+    values: Tensor
+    actions: Tensor
+    advantages: Tensor
+    value_targets: Tensor
+    old_logits: Tensor
 
 
 def check_algorithm(cls: type[Training]) -> None:

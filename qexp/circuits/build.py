@@ -1,7 +1,7 @@
 """Builds the circuit catalogue: MQT Bench circuits compiled for twenty IBM machines.
 
 Run as `qexp catalogue build`; the result ships as package data, so only a change of the compiler,
-the circuits or the machines calls for a rebuild. `--extend` keeps what is there and adds new machines.
+the circuits or the machines calls for a rebuild. `--extend` adds new machines to a catalogue.
 Needs `pip install 'qexp[catalogue]'`.
 """
 
@@ -31,10 +31,11 @@ from rich.progress import track
 
 from qexp.circuits.catalogue import FILE, Key, Row, read_rows
 from qexp.errors import InputError, answered
-from qexp.fleet.build import make_folder, write_atomically
+from qexp.fleet.build import make_folder
 from qexp.fleet.calibration import provenance
 from qexp.fleet.ibm import fake_backend, missing_extra
 from qexp.fleet.machines import MACHINES
+from qexp.runfolder import write_atomically
 
 if TYPE_CHECKING:
     from qexp.circuits.compilation import Machine
@@ -43,16 +44,16 @@ LEVEL = 1
 SEED = 1
 COLUMNS = Row._fields
 
-FAMILIES = {
+_EVERY_WIDTH = (
+    *("bmw_quark_cardinality", "bv", "dj", "ghz", "qaoa", "qft", "qftentangled", "qnn", "qpeexact"),
+    *("qpeinexact", "randomcircuit", "vqe_real_amp", "vqe_su2", "vqe_two_local", "wstate"),
+)
+FAMILIES = dict.fromkeys(_EVERY_WIDTH, range(2, 51)) | {
     "ae": range(2, 44),  # MQT Bench cannot build it from 44 qubits on: its matrix loses unitarity
-    "bmw_quark_cardinality": range(2, 51),
     "bmw_quark_copula": range(2, 51, 2),
-    "bv": range(2, 51),
     "cdkm_ripple_carry_adder": range(4, 51, 2),
-    "dj": range(2, 51),
     "draper_qft_adder": range(2, 51, 2),
     "full_adder": range(4, 51, 2),
-    "ghz": range(2, 51),
     "graphstate": range(3, 51),
     "grover": range(2, 11),  # too deep beyond
     "half_adder": range(3, 51, 2),
@@ -60,20 +61,9 @@ FAMILIES = {
     "hrs_cumulative_multiplier": range(5, 26, 4),  # too deep beyond
     "modular_adder": range(2, 51, 2),
     "multiplier": range(4, 37, 4),  # too deep beyond
-    "qaoa": range(2, 51),
-    "qft": range(2, 51),
-    "qftentangled": range(2, 51),
-    "qnn": range(2, 51),
-    "qpeexact": range(2, 51),
-    "qpeinexact": range(2, 51),
     "qwalk": range(3, 7),  # already as deep as most families are at 50 qubits
-    "randomcircuit": range(2, 51),
     "rg_qft_multiplier": range(4, 33, 4),  # too deep beyond
     "vbe_ripple_carry_adder": range(4, 51, 3),
-    "vqe_real_amp": range(2, 51),
-    "vqe_su2": range(2, 51),
-    "vqe_two_local": range(2, 51),
-    "wstate": range(2, 51),
 }
 """Widths of each family, up to 50 qubits.
 
@@ -111,9 +101,8 @@ def circuit_rows(circuit: Key, machines: Iterable[str], level: int = LEVEL) -> l
     for name in machines:
         if width <= MACHINES[name].qubits:
             target = _machine(name).target_for(width)
-            figures = compilation.measure_figures(
-                compilation.compile_circuit(source, target, level, SEED), target
-            )
+            compiled = compilation.compile_circuit(source, target, level, SEED)
+            figures = compilation.measure_figures(compiled, target)
             rows.append(Row(algorithm, width, logical_depth, name, *figures))
     return rows
 
@@ -209,7 +198,7 @@ def parse_circuit(text: str) -> list[Key]:
     """
     algorithm, _, width = text.partition(":")
     if algorithm not in FAMILIES:
-        raise InputError(f"--only: unknown family {algorithm!r}; known: {', '.join(FAMILIES)}")
+        raise InputError(f"--only: unknown family {algorithm!r}; known: {', '.join(sorted(FAMILIES))}")
     if not width:
         return [(algorithm, number) for number in FAMILIES[algorithm]]
     if not width.isdigit() or int(width) not in FAMILIES[algorithm]:
@@ -234,7 +223,12 @@ def _parser(shipped: Path, prog: str) -> argparse.ArgumentParser:
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Build the catalogue and write its two files; return the exit status."""
+    """Build the catalogue and write its two files; return the exit status.
+
+    Args:
+        arguments: Of the command line; None for the process's own.
+        prog: Name of the command in its help.
+    """
     shipped = Path(__file__).parent / "data"
     options = _parser(shipped, prog).parse_args(arguments)
     # One thread per process: the compiler's own threads would fight over the cores with the pool.

@@ -64,7 +64,7 @@ class Figures(NamedTuple):
 
 @dataclass(frozen=True)
 class Machine:
-    """What the compiler may use of a machine.
+    """The parts of a machine that the compiler may use.
 
     Attributes:
         healthy: Largest part of the machine that working links hold together; qubits are renumbered.
@@ -157,6 +157,10 @@ def benchmark_circuit(algorithm: str, width: int) -> QuantumCircuit:
     """Return MQT Bench's circuit at its algorithm level, with measurements.
 
     Families that come without any measurement (qaoa) get one on every qubit, else nothing would be read.
+
+    Args:
+        algorithm: MQT Bench's name of the family.
+        width: Number of qubits.
     """
     circuit = get_benchmark(algorithm, BenchmarkLevel.ALG, width, **OPTIONS.get(algorithm, {}))
     if not any(instruction.operation.name == "measure" for instruction in circuit.data):
@@ -169,18 +173,36 @@ def logical_depth(circuit: QuantumCircuit, seed: int) -> int:
 
     Blocks such as "inverse QFT" count one layer at the algorithm level, which would say nothing about
     size. Neighbouring one-qubit gates are merged.
+
+    Args:
+        circuit: One that is not compiled.
+        seed: Of the compiler's randomness.
     """
     unrolled = transpile(circuit, basis_gates=["u", "cx"], optimization_level=1, seed_transpiler=seed)
     return int(unrolled.depth())
 
 
 def compile_circuit(circuit: QuantumCircuit, target: Target, level: int, seed: int) -> QuantumCircuit:
-    """Compile for a machine: native gates, native connectivity."""
+    """Compile for a machine: native gates, native connectivity.
+
+    Args:
+        circuit: One that is not compiled.
+        target: Gates, connectivity and errors of the machine.
+        level: Qiskit's optimisation level, 0 to 3.
+        seed: Of the compiler's randomness.
+    """
     return transpile(circuit, target=target, optimization_level=level, seed_transpiler=seed)
 
 
 def compile_to_run(circuit: QuantumCircuit, machine: Machine, level: int, seed: int) -> QuantumCircuit:
-    """Compile for a machine and put the circuit on its qubits, as the machine numbers them."""
+    """Compile for a machine and put the circuit on its qubits, as the machine numbers them.
+
+    Args:
+        circuit: One that is not compiled.
+        machine: Where it is to run.
+        level: Qiskit's optimisation level, 0 to 3.
+        seed: Of the compiler's randomness.
+    """
     target = machine.target_for(circuit.num_qubits)
     compiled = compile_circuit(circuit, target, level, seed)
     if target is machine.whole:
@@ -200,6 +222,10 @@ def measure_figures(circuit: QuantumCircuit, target: Target) -> Figures:
     (S. Nishio et al., "Extracting Success from IBM's 20-Qubit Machines Using Error-Aware Compilation", ACM
     J. Emerg. Technol. Comput. Syst. 16(3), 2020). Errors of idle qubits are not in it: durations are
     stored, so a study that wants exp(-t/T1) can add it.
+
+    Args:
+        circuit: One that was compiled for the target.
+        target: Durations and errors of the machine's gates.
     """
     free_at = [0.0] * circuit.num_qubits
     two_qubit_gates = 0

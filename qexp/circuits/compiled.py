@@ -1,4 +1,4 @@
-"""The circuits behind the names that a workload uses: as drawn, as compiled, and what they should give.
+"""The circuits behind the names that a workload uses: as drawn, as compiled, and their ideal distributions.
 
 Needs the `deploy` extra. Qiskit and MQT Bench are imported when the first circuit is asked for.
 """
@@ -32,10 +32,7 @@ WIDEST_IDEAL = 16
 
 
 def circuit_of(name: str) -> QuantumCircuit:
-    """Return a circuit of the catalogue, with measurements, as its generator draws it.
-
-    Args:
-        name: Algorithm and width: ``ghz_5``.
+    """Return a circuit of the catalogue (``ghz_5``), with measurements, as its generator draws it.
 
     Raises:
         InputError: The catalogue has no such circuit, or a package is not installed.
@@ -51,16 +48,15 @@ def known(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def compiled(name: str, backend: BackendV2, *, level: int = LEVEL, seed: int = SEED) -> QuantumCircuit:
-    """Compile a circuit for a machine, avoiding its broken links.
+    """Compile a circuit to all qubits of a machine and its native gates, avoiding its broken links.
+
+    The circuit is remembered: do not change it.
 
     Args:
         name: Algorithm and width.
         backend: The machine, fake or live; its calibration is read once.
         level: Qiskit's optimisation level.
         seed: Of the compiler's random choices: the same seed gives the same circuit.
-
-    Returns:
-        A circuit on all qubits of the machine, in its numbering and its native gates; do not change it.
 
     Raises:
         InputError: There is no such circuit, it does not fit, or a package is not installed.
@@ -80,16 +76,11 @@ def machine_of(backend: BackendV2) -> Machine:
 
 @cache
 def ideal_distribution(name: str) -> dict[str, float] | None:
-    """Return the outcomes of a circuit on a perfect machine and their probabilities; do not change it.
+    """Return probabilities by outcome of a circuit on a perfect machine; do not change them.
 
-    Exact but for rounding: from the circuit's state vector. Outcomes of less than 1e-12 are left out.
-
-    Args:
-        name: Algorithm and width.
-
-    Returns:
-        Probabilities by bit string, the last classical bit first, as Qiskit writes counts; None for a circuit
-        of more than `WIDEST_IDEAL` qubits, or one that uses a qubit after measuring it.
+    Outcomes are bit strings, the last classical bit first, as Qiskit writes counts. Exact but for rounding,
+    from the circuit's state vector; outcomes of less than 1e-12 are left out. None for a circuit of more than
+    `WIDEST_IDEAL` qubits, or one that uses a qubit after measuring it.
 
     Raises:
         InputError: There is no such circuit, or a package is not installed.

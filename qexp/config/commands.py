@@ -24,7 +24,12 @@ class Command:
     given: tuple[str, ...] = ()
 
     def run(self, name: str, arguments: Sequence[str]) -> int:
-        """Run it; return the exit status."""
+        """Run it; return the exit status.
+
+        Args:
+            name: What the command was called on the command line.
+            arguments: The rest of the command line.
+        """
         called = f"qexp {name}".removesuffix(" ".join(("", *self.given)) if self.given else "")
         status: int = importlib.import_module(self.module).command([*self.given, *arguments], called)
         return status

@@ -92,7 +92,7 @@ class StructuredConfigSource(structured_config_source.StructuredConfigSource):
     """Hydra's store of classes, which lists no schemas: they are no options that one could choose."""
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """Return what is in a group."""
+        """Return what is in a group, see `ConfigSource.list`."""
         return [name for name in super().list(config_path, results_filter) if not name.endswith("_schema")]
 
 

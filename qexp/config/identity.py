@@ -71,7 +71,12 @@ def is_former(config_file: Path) -> bool:
 
 
 def option_of(resolved: Mapping[str, Any], group: str) -> str:
-    """Return the name of the option chosen for a group."""
+    """Return the name of the option chosen for a group.
+
+    Args:
+        resolved: A resolved config.
+        group: Name of a config group.
+    """
     name = Chosen(resolved).name(group)
     if name is None:
         raise KeyError(group)
@@ -118,7 +123,12 @@ def _without_places(node: Any, *, named: bool = False) -> Any:
 
 
 def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested mappings by dotted key."""
+    """Return the values of nested mappings by dotted key.
+
+    Args:
+        node: Mappings within mappings.
+        prefix: Put before every key, its dot included.
+    """
     values: dict[str, Any] = {}
     for key, value in node.items():
         values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}

@@ -29,10 +29,7 @@ Clock = Annotated[
 Settle = Annotated[
     float,
     Ge(0),
-    Doc(
-        "Seconds that a job may take to show up under its tag: so long an order is looked for of which it is "
-        "not known whether it was accepted."
-    ),
+    Doc("Seconds that a job may take to show up under its tag before its order counts as lost."),
 ]
 FORESEES = "it knows the future, which no real cloud tells"
 CLOCKS = ("real", "compressed", "immediate")
@@ -58,47 +55,25 @@ class Deployment(DeployOption, ABC):
     tasks: Annotated[int, Ge(1), Le(100_000), Doc("Tasks that every scheduler places.")] = 25
     clock: Clock = "compressed"
     speed: Annotated[
-        float,
-        Gt(0),
-        Le(1000),
-        Doc(
-            "How many seconds of the campaign pass in a real one on the compressed clock (deploy=local: on"
-            " the immediate one too); at most 1000."
-        ),
+        float, Gt(0), Le(1000), Doc("Campaign seconds in a real one, unless the clock is real; at most 1000.")
     ] = 20.0
     schedulers: Annotated[
         list[Any],
         ListOf("scheduler"),
-        Doc(
-            "Schedulers that place the same tasks in randomised blocks, for example [mct,policy]; "
-            "empty for the run's own."
-        ),
+        Doc("Schedulers that place the same tasks in randomised blocks, [mct,policy]; empty: the run's own."),
     ] = field(default_factory=list)
     block: Annotated[
-        int,
-        Ge(1),
-        Doc("Tasks per block: so many by one scheduler, then the same by the next, in random order."),
+        int, Ge(1), Doc("Tasks per block: by one scheduler, then the same by the next, in random order.")
     ] = 25
     shadow: Annotated[
-        bool,
-        Doc(
-            "Whether to log what the other schedulers (eval.baselines) would have chosen, without "
-            "acting on it."
-        ),
+        bool, Doc("Whether to log what the other schedulers (eval.baselines) would choose, without effect.")
     ] = False
     settle: Settle = 0.0
     retries: Annotated[
-        int,
-        Ge(0),
-        Doc("How often a task is placed again whose job others cancelled, or that was refused or lost."),
+        int, Ge(0), Doc("How often to place a task again after a refusal, loss or cancellation by others.")
     ] = 1
     patience: Annotated[
-        float,
-        Gt(0),
-        Doc(
-            "Seconds that a task waits for an open machine before it fails, and the campaign for an "
-            "answer before it stops."
-        ),
+        float, Gt(0), Doc("Seconds without an open machine until a task fails, or an answer until all stops.")
     ] = 3600.0
     seed: Annotated[int, Ge(0), Follows("eval.seed"), Doc("Seed of tasks and of the order in blocks.")] = 0
 
@@ -129,11 +104,8 @@ class Deployment(DeployOption, ABC):
             yield f"deploy.schedulers: {twice} is there more than once"
         if not named and chosen.name("algo") == "none" and chosen.kind("scheduler").foresees:
             yield f"deploy={deploy} with scheduler={scheduler}: {FORESEES}"
-        if (
-            any(name == "policy" and node.get("path") is None for name, node in named)
-            and chosen.name("algo") == "none"
-            and scheduler != "policy"
-        ):
+        pathless = any(name == "policy" and node.get("path") is None for name, node in named)
+        if pathless and chosen.name("algo") == "none" and scheduler != "policy":
             yield "deploy.schedulers: policy: needs scheduler=policy scheduler.path=... or training"
 
     def __post_init__(self) -> None:
@@ -164,11 +136,4 @@ class Deployment(DeployOption, ABC):
 
     @abstractmethod
     def executor(self, scenario: Scenario) -> Executor:
-        """Return what runs the circuits; its clock is not set going yet.
-
-        Args:
-            scenario: The placement problem: its fleet, service times and circuits.
-
-        Raises:
-            InputError: It cannot run these circuits on this fleet.
-        """
+        """Return what runs a problem's circuits on its fleet, clock not set going; or raise `InputError`."""

@@ -1,4 +1,4 @@
-"""``deploy=ibm``: the campaign on the machines of an IBM Quantum account."""
+"""``deploy=ibm``: the account is the client's own, from its environment variables or its saved file."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ MODES = ("job", "batch")
 @option("deploy", "ibm")
 @dataclass
 class IBM(Deployment):
-    """The machines of your IBM Quantum account: real jobs, with limits on what they cost.
-
-    Real machines; the account is the client's own, from its environment variables or its saved file.
-    """
+    """The machines of your IBM Quantum account: real jobs, with limits on what they cost."""
 
     chooses: ClassVar[Mapping[str, str]] = {"backend": "ibm"}
     paid: ClassVar[bool] = True
@@ -48,20 +45,11 @@ class IBM(Deployment):
         ),
     ] = 300.0
     max_execution_time: Annotated[
-        float,
-        Ge(1),
-        Le(10_800),
-        Doc(
-            "Quantum time after which the service stops a job, seconds: several times what one circuit takes."
-        ),
+        float, Ge(1), Le(10_800), Doc("Quantum time that stops a job, seconds: several circuits' worth.")
     ] = 10.0
     poll_interval: Annotated[float, Gt(0), Doc("Between two questions about a job, seconds.")] = 10.0
-    status_interval: Annotated[
-        float, Gt(0), Doc("Between two questions about the machines' queues, seconds.")
-    ] = 30.0
-    timeout: Annotated[
-        float, Gt(0), Le(900), Doc("The longest wait for an answer of the service, seconds.")
-    ] = 60.0
+    status_interval: Annotated[float, Gt(0), Doc("Between two questions about the machines, seconds.")] = 30.0
+    timeout: Annotated[float, Gt(0), Le(900), Doc("The longest wait for an answer, seconds.")] = 60.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -28,26 +28,13 @@ WIDEST = 12
 @option("deploy", "local")
 @dataclass
 class Local(Deployment):
-    """Noisy simulators on this computer stand in for the machines: circuits really run, and cost nothing.
-
-    Circuits are compiled and sampled with the noise of each machine's snapshot.
-    """
+    """Noisy simulators on this computer stand in for the machines: circuits really run, and cost nothing."""
 
     overhead: Annotated[
-        float,
-        Ge(0),
-        Doc(
-            "Seconds that a machine takes for a job besides its repetitions; 2 s is IBM's documented "
-            "estimate."
-        ),
+        float, Ge(0), Doc("Seconds of a job besides its repetitions; 2 s is IBM's documented estimate.")
     ] = 2.0
     jitter: Annotated[
-        float,
-        Ge(0),
-        Doc(
-            "Standard deviation of the logarithm of a random factor on a job's time on the machine, 1"
-            " on average."
-        ),
+        float, Ge(0), Doc("Standard deviation of the logarithm of a random factor, mean 1, on a job's time.")
     ] = 0.1
     max_width: Annotated[
         int,
@@ -61,7 +48,12 @@ class Local(Deployment):
     workers: Annotated[int, Ge(1), Le(256), Doc("Processes that sample; one more compiles.")] = 2
 
     def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:
-        """Raise `InputError` unless every circuit can be sampled and every machine has a stand-in."""
+        """Raise `InputError` unless every circuit can be sampled and every machine has a stand-in.
+
+        Args:
+            scenario: The machines and their service times.
+            circuits: Names of circuits.
+        """
         try:
             from qexp.deploy.executors.local import noise  # noqa: F401
         except ModuleNotFoundError as error:

@@ -22,12 +22,7 @@ class Simulator(Deployment):
     simulated: ClassVar[bool] = True
 
     jitter: Annotated[
-        float,
-        Ge(0),
-        Doc(
-            "Standard deviation of the logarithm of actual over predicted service time; 0: all goes "
-            "as predicted."
-        ),
+        float, Ge(0), Doc("Standard deviation of log(actual / predicted service time); 0: as predicted.")
     ] = 0.0
 
     def executor(self, scenario: Scenario) -> SimulatorExecutor:

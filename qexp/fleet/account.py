@@ -15,14 +15,7 @@ _LOOKS = re.compile(r"crn:v\d:|(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{44}(?!
 
 
 def refuse_secrets(arguments: Iterable[str]) -> None:
-    """Refuse a command line that holds (or reads into the configuration) an account.
-
-    Args:
-        arguments: The command line, without the program.
-
-    Raises:
-        InputError: It does; the message does not repeat it.
-    """
+    """Raise `InputError` if a command line holds, or reads into the configuration, an account."""
     known = [value for name in SECRET_VARIABLES if len(value := os.environ.get(name, "")) >= 8]
     for argument in arguments:
         key, _, value = argument.lstrip("+~").partition("=")

@@ -19,6 +19,7 @@ from qexp.fleet.calibration import calibration, node_of, provenance
 from qexp.fleet.fleet import fleet_text
 from qexp.fleet.ibm import fake_backend
 from qexp.fleet.machines import MACHINES
+from qexp.runfolder import write_atomically
 
 RETIRED = [name for name, machine in MACHINES.items() if machine.clops]
 HERON = ["torino", "fez", "marrakesh", "boston", "kingston", "pittsburgh"]
@@ -35,22 +36,17 @@ def node(machine: str) -> dict[str, Any]:
     backend, known = fake_backend(machine), MACHINES[machine]
     if not known.clops:
         return node_of(backend, machine)[0]
-    return {
-        "name": machine,
-        "qubits": known.qubits,
-        "clops": known.clops,
-        "quantum_volume": known.quantum_volume,
-        "machine": machine,
-        "calibration": calibration(backend.target),
-        "source": provenance(backend),
-    }
+    papers = {"qubits": known.qubits, "clops": known.clops, "quantum_volume": known.quantum_volume}
+    measured = {"calibration": calibration(backend.target), "source": provenance(backend)}
+    return {"name": machine, **papers, "machine": machine, **measured}
 
 
 def make_folder(path: Path, argument: str) -> None:
-    """Make the output folder, before the work rather than after it.
+    """Make the output folder before the work; raise `InputError`, naming the argument, if it cannot be.
 
-    Raises:
-        InputError: It cannot be made; the message names the command-line argument.
+    Args:
+        path: Folder to make, with those above it.
+        argument: Of the command line, for the message.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -58,18 +54,13 @@ def make_folder(path: Path, argument: str) -> None:
         raise InputError(f"{argument}: cannot make folder {path}: {error.strerror}") from error
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, never half of it."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Write the shipped fleets; return the exit status."""
+    """Write the shipped fleets; return the exit status.
+
+    Args:
+        arguments: Of the command line; None for the process's own.
+        prog: Name of the command in its help.
+    """
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     shipped = Path(__file__).parent / "data"
     parser.add_argument("out_dir", nargs="?", type=Path, default=shipped, help="default: %(default)s")
@@ -78,8 +69,7 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
     make_folder(out_dir, "OUT_DIR")
     head = "Made by `python -m qexp.fleet.build`; do not edit: the hash covers the nodes."
     for name, (description, machines) in FLEETS.items():
-        path = out_dir / f"{name}.yaml"
-        facts = {"name": name, "description": description}
+        path, facts = out_dir / f"{name}.yaml", {"name": name, "description": description}
         write_atomically(path, fleet_text(head, facts, [nodes[machine] for machine in machines]).encode())
         sys.stdout.write(f"{path}\n")
     return 0

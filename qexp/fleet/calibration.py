@@ -5,37 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 from importlib.metadata import version
-from statistics import fmean
+from statistics import StatisticsError, fmean
 from typing import TYPE_CHECKING, Any
 
 from qexp.errors import InputError
-from qexp.fleet.machines import (
-    CLOPS_PER_CLOPS_H,
-    MACHINES,
-    NATIVE_GATES,
-    lattice_of,
-    most_similar,
-    plain,
-    shipped,
-)
+from qexp.fleet import machines
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
-    from qiskit.transpiler import InstructionProperties, Target
+    from qiskit.transpiler import Target
 
 BROKEN = 0.5
 """A gate with this error or more (IBM reports 1.0) could not be calibrated."""
 
 
 def native_gate(target: Target) -> str:
-    """Return a machine's two-qubit gate; the first of `NATIVE_GATES` where a snapshot has several.
-
-    Raises:
-        InputError: It has none of them.
-    """
-    known = [name for name in NATIVE_GATES if name in target.operation_names]
+    """Return a machine's two-qubit gate, the first of several; raise `InputError` if it has none we know."""
+    known = [name for name in machines.NATIVE_GATES if name in target.operation_names]
     if not known or "sx" not in target.operation_names:
-        raise InputError(f"none of the gate sets {', '.join(NATIVE_GATES)} with sx: not a machine qexp knows")
+        sets = ", ".join(machines.NATIVE_GATES)
+        raise InputError(f"none of the gate sets {sets} with sx: not a machine qexp knows")
     return known[0]
 
 
@@ -50,38 +39,30 @@ def calibration(target: Target) -> dict[str, float]:
         InputError: Nothing is left to average.
     """
     pairs: dict[frozenset[int], float] = {}
-    for name in NATIVE_GATES:
+    for name in machines.NATIVE_GATES:
         for qubits, error in _errors(target, name):
-            pair = frozenset(qubits)
-            pairs[pair] = min(error, pairs.get(pair, 1.0))
+            pairs[frozenset(qubits)] = min(error, pairs.get(frozenset(qubits), 1.0))
     measured = [properties for properties in target.qubit_properties or () if properties is not None]
     averages = {
         "t1": _mean("T1", (properties.t1 for properties in measured if properties.t1)),
         "t2": _mean("T2", (properties.t2 for properties in measured if properties.t2)),
         "readout_error": _mean("readout", (error for _, error in _errors(target, "measure"))),
-        "single_qubit_error": _mean("sx gate", _working(error for _, error in _errors(target, "sx"))),
-        "two_qubit_error": _mean("two-qubit gate", _working(pairs.values())),
+        "single_qubit_error": _mean("sx gate", (e for _, e in _errors(target, "sx") if e < BROKEN)),
+        "two_qubit_error": _mean("two-qubit gate", (error for error in pairs.values() if error < BROKEN)),
     }
     return {key: float(f"{value:.6g}") for key, value in averages.items()}
 
 
 def _mean(what: str, values: Iterable[float]) -> float:
-    found = list(values)
-    if not found:
-        raise InputError(f"no {what} is calibrated")
-    return fmean(found)
-
-
-def _working(errors: Iterable[float]) -> Iterator[float]:
-    return (error for error in errors if error < BROKEN)
+    try:
+        return fmean(values)
+    except StatisticsError:
+        raise InputError(f"no {what} is calibrated") from None
 
 
 def _errors(target: Target, name: str) -> Iterator[tuple[tuple[int, ...], float]]:
     """Yield qubits and error of every gate of a kind whose error is known."""
-    gates: dict[tuple[int, ...], InstructionProperties | None] = (
-        target[name] if name in target.operation_names else {}
-    )
-    for qubits, gate in gates.items():
+    for qubits, gate in (target[name] if name in target.operation_names else {}).items():
         if gate is not None and gate.error is not None:
             yield qubits, gate.error
 
@@ -102,7 +83,7 @@ def provenance(backend: BackendV2) -> dict[str, Any]:
             source[f"snapshot_{key}"] = value
     broken = [
         f"{name} {'-'.join(map(str, qubits))}"
-        for name in (*NATIVE_GATES, "sx")
+        for name in (*machines.NATIVE_GATES, "sx")
         for qubits, error in _errors(backend.target, name)
         if error >= BROKEN
     ]
@@ -110,10 +91,10 @@ def provenance(backend: BackendV2) -> dict[str, Any]:
 
 
 def node_of(backend: BackendV2, name: str) -> tuple[dict[str, Any], str | None]:
-    """Return a machine as a node of the fleet format, and what a person should know about it.
+    """Return a machine, fake or live, as a node of the fleet format, and what a person should know about it.
 
     Args:
-        backend: Fake or live.
+        backend: The machine.
         name: What the node is to be called.
 
     Raises:
@@ -123,16 +104,16 @@ def node_of(backend: BackendV2, name: str) -> tuple[dict[str, Any], str | None]:
         raise InputError("it has no calibration")
     configuration, native = backend.configuration(), native_gate(backend.target)
     qubits, averages = configuration.n_qubits, calibration(backend.target)
-    machine, note = plain(name), None
-    if machine not in MACHINES:
-        lattice = lattice_of(configuration.coupling_map)
-        machine = most_similar(qubits, native, lattice, averages["two_qubit_error"])
-        known = MACHINES[machine]
+    machine, note = machines.plain(name), None
+    if machine not in machines.MACHINES:
+        lattice = machines.lattice_of(configuration.coupling_map)
+        machine = machines.most_similar(qubits, native, lattice, averages["two_qubit_error"])
+        known = machines.MACHINES[machine]
         note = (
             f"{name} ({native}, {lattice}, {qubits} qubits) is not in the circuit catalogue; circuits for "
             f"{machine} ({known.native}, {known.lattice}, {known.qubits} qubits) stand for its own"
         )
-    clops, origin = _clops(configuration, plain(name), machine)
+    clops, origin = _clops(configuration, machines.plain(name), machine)
     node = {"name": name, "qubits": qubits, "clops": clops}
     for key in ("clops_h", "quantum_volume"):
         if value := _number(configuration, key):
@@ -150,15 +131,15 @@ def processor(configuration: Any) -> str:
 
 def _clops(configuration: Any, name: str, machine: str) -> tuple[float, str]:
     """Return a machine's CLOPS and where the figure comes from: measured ones first, borrowed ones last."""
-    if name in MACHINES and (papers := MACHINES[name].clops):
+    if name in machines.MACHINES and (papers := machines.MACHINES[name].clops):
         return papers, "the placement papers' figure"
     if clops := _number(configuration, "clops"):
         return clops, "the snapshot's CLOPS"
     if clops_h := _number(configuration, "clops_h"):
-        rounded = round(float(f"{clops_h * CLOPS_PER_CLOPS_H:.3g}"))
-        return rounded, f"{CLOPS_PER_CLOPS_H:.4g} * CLOPS_h"
-    if machine in shipped():
-        return shipped()[machine].clops, f"the figure of {machine}"
+        rounded = round(float(f"{clops_h * machines.CLOPS_PER_CLOPS_H:.3g}"))
+        return rounded, f"{machines.CLOPS_PER_CLOPS_H:.4g} * CLOPS_h"
+    if machine in machines.shipped():
+        return machines.shipped()[machine].clops, f"the figure of {machine}"
     raise InputError("its snapshot has neither CLOPS nor CLOPS_h")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Group
@@ -19,14 +18,7 @@ MEASURED = {"clops", "clops_h", *Calibration.model_fields}
 
 @dataclass(frozen=True)
 class Change:
-    """One thing about one machine that is not as it was.
-
-    Attributes:
-        machine: Its name in the later snapshot, or in the earlier one if it is gone.
-        what: Key, or ``added`` or ``removed``.
-        before: Value, None where there was none.
-        after: Likewise.
-    """
+    """One thing about one machine that is not as it was: a key, or ``added`` or ``removed``."""
 
     machine: str
     what: str
@@ -42,10 +34,11 @@ class Change:
 
 
 def differences(before: Fleet, after: Fleet) -> list[Change]:
-    """Compare two fleets, machine by machine: ``fez`` and ``ibm_fez`` are the same machine.
+    """Compare two fleets in the later one's order, what is gone last; ``fez`` and ``ibm_fez`` are one.
 
-    Returns:
-        Changes in the order of the later fleet; machines that are gone come last.
+    Args:
+        before: The earlier fleet.
+        after: The later one.
     """
     old, new = _by_machine(before), _by_machine(after)
     changes: list[Change] = []
@@ -54,11 +47,8 @@ def differences(before: Fleet, after: Fleet) -> list[Change]:
             changes.append(Change(node.name, "added"))
             continue
         was, now = _values(old[key]), _values(node)
-        changes += [
-            Change(node.name, what, was.get(what), now.get(what))
-            for what in dict.fromkeys([*was, *now])
-            if was.get(what) != now.get(what)
-        ]
+        triples = ((what, was.get(what), now.get(what)) for what in was | now)
+        changes += [Change(node.name, *triple) for triple in triples if triple[1] != triple[2]]
     return changes + [Change(node.name, "removed") for key, node in old.items() if key not in new]
 
 
@@ -76,17 +66,22 @@ def _values(node: QNode) -> dict[str, Value]:
 
 
 def report(before: Fleet, after: Fleet) -> Group:
-    """Return what changed, for a terminal."""
+    """Return what changed, for a terminal.
+
+    Args:
+        before: The earlier fleet.
+        after: The later one.
+    """
     rows = Table("machine", "what", "before", "after")
     rows.add_column("change", justify="right")
     last = None
     for change in (changes := differences(before, after)):
         if last not in {None, change.machine}:
             rows.add_section()
+        name = "" if change.machine == last else change.machine
         percent = "" if change.percent is None else f"{change.percent:+.1f} %"
         style = {"added": "green", "removed": "red"}.get(change.what)
-        name = "" if change.machine == last else change.machine
-        rows.add_row(name, change.what, *_texts(change), percent, style=style)
+        rows.add_row(name, change.what, _text(change.before), _text(change.after), percent, style=style)
         last = change.machine
     same = "the same by content" if before.hash == after.hash else "not the same by content"
     head = f"{_title(before)} -> {_title(after)}: {len(after)} machines, {same}"
@@ -97,6 +92,5 @@ def _title(fleet: Fleet) -> str:
     return fleet.name if fleet.taken is None else f"{fleet.name} ({fleet.taken:%Y-%m-%d %H:%M})"
 
 
-def _texts(change: Change) -> Iterator[str]:
-    for value in (change.before, change.after):
-        yield "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+def _text(value: Value) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,14 +39,10 @@ class _Record(BaseModel):
 
 
 class Calibration(_Record):
-    """Averages over a machine's qubits and edges; errors are probabilities.
+    """Averages over a machine's qubits and edges.
 
-    Attributes:
-        t1: Relaxation time, seconds.
-        t2: Dephasing time, seconds.
-        readout_error: Probability that a measurement reads the wrong bit.
-        single_qubit_error: Error of one sx gate.
-        two_qubit_error: Error of one native two-qubit gate.
+    Relaxation and dephasing time in seconds; probabilities that a measurement, an sx gate and a native
+    two-qubit gate go wrong.
     """
 
     t1: Annotated[float, Field(gt=0)]
@@ -56,13 +53,7 @@ class Calibration(_Record):
 
 
 class Live(_Record):
-    """How a machine was doing when a snapshot was taken.
-
-    Attributes:
-        operational: Whether it took jobs.
-        status: The vendor's word for it.
-        pending_jobs: Jobs waiting, as reported; has been seen to read 0 for days.
-    """
+    """How a machine was doing when a snapshot was taken, in the vendor's words and numbers."""
 
     operational: bool
     status: str
@@ -74,13 +65,10 @@ class QNode(_Record):
 
     Attributes:
         name: Unique within the fleet.
-        qubits: Circuits wider than this do not fit.
-        clops: Circuit layer operations per second on the scale of the original CLOPS benchmark, not CLOPS_h.
+        clops: Circuit layer operations per second on the scale of the original CLOPS benchmark.
         clops_h: The newer, hardware-aware benchmark's figure, if there is one; the two do not compare.
-        quantum_volume: As published by the vendor.
         machine: Machine of the circuit catalogue whose compiled circuits stand for this node's; by
             default the node's own name.
-        calibration: Average error rates and coherence times.
         live: The moment's state; not part of the content hash.
         source: Free-form provenance; not part of the content hash.
     """
@@ -134,13 +122,7 @@ def content_hash(nodes: Iterable[Mapping[str, Any]]) -> str:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Machines in a fixed order; node index in every array of the project is the index here.
-
-    Attributes:
-        name: Of the fleet.
-        nodes: The machines.
-        taken: When a snapshot was taken, if the file says so; not part of the content hash.
-    """
+    """Machines in a fixed order, and when they were read; node index in every array is the index here."""
 
     name: str
     nodes: tuple[QNode, ...]
@@ -199,10 +181,10 @@ def load_fleet(path: str | Path, key: str = "backend.path") -> Fleet:
 
 
 def parse_fleet(text: str, file: Path) -> Fleet:
-    """Return the fleet that the text of a snapshot describes.
+    """Return the fleet that a text in YAML or JSON describes.
 
     Args:
-        text: YAML or JSON.
+        text: Of a snapshot.
         file: Where it is from or bound for.
 
     Raises:
@@ -220,11 +202,10 @@ def parse_fleet(text: str, file: Path) -> Fleet:
     try:
         snapshot = _File.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{file}: {_violations(error)}") from error
-    names = [node.name for node in snapshot.nodes]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"{file}: nodes: name {twice[0]!r} is used more than once")
+        raise InputError(f"{file}: {'; '.join(map(_violation, error.errors()))}") from error
     fleet = Fleet(snapshot.name, snapshot.nodes, snapshot.taken)
+    if twice := [name for name, times in sorted(Counter(fleet.names).items()) if times > 1]:
+        raise InputError(f"{file}: nodes: name {twice[0]!r} is used more than once")
     if snapshot.hash and snapshot.hash != fleet.hash:
         raise InputError(
             f"{file}: hash: the file says {snapshot.hash[:19]}..., its content gives {fleet.hash[:19]}...; "
@@ -233,12 +214,9 @@ def parse_fleet(text: str, file: Path) -> Fleet:
     return fleet
 
 
-def _violations(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors():
-        where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in item["loc"]).lstrip(".")
-        parts.append(f"{where}: {item['msg'][0].lower()}{item['msg'][1:]}")
-    return "; ".join(parts)
+def _violation(item: Mapping[str, Any]) -> str:
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in item["loc"]).lstrip(".")
+    return f"{where}: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
 def fleet_text(head: str, facts: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
@@ -254,10 +232,14 @@ def fleet_text(head: str, facts: Mapping[str, Any], nodes: Sequence[Mapping[str,
 
 
 def write_fleet(fleet: Fleet, folder: Path) -> None:
-    """Write the machines that a run works with to its folder."""
-    facts = {"name": fleet.name, "description": "The machines as this run met them."}
-    if fleet.taken is not None:
-        facts["taken"] = fleet.taken.isoformat()
+    """Write the machines that a run works with to its folder.
+
+    Args:
+        fleet: The machines.
+        folder: Of the run; it exists.
+    """
+    taken = {} if fleet.taken is None else {"taken": fleet.taken.isoformat()}
+    facts = {"name": fleet.name, "description": "The machines as this run met them.", **taken}
     nodes = [node.model_dump(mode="json", exclude_none=True) for node in fleet.nodes]
     text = fleet_text("Use it again with backend=file backend.path=FILE.", facts, nodes)
     (folder / FLEET_FILE).write_text(text, encoding="utf-8")
@@ -265,21 +247,13 @@ def write_fleet(fleet: Fleet, folder: Path) -> None:
 
 @group("backend")
 class FleetSource(Configurable, ABC):
-    """What every backend option answers: which machines there are.
-
-    Attributes:
-        fixed: Whether the same option has the same machines tomorrow.
-    """
+    """What every backend option answers: which machines there are, and whether tomorrow too (fixed)."""
 
     fixed: ClassVar[bool] = True
 
     @abstractmethod
     def load(self) -> Fleet:
-        """Return the machines.
-
-        Raises:
-            InputError: They cannot be read or made.
-        """
+        """Return the machines; raise `InputError` if they cannot be read or made."""
 
 
 def fleet_of_run(source: FleetSource, folder: Path, *, begun: bool) -> Fleet:
@@ -289,16 +263,19 @@ def fleet_of_run(source: FleetSource, folder: Path, *, begun: bool) -> Fleet:
         source: The backend option.
         folder: Run folder.
         begun: Whether the run that is there is meant: it keeps the machines that it began with.
-
-    Raises:
-        InputError: See `FleetSource.load`.
     """
     file = folder / FLEET_FILE
     return load_fleet(file, "resume") if begun and file.is_file() else source.load()
 
 
 def record_fleet(source: FleetSource, fleet: Fleet, folder: Path) -> None:
-    """Write a run's machines to its folder if their source may have others tomorrow."""
+    """Write a run's machines to its folder if their source may have others tomorrow.
+
+    Args:
+        source: Where the machines come from.
+        fleet: The machines as the run met them.
+        folder: Of the run; it exists.
+    """
     if not source.fixed:
         write_fleet(fleet, folder)
     elif Path(getattr(source, "path", "")) != folder / FLEET_FILE:

@@ -47,11 +47,7 @@ class LiveFleet(FleetSource):
     timeout: Annotated[float, Gt(0), Le(3600), Doc("The longest wait for the service, seconds.")] = 120.0
 
     def load(self) -> Fleet:
-        """Read the machines.
-
-        Raises:
-            InputError: No account, a refused one, no connection, no answer in time, or no machine.
-        """
+        """Ask for the machines, see `FleetSource.load`."""
         taken = datetime.now(UTC).replace(microsecond=0)
         nodes, notes = ask(live_nodes, self.timeout, "backend.timeout")
         for note in notes:
@@ -67,11 +63,7 @@ def fake_names() -> list[str]:
 
 
 def fake_backend(name: str) -> FakeBackendV2:
-    """Return the client's snapshot of a machine; ``fez``, ``FakeFez`` and ``ibm_fez`` are the same.
-
-    Raises:
-        InputError: qiskit-ibm-runtime is not installed, or has no such machine.
-    """
+    """Return the client's snapshot of a machine, or raise `InputError`; ``FakeFez`` is ``ibm_fez``."""
     provider = _client().fake_provider
     if plain(name) not in fake_names():
         raise InputError(f"{name}: the client has no such fake backend; it has {', '.join(fake_names())}")
@@ -131,7 +123,12 @@ def _live(backend: IBMBackend) -> tuple[dict[str, Any], str | None]:
 
 
 def machine_status(client: RuntimeClient, name: str) -> Any:
-    """Return how a machine is doing by the service: the client stumbles over a queue length that is null."""
+    """Return how a machine is doing by the service: the client stumbles over a queue length that is null.
+
+    Args:
+        client: Connection to the service.
+        name: Of the machine, such as ``ibm_fez``.
+    """
     return client._session.get(f"/backends/{name}/status").json()  # noqa: SLF001 no other way in
 
 
@@ -157,13 +154,9 @@ def live_backends(service: QiskitRuntimeService) -> tuple[list[IBMBackend], list
 
 
 def connect(timeout: float | None = None) -> QiskitRuntimeService:
-    """Return the service of the user's account, all of whose requests go through `ibm_connection`.
+    """Return the service of the user's account, its requests by `ibm_connection`.
 
-    Args:
-        timeout: Of each request, seconds; None for the client's.
-
-    Raises:
-        InputError: There is no account, it is refused, or IBM Quantum cannot be reached.
+    Each may have a time-out, seconds. What is wrong is the client's to say.
     """
     client = _client()
     from qexp.fleet.ibm_connection import take_over
@@ -243,7 +236,12 @@ def _client() -> Any:
 
 
 def missing_extra(error: ModuleNotFoundError, extra: str = "catalogue") -> InputError:
-    """Return the message for a command without the packages it needs."""
+    """Return the message for a command without the packages it needs.
+
+    Args:
+        error: The failed import.
+        extra: The project's extra that has the package.
+    """
     return InputError(f"module {error.name!r} is not installed: pip install -e '.[{extra}]' in a checkout")
 
 

@@ -32,38 +32,6 @@ LONGEST = 3600.0
 """The longest pause that the service may ask for, seconds."""
 
 
-class Access:
-    """Puts an access token on each request, or raises where there is none: the client would send the key.
-
-    Args:
-        cloud: The client's own.
-        timeout: Of the requests for tokens, seconds; None for the client's.
-    """
-
-    def __init__(self, cloud: CloudAuth, timeout: float | None) -> None:
-        self.crn, self.tm = cloud.crn, cloud.tm
-        if timeout is not None:
-            self.tm.http_config = {**self.tm.http_config, "timeout": timeout}
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Sign a request; raise `NoTokenError` where there is no access token."""
-        try:
-            token = self.tm.get_token()
-        except Exception as error:  # noqa: BLE001 the client's SDK raises all kinds
-            # Else the next request would wait for this one to end, for up to a minute.
-            self.tm.request_time = 0
-            token = self.tm.access_token
-            # An early renewal that fails costs nothing: the old token is still good.
-            if not token or self.tm.expire_time <= time.time():
-                raise NoTokenError(refused=bool(statuses(error) & {400, 401, 403})) from None
-        request.headers.update({"Service-CRN": self.crn, "Authorization": f"Bearer {token}"})
-        return request
-
-    def renew(self) -> None:
-        """Forget the access token: the service does not take it any more, whatever it says itself."""
-        self.tm.access_token, self.tm.expire_time = None, 0
-
-
 @dataclass
 class Submission:
     """What became of the one request that submits a job.
@@ -101,21 +69,24 @@ class Submission:
 
 
 class Connection(BaseAdapter):
-    """Sends the requests of one client.
+    """Signs and sends the requests of one client.
 
     A question that is not answered, or answered with an error of the service, is asked again; nothing else is
     ever repeated, but for what was refused because the access token had expired, and is no submission.
 
     Args:
-        access: Signs requests.
-        timeout: The longest wait for a connection, and for the service to say something, seconds; None for
-            the client's.
+        auth: The client's own: it knows the account, and sends the API key where it gets no access token.
+        timeout: The longest wait for a connection, for an access token, and for the service to say something,
+            seconds; None for the client's.
     """
 
-    def __init__(self, access: Access, timeout: float | None) -> None:
+    def __init__(self, auth: CloudAuth, timeout: float | None) -> None:
         super().__init__()
-        self.access, self.timeout = access, timeout
+        self.timeout = timeout
         self.submission: Submission | None = None
+        self._crn, self._tokens = auth.crn, auth.tm
+        if timeout is not None:
+            self._tokens.http_config = {**self._tokens.http_config, "timeout": timeout}
         self._once = HTTPAdapter(max_retries=0)
         retry = Retry(
             total=TRIES - 1,
@@ -127,6 +98,24 @@ class Connection(BaseAdapter):
             respect_retry_after_header=False,  # whoever asks waits by itself, and does other things
         )
         self._again = HTTPAdapter(max_retries=retry)
+
+    def sign(self, request: PreparedRequest) -> PreparedRequest:
+        """Put an access token on a request; raise `NoTokenError` where there is none."""
+        try:
+            token = self._tokens.get_token()
+        except Exception as error:  # noqa: BLE001 the client's SDK raises all kinds
+            # Else the next request would wait for this one to end, for up to a minute.
+            self._tokens.request_time = 0
+            token = self._tokens.access_token
+            # An early renewal that fails costs nothing: the old token is still good.
+            if not token or self._tokens.expire_time <= time.time():
+                raise NoTokenError(refused=bool(statuses(error) & {400, 401, 403})) from None
+        request.headers.update({"Service-CRN": self._crn, "Authorization": f"Bearer {token}"})
+        return request
+
+    def renew(self) -> None:
+        """Forget the access token: the service does not take it any more, whatever it says itself."""
+        self._tokens.access_token, self._tokens.expire_time = None, 0
 
     def expect(self) -> None:
         """Let one submission pass; another before this is called again is a repetition, and is stopped."""
@@ -142,8 +131,8 @@ class Connection(BaseAdapter):
         response = adapter.send(request, *args, **options)
         if response.status_code == 401:
             response.close()
-            self.access.renew()
-            response = adapter.send(self.access(request.copy()), *args, **options)
+            self.renew()
+            response = adapter.send(self.sign(request.copy()), *args, **options)
         return response
 
     def _submit(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
@@ -181,8 +170,8 @@ def take_over(client: RuntimeClient, timeout: float | None = None) -> Connection
         if isinstance(adapter, Connection):
             adapter.timeout = timeout
             return adapter
-    session.auth = Access(session.auth, timeout)
     connection = Connection(session.auth, timeout)
+    session.auth = connection.sign
     for prefix in list(session.adapters):
         session.mount(prefix, connection)
     return connection
@@ -207,7 +196,7 @@ def retry_after(headers: Mapping[str, str], default: float) -> float:
 
 
 def _date(text: str) -> float | None:
-    """Return the moment that a date of HTTP names, seconds since the epoch; None if it is none."""
+    """Return an HTTP date as seconds since the epoch; None if it is none."""
     with suppress(ValueError, OverflowError):
         at = parsedate_to_datetime(text)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

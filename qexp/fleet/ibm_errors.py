@@ -9,11 +9,7 @@ TRIES = 3
 
 
 class NoTokenError(Exception):
-    """There is no access token.
-
-    Attributes:
-        refused: Whether the API key is not accepted; else nobody gives out tokens now.
-    """
+    """There is no access token: the API key is refused, or else nobody gives out tokens now."""
 
     def __init__(self, *, refused: bool) -> None:
         super().__init__("no access token")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,6 @@ class Machine:
     """A machine that the catalogue's circuits are compiled for.
 
     Attributes:
-        qubits: How many.
         native: Its two-qubit gate.
         clops: The placement papers' figure, rounded, of the original benchmark; None where they have none.
         quantum_volume: Theirs too.
@@ -79,11 +79,9 @@ def plain(name: str) -> str:
 
 def lattice_of(links: Iterable[Iterable[int]]) -> str:
     """Return the kind of lattice: on a heavy-hex one no qubit has more than three neighbours."""
-    neighbours: dict[int, set[int]] = {}
-    for one, other in links:
-        neighbours.setdefault(one, set()).add(other)
-        neighbours.setdefault(other, set()).add(one)
-    return SQUARE if max(map(len, neighbours.values()), default=0) > 3 else HEAVY_HEX
+    pairs = {frozenset(link) for link in links}
+    neighbours = Counter(qubit for pair in pairs for qubit in pair)
+    return SQUARE if max(neighbours.values(), default=0) > 3 else HEAVY_HEX
 
 
 def most_similar(qubits: int, native: str, lattice: str, two_qubit_error: float) -> str:
@@ -91,22 +89,20 @@ def most_similar(qubits: int, native: str, lattice: str, two_qubit_error: float)
 
     First the same native gate, then the same lattice; among those one with at least as many qubits, then the
     nearest number of qubits, then the nearest two-qubit error.
+
+    Args:
+        qubits: Number of the machine's qubits.
+        native: Its two-qubit gate.
+        lattice: How its qubits are linked.
+        two_qubit_error: Its mean error, 0 to 1.
     """
 
-    def ratio(name: str) -> float:
-        if name not in shipped():
-            return math.inf
-        return abs(math.log(shipped()[name].calibration.two_qubit_error / two_qubit_error))
-
     def distance(name: str) -> tuple[bool, bool, bool, int, float]:
-        known = MACHINES[name]
-        return (
-            known.native != native,
-            known.lattice != lattice,
-            known.qubits < qubits,
-            abs(known.qubits - qubits),
-            ratio(name),
-        )
+        known, ratio = MACHINES[name], math.inf
+        if name in shipped():
+            ratio = abs(math.log(shipped()[name].calibration.two_qubit_error / two_qubit_error))
+        other_gate, other_lattice = known.native != native, known.lattice != lattice
+        return other_gate, other_lattice, known.qubits < qubits, abs(known.qubits - qubits), ratio
 
     return min(MACHINES, key=distance)
 

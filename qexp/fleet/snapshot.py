@@ -9,46 +9,56 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from qexp.errors import InputError, answered
 from qexp.fleet.account import refuse_secrets
-from qexp.fleet.build import write_atomically
 from qexp.fleet.calibration import native_gate, node_of, processor
 from qexp.fleet.difference import report
 from qexp.fleet.fleet import fleet_text, load_fleet, parse_fleet
 from qexp.fleet.ibm import Nodes, ask, fake_backend, fake_names, live_nodes
 from qexp.fleet.machines import lattice_of
+from qexp.runfolder import write_atomically
 
 
-def fake_nodes(names: Sequence[str], notes: list[str]) -> Nodes:
+def fake_nodes(names: Sequence[str]) -> tuple[Nodes, list[str]]:
     """Read fake backends in the order given.
+
+    Returns:
+        Their nodes, and what a person should know about them.
 
     Raises:
         InputError: One is unknown, named twice, or has no calibration.
     """
-    nodes: Nodes = []
+    nodes: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
     for name in names:
         backend = fake_backend(name)
         short = type(backend).__name__.removeprefix("Fake").removesuffix("V2").lower()
-        if short in {node["name"] for node in nodes}:
+        if short in nodes:
             raise InputError(f"{name}: named twice")
         try:
-            node, note = node_of(backend, short)
+            nodes[short], note = node_of(backend, short)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
         notes += [note] if note else []
-        nodes.append(node)
-    return nodes
+    return list(nodes.values()), notes
 
 
 def take(options: argparse.Namespace, console: Console) -> None:
-    """Write a snapshot."""
+    """Write a snapshot.
+
+    Args:
+        options: The command's arguments.
+        console: Where to report.
+    """
     out: Path = options.out
     if out.exists() and not options.force:
         raise InputError(f"{out} exists: --force replaces it")
@@ -56,15 +66,14 @@ def take(options: argparse.Namespace, console: Console) -> None:
         raise InputError(f"{out}: there is no folder {out.parent}")
     if out.suffix not in {".yaml", ".yml"}:
         raise InputError(f"{out}: name it .yaml")
-    notes: list[str] = []
     taken = datetime.now(UTC).replace(microsecond=0)
     if options.command == "ibm":
+        what = "IBM Quantum machines as seen by one account."
         with console.status("Asking IBM Quantum"):
             nodes, notes = ask(live_nodes, options.timeout)
-        what = "IBM Quantum machines as seen by one account."
     else:
-        nodes = fake_nodes(options.names, notes)
         what = "Machines from the fake backends of qiskit-ibm-runtime."
+        nodes, notes = fake_nodes(options.names)
     facts = {"name": out.stem, "description": what, "taken": taken.isoformat()}
     head = f"Made by `python -m qexp.fleet.snapshot {options.command}`; remove the hash if you change a node."
     text = fleet_text(head, facts, nodes)
@@ -73,10 +82,9 @@ def take(options: argparse.Namespace, console: Console) -> None:
         write_atomically(out, text.encode())
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from error
-    for note in notes:
-        console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
-    line = f"{len(fleet)} machines, {fleet.hash[:19]}... -> {out}"
-    console.print(line, soft_wrap=True, markup=False, highlight=False)
+    said = [*(f"note: {note}" for note in notes), f"{len(fleet)} machines, {fleet.hash[:19]}... -> {out}"]
+    for line in said:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def show_fakes(console: Console) -> None:
@@ -84,19 +92,11 @@ def show_fakes(console: Console) -> None:
     rows = Table("name", "qubits", "native gate", "lattice", "processor", "calibrated")
     for name in fake_names():
         backend = fake_backend(name)
-        try:
-            native = native_gate(backend.target)
-        except InputError:
-            continue
-        configuration, measured = backend.configuration(), backend.properties().last_update_date
-        rows.add_row(
-            name,
-            str(configuration.n_qubits),
-            native,
-            lattice_of(configuration.coupling_map),
-            processor(configuration),
-            f"{measured:%Y-%m-%d}",
-        )
+        with suppress(InputError):  # of machines with other gates
+            configuration, measured = backend.configuration(), backend.properties().last_update_date
+            size, native = str(configuration.n_qubits), native_gate(backend.target)
+            lattice, kind = lattice_of(configuration.coupling_map), processor(configuration)
+            rows.add_row(name, size, native, lattice, kind, f"{measured:%Y-%m-%d}")
     console.print(rows)
 
 
@@ -125,7 +125,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Run one of the commands; return the exit status."""
+    """Run one of the commands; return the exit status.
+
+    Args:
+        arguments: Of the command line; None for the process's own.
+        prog: Name of the command in its help.
+    """
     console = Console()
     refuse_secrets(sys.argv[1:] if arguments is None else arguments)
     options = _parser(prog).parse_args(arguments)

@@ -1,4 +1,4 @@
-"""A fleet that never was: machines drawn like the real ones, as many as wanted."""
+"""A made-up fleet: machines drawn like real ones, as many as wanted."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ WORST = 0.5
 @option("backend")
 @dataclass(frozen=True)
 class Synthetic(FleetSource):
-    """A made-up fleet of any size, its machines drawn like real ones.
-
-    See `imitate` for how.
-    """
+    """A made-up fleet of any size, its machines drawn like real ones."""
 
     machines: Annotated[int, Ge(1), Le(100_000), Doc("How many machines.")] = 200
     seed: Annotated[int, Ge(0), Doc("Of the drawing.")] = 0
@@ -57,7 +54,14 @@ def imitate(fleet: Fleet, machines: int, seed: Sequence[int], key: str) -> Fleet
         InputError: A figure of the other fleet has no logarithm.
     """
     real = fleet.nodes
-    logs = np.log([_figures(node, key) for node in real])
+    figures = [{"clops": node.clops, **node.calibration.model_dump()} for node in real]
+    for node, its in zip(real, figures, strict=True):
+        for name in FIGURES:
+            if its[name] <= 0:
+                raise InputError(
+                    f"{key}: cannot imitate {node.name!r}: its {name} is {its[name]:g}, not above 0"
+                )
+    logs = np.log([[its["clops"], *(its[name] for name in FIGURES)] for its in figures])
     mean = logs.mean(axis=0)
     spread = (logs - mean) / np.sqrt(max(len(real) - 1, 1))
     nodes = []
@@ -72,23 +76,16 @@ def imitate(fleet: Fleet, machines: int, seed: Sequence[int], key: str) -> Fleet
     return Fleet(f"synthetic{machines}", tuple(nodes))
 
 
-def _figures(node: QNode, key: str) -> list[float]:
-    for name in FIGURES:
-        if (value := getattr(node.calibration, name)) <= 0:
-            raise InputError(f"{key}: cannot imitate {node.name!r}: its {name} is {value:g}, not above 0")
-    return [node.clops, *(getattr(node.calibration, name) for name in FIGURES)]
-
-
 def _node(name: str, like: QNode, share: float, drawn: Floats) -> QNode:
-    figures = [float(f"{value:.6g}") for value in drawn]
-    calibration = dict(zip(FIGURES, figures[1:], strict=True))
+    clops, *averages = (float(f"{value:.6g}") for value in drawn)
+    calibration = dict(zip(FIGURES, averages, strict=True))
     calibration["t2"] = min(calibration["t2"], 2 * calibration["t1"])  # no qubit dephases slower than that
     for key in FIGURES[2:]:
         calibration[key] = min(calibration[key], WORST)
     return QNode(
         name=name,
         qubits=round(share * like.qubits),
-        clops=figures[0],
+        clops=clops,
         quantum_volume=like.quantum_volume,
         machine=like.catalogue_machine,
         calibration=Calibration(**calibration),

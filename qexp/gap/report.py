@@ -92,5 +92,10 @@ def write(gap: Gap, folder: Path, *, plots: bool | str = True) -> list[Path]:
 
 
 def write_calibration(calibration: Calibration, folder: Path) -> Path:
-    """Write calibration.json."""
+    """Write calibration.json.
+
+    Args:
+        calibration: What was fitted.
+        folder: Where to, see `RunFolder`.
+    """
     return RunFolder(folder).write_json(CALIBRATION_FILE, calibration.to_json())

@@ -18,18 +18,21 @@ a common qubit, as with the default rules. A shortest schedule is then among tho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from qexp.gates.circuit_arrays import NEVER, CircuitArrays, Whole
 from qexp.gates.problem import Problem
+from qexp.gates.rulebook import set_bits
 from qexp.gates.tables import MachineTables
 from qexp.problem.arrays import Bools, Ints
 
-FAR = -NEVER
-"""A cycle after all others."""
+Whole = npt.NDArray[np.int32]
+
+NEVER = -(1 << 20)  # instead of the cycles of a chain: there is none
+FAR = -NEVER  # a cycle after all others
 
 _STATE = (
     *("cycle", "makespan", "starts", "unplaced", "waiting", "rivals", "mates"),
@@ -37,49 +40,123 @@ _STATE = (
 )
 
 
+@dataclass(frozen=True, eq=False)
+class CircuitArrays:
+    """Circuits, each with its gates in the order in which `critical_path` prefers them, then padding.
+
+    That is by the length of the chain that begins with a gate, the longest first; of equally long ones the
+    gate that comes last in the circuit. Arrays are ``[circuits, width]``, of pairs of gates (row, column)
+    ``[circuits, width, width]``, times in cycles.
+    """
+
+    gates: Whole  # of each circuit, ``[circuits]``
+    index: Whole  # where in its circuit each gate stands
+    code: Whole  # kind of gate; 0 is padding
+    cycles: Whole  # duration
+    q1: Whole
+    q2: Whole
+    tail: Whole  # from the start of a gate to the end of the longest chain of gates that wait for it
+    rest: Whole  # to the end of all that waits for it, at least: a chain, or what one qubit has to do
+    waits: Bools  # the row's gate waits for the column's
+    lag: Whole  # from start to start, at least, by the longest chain; 0 to itself, `NEVER` without a chain
+    contends: Bools  # any order, but not at once: a common qubit, or kept apart by the machine
+    aligned: Bools  # may start together or one after the other has ended, and no chain sees to it
+
+    @classmethod
+    def of(cls, machine: MachineTables, problems: Sequence[Problem], width: int) -> CircuitArrays:
+        """Put problems of at most ``width`` gates on the machine into arrays.
+
+        Args:
+            machine: Where the circuits are to run.
+            problems: One per row.
+            width: Gates per row, padding included.
+        """
+        shape = (len(problems), width)
+        index, code, q1, q2, tail = (np.zeros(shape, dtype=np.int32) for _ in range(5))
+        waits = np.zeros((*shape, width), dtype=bool)
+        for row, problem in enumerate(problems):
+            # Equals stay as they are, the last one first.
+            order = sorted(range(len(problem) - 1, -1, -1), key=problem.tails.__getitem__, reverse=True)
+            place = {gate: i for i, gate in enumerate(order)}
+            index[row, : len(order)] = order
+            lists = (problem.codes, problem.q1, problem.q2, problem.tails)
+            for array, values in zip((code, q1, q2, tail), lists, strict=True):
+                array[row, : len(order)] = [values[gate] for gate in order]
+            for i, gate in enumerate(order):
+                waits[row, i, [place[later] for later in set_bits(problem.blockers[gate])]] = True
+        real = code > 0
+        cycles = np.array(machine.cycles, dtype=np.int32)[code]
+        qubits = np.arange(machine.n_qubits)
+        on = ((q1[..., None] == qubits) | (q2[..., None] == qubits)) & real[..., None]
+        shared = (on.astype(np.float32) @ on.astype(np.float32).swapaxes(1, 2)) > 0
+        lag = _lags(index, waits, shared, cycles)
+        loose = (lag == NEVER) & (lag.swapaxes(1, 2) == NEVER)
+        row_kind, column_kind = code[:, :, None], code[:, None, :]
+        exclusive = machine.keeps_out() > 0
+        exclusive |= exclusive.T
+        contends = loose & (shared | exclusive[row_kind, column_kind])
+        spare = lag - cycles[:, :, None]  # cycles between the end of a gate and the start of another
+        same = (row_kind == column_kind) & np.array(machine.same_start)[row_kind]
+        aligned = same & (spare < 0) & (spare < 0).swapaxes(1, 2) & ~np.eye(width, dtype=bool)
+        rest = _rests(lag, cycles, tail, on)
+        gates = real.sum(axis=1, dtype=np.int32)
+        return cls(gates, index, code, cycles, q1, q2, tail, rest, waits, lag, contends, aligned)
+
+    @classmethod
+    def padding(cls, machine: MachineTables, rows: int, width: int) -> CircuitArrays:
+        """Return arrays of empty circuits, to write others into with `put`.
+
+        Args:
+            machine: Where the circuits are to run.
+            rows: Number of circuits.
+            width: Gates per row.
+        """
+        empty = cls.of(machine, [], width)
+        arrays = (getattr(empty, item.name) for item in fields(cls))
+        return cls(*(np.zeros((rows, *array.shape[1:]), array.dtype) for array in arrays))
+
+    def put(self, rows: Ints, circuits: CircuitArrays) -> None:
+        """Write other circuits into some rows.
+
+        Args:
+            rows: Indices of the rows, ``[circuits]``.
+            circuits: As many, of the same width.
+        """
+        for item in fields(self):
+            getattr(self, item.name)[rows] = getattr(circuits, item.name)
+
+
 class BatchedDispatch:
-    """The states of many schedules under construction, in backward time.
+    """The states of many schedules under construction, in backward time; a row of each array is one.
 
     Args:
         machine: What runs the circuits.
         size: How many schedules there are.
         width: Gates of the longest circuit.
-
-    Attributes:
-        circuits: A circuit for each schedule. Gates are counted in its order.
-        cycle: The current cycle, ``[size]``.
-        makespan: Cycles that the gates placed so far take, ``[size]``.
-        starts: Start cycle of each gate, -1 while it is not placed, ``[size, width]``.
-        unplaced: Gates that are not placed, ``[size, width]``, like the next three.
-        waiting: How many gates each one waits for.
-        rivals: How many gates may come before or after each one, but not at once.
-        mates: How many must start together with each one, or apart.
-        work: Cycles that each qubit will be used by gates not yet placed, ``[size, qubits]``.
-        free_at: Cycle from which each qubit is free, ``[size, qubits]``.
-        until: Cycle from which each kind may start again, ``[size, kinds]``.
-        started: Kinds with a common start that were started in this cycle, ``[size, kinds]``.
-        durations: Of each kind, ``[kinds]``.
-        same_start: Kinds with a common start, ``[kinds]``.
-        keeps_out: For how long a kind, the row, keeps out another, ``[kinds, kinds]``.
     """
 
     def __init__(self, machine: MachineTables, size: int, width: int) -> None:
-        kinds = len(machine.cycles)
-        self.machine, self.width = machine, max(width, 1)
-        self.circuits = CircuitArrays.padding(machine, size, self.width)
-        self.durations: Whole = np.array(machine.cycles, dtype=np.int32)
-        self.same_start: Bools = np.array(machine.same_start)
-        self.keeps_out = machine.keeps_out()
+        kinds, qubits = len(machine.cycles), machine.n_qubits
 
         def whole(*columns: int) -> Whole:
             return np.zeros((size, *columns), dtype=np.int32)
 
-        self.cycle, self.makespan, self.starts = whole(), whole(), whole(self.width)
-        self.waiting, self.rivals, self.mates = whole(self.width), whole(self.width), whole(self.width)
+        self.machine, self.width = machine, max(width, 1)
+        self.circuits = CircuitArrays.padding(machine, size, self.width)  # gates are counted in their order
+        self.durations: Whole = np.array(machine.cycles, dtype=np.int32)  # of each kind, ``[kinds]``
+        self.same_start: Bools = np.array(machine.same_start)  # kinds with a common start, ``[kinds]``
+        self.keeps_out = machine.keeps_out()
+        self.cycle = whole()  # the current one
+        self.makespan = whole()  # cycles that the gates placed so far take
+        self.starts = whole(self.width)  # start cycle of each gate, -1 while it is not placed
         self.unplaced: Bools = np.zeros((size, self.width), dtype=bool)
-        self.work, self.free_at = whole(machine.n_qubits), whole(machine.n_qubits)
-        self.until = whole(kinds)
-        self.started: Bools = np.zeros((size, kinds), dtype=bool)
+        self.waiting = whole(self.width)  # how many gates each one waits for
+        self.rivals = whole(self.width)  # how many may come before or after each one, but not at once
+        self.mates = whole(self.width)  # how many must start together with each one, or apart
+        self.work = whole(qubits)  # cycles that each will be used by gates not yet placed
+        self.free_at = whole(qubits)  # cycle from which each is free
+        self.until = whole(kinds)  # cycle from which each may start again
+        self.started: Bools = np.zeros((size, kinds), dtype=bool)  # with a common start, in this cycle
 
     @property
     def done(self) -> Bools:
@@ -87,7 +164,12 @@ class BatchedDispatch:
         return np.asarray(~self.unplaced.any(axis=1))
 
     def begin(self, rows: Ints, problems: Sequence[Problem]) -> None:
-        """Start new schedules, and take them to their first decision."""
+        """Start new schedules, and take them to their first decision.
+
+        Args:
+            rows: Indices of the schedules, ``[problems]``.
+            problems: As many, on the machine.
+        """
         new = CircuitArrays.of(self.machine, problems, self.width)
         self.circuits.put(rows, new)
         for array in (self.cycle, self.makespan, self.free_at, self.until, self.started):
@@ -110,7 +192,12 @@ class BatchedDispatch:
         return np.asarray(np.maximum(release, self.until[each, circuits.code[rows]]))
 
     def place(self, rows: Ints, gates: Ints) -> None:
-        """Start a legal gate in each of some schedules, in the current cycle."""
+        """Start a legal gate in each of some schedules, in the current cycle.
+
+        Args:
+            rows: Indices of the schedules, ``[rows]``.
+            gates: Column of the gate in each, ``[rows]``.
+        """
         circuits, cycle = self.circuits, self.cycle[rows]
         arrays = (circuits.code, circuits.cycles, circuits.q1, circuits.q2)
         code, cycles, q1, q2 = (array[rows, gates] for array in arrays)
@@ -194,3 +281,31 @@ class BatchedDispatch:
         self.circuits = CircuitArrays(**{name: array.copy() for name, array in state["circuits"].items()})
         for name in _STATE:
             setattr(self, name, state[name].copy())
+
+
+def _lags(index: Whole, waits: Bools, shared: Bools, cycles: Whole) -> Whole:
+    """Return the longest chains between all pairs of gates, ``[circuits, width, width]``."""
+    rows, width = index.shape
+    # Cycles from the start of a gate to that of one that waits for it: none, if they have no common qubit.
+    step = np.where(waits, np.where(shared, cycles[:, None, :], 0), NEVER).astype(np.int32)
+    lag = np.full((rows, width, width), NEVER, dtype=np.int32)  # from the gate of the column, at first
+    every = np.arange(rows)
+    # From the end of the circuits: what a gate waits for has its turn before. Padding waits for nothing.
+    for turn in np.argsort(-index, axis=1, kind="stable").T:
+        chain = (lag + step[every, turn][:, :, None]).max(axis=1)
+        chain[every, turn] = 0
+        lag[every, turn] = np.where(chain < 0, NEVER, chain)
+    return np.ascontiguousarray(lag.swapaxes(1, 2))
+
+
+def _rests(lag: Whole, cycles: Whole, tail: Whole, on: Bools) -> Whole:
+    """Return what is left from the start of each gate, ``[circuits, width]``."""
+    after = lag > NEVER
+    rest = tail
+    for qubit in range(on.shape[-1]):
+        here = on[:, :, qubit]
+        work = (after @ (cycles * here)[..., None])[..., 0]
+        first = np.where(after & here[:, None, :], lag, -NEVER).min(axis=2)
+        rest = np.maximum(rest, np.where(work > 0, first + work, 0))
+    # Nor is a gate's rest less than that of one that waits for it.
+    return np.asarray((lag + rest[:, None, :]).max(axis=2), dtype=np.int32)

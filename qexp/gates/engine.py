@@ -21,60 +21,33 @@ class Dispatch:
         problem: What is scheduled.
         depth: How many of the gates that a gate waits for `offsets` shows.
         width: Length of the arrays; by default the number of gates, else they are padded with zeros.
-
-    Attributes:
-        cycle: The current cycle.
-        starts: Start cycle of each gate, -1 while it is not placed, shape ``[gates]``.
-        legal: 1 where a gate may be placed now, shape ``[width]``.
-        offsets: How much later in the circuit the nearest gates are that each gate waits for; 0 for none.
-            Shape ``[depth, width]``.
-        free_at: Cycle from which each qubit is free.
-        until: Cycle from which each kind of gate may start again, by gate code.
-        started: Kinds with a common start that were started in this cycle.
-        ready: Gates that wait for no other gate, legal or not.
-        choices: The legal ones of them.
-        left: Gates not yet placed.
-        makespan: Cycles that the gates placed so far take.
     """
 
-    __slots__ = (
-        "_unplaced",
-        "_watchers",
-        "choices",
-        "cycle",
-        "depth",
-        "free_at",
-        "left",
-        "legal",
-        "makespan",
-        "offsets",
-        "problem",
-        "ready",
-        "started",
-        "starts",
-        "until",
-    )
+    _ONE = ("problem", "depth", "cycle", "left", "makespan", "_unplaced")
+    _MANY = ("starts", "legal", "offsets", "free_at", "until", "started", "ready", "choices")
+    __slots__ = (*_ONE, *_MANY, "_watchers")
 
     def __init__(self, problem: Problem, depth: int = 1, width: int | None = None) -> None:
         gates = len(problem)
         width = gates if width is None else width
         self.problem = problem
         self.depth = depth
-        self.cycle = 0
-        self.left = gates
-        self.makespan = 0
-        self.starts: Ints = np.full(gates, -1, dtype=np.int64)
-        self.legal: npt.NDArray[np.int8] = np.zeros(width, dtype=np.int8)
+        self.cycle = 0  # the current one
+        self.left = gates  # not yet placed
+        self.makespan = 0  # cycles that the gates placed so far take
+        self.starts: Ints = np.full(gates, -1, dtype=np.int64)  # -1 while not placed, ``[gates]``
+        self.legal: npt.NDArray[np.int8] = np.zeros(width, dtype=np.int8)  # may be placed now, ``[width]``
+        # How much later in the circuit the nearest gates are that each waits for; 0: none. ``[depth, width]``
         self.offsets: Ints = np.zeros((depth, width), dtype=np.int64)
-        self.free_at = [0] * problem.machine.n_qubits
-        self.until = [0] * len(problem.machine.cycles)
-        self.started: set[int] = set()
-        self.ready: list[int] = []
+        self.free_at = [0] * problem.machine.n_qubits  # cycle from which each qubit is free
+        self.until = [0] * len(problem.machine.cycles)  # cycle from which each kind may start again
+        self.started: set[int] = set()  # kinds with a common start that were started in this cycle
+        self.ready: list[int] = []  # gates that wait for no other gate, legal or not
         self._unplaced = (1 << gates) - 1
         self._watchers: list[list[int]] = [[] for _ in range(gates)]
         for gate, later in enumerate(problem.blockers):
             self._show(gate, later, fresh=True)
-        self.choices = list(self.ready)
+        self.choices = list(self.ready)  # the legal ones of them
         self.legal[self.choices] = 1
 
     @property
@@ -123,9 +96,9 @@ class Dispatch:
     def copy(self) -> Dispatch:
         """Return an independent copy of the state; it shares the problem."""
         twin = object.__new__(Dispatch)
-        for name in ("_unplaced", "cycle", "depth", "left", "makespan", "problem"):
+        for name in self._ONE:
             setattr(twin, name, getattr(self, name))
-        for name in ("choices", "free_at", "legal", "offsets", "ready", "started", "starts", "until"):
+        for name in self._MANY:
             setattr(twin, name, getattr(self, name).copy())
         twin._watchers = [watchers.copy() for watchers in self._watchers]
         return twin

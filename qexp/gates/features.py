@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qexp.gates.batched import FAR, BatchedDispatch
-from qexp.gates.circuit_arrays import NEVER, Whole
+from qexp.gates.batched import FAR, NEVER, BatchedDispatch, Whole
 from qexp.problem.arrays import LIMIT, Bools, Float32s, Floats, Ints
 
 GATE_FEATURES = (
@@ -58,25 +57,15 @@ ENOUGH_CYCLES, ENOUGH_GATES, ENOUGH_TOGETHER, ENOUGH_RIVALS = 8.0, 3.0, 3.0, 8.0
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What a network decides on, for a batch of schedules. The last choice is to wait.
+    """The network's input for a batch of schedules. The last choice is to wait."""
 
-    Attributes:
-        context: ``[batch, len(CONTEXT_FEATURES)]``.
-        nodes: ``[batch, candidates + 1, len(GATE_FEATURES)]``; zeros for padding.
-        present: Rows that are no padding, ``[batch, candidates + 1]``.
-        mask: Choices that are allowed, ``[batch, candidates + 1]``.
-        gates: The gate of each candidate, ``[batch, candidates]``.
-        bound: Cycles that each schedule takes at least, ``[batch]``.
-        unit: Mean duration of each circuit's gates, cycles, ``[batch]``.
-    """
-
-    context: Float32s
-    nodes: Float32s
-    present: Bools
-    mask: Bools
-    gates: Ints
-    bound: Whole
-    unit: Floats
+    context: Float32s  # ``[batch, len(CONTEXT_FEATURES)]``
+    nodes: Float32s  # ``[batch, candidates + 1, len(GATE_FEATURES)]``; zeros for padding
+    present: Bools  # rows that are no padding, ``[batch, candidates + 1]``
+    mask: Bools  # choices that are allowed, ``[batch, candidates + 1]``
+    gates: Ints  # the gate of each candidate, ``[batch, candidates]``
+    bound: Whole  # cycles that each schedule takes at least, ``[batch]``
+    unit: Floats  # mean duration of each circuit's gates, cycles, ``[batch]``
 
 
 def gate_decisions(state: BatchedDispatch, candidates: int | None = None) -> Decisions:

@@ -20,7 +20,6 @@ from typing_extensions import Doc
 
 from qexp.config.option import RUNTIME, option
 from qexp.errors import InputError
-from qexp.fleet.fleet import Fleet
 from qexp.gates.circuit import checked_circuit
 from qexp.gates.circuits.circuits import Circuits, FixedCircuits, RandomCircuits
 from qexp.gates.circuits.workshop import Workshop
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 CANDIDATES_PER_QUBIT = 2
 """Gates that a learner is shown at most. Few states of random circuits have more that wait for no other."""
-NO_FLEET = Fleet("none", ())
 GATE_SCHEDULING = Metric(
     environment="gate_scheduling",
     column="makespan",
@@ -77,17 +75,7 @@ class GateRow(NamedTuple):
 @option("env")
 @dataclass
 class GateScheduling(DecisionProblem):
-    """Schedule the gates of one circuit on one machine.
-
-    Attributes:
-        circuits: Where circuits come from.
-        fleet: Machines of another kind; not looked at.
-        held_out: The first so many circuits of a fixed list are never trained on.
-        properties: The machine.
-        tables: The machine, compiled.
-        rules: The rulebook itself.
-        longest: Gates of the longest circuit.
-    """
+    """Schedule the gates of one circuit on one machine."""
 
     machine: Annotated[
         str,
@@ -106,8 +94,8 @@ class GateScheduling(DecisionProblem):
         int | None, Ge(1), Doc("A training episode is cut off after so many steps; null for never.")
     ] = 1000
     circuits: Circuits = field(default_factory=Workshop)
-    fleet: Fleet = field(default=NO_FLEET, repr=False, metadata=RUNTIME)
-    held_out: int = field(default=0, metadata=RUNTIME)
+    fleet: Any = field(default=None, repr=False, metadata=RUNTIME)  # other machines; not looked at
+    held_out: int = field(default=0, metadata=RUNTIME)  # first circuits of a fixed list, never trained on
 
     metric = GATE_SCHEDULING
     has_fleet: ClassVar[bool] = False
@@ -125,10 +113,11 @@ class GateScheduling(DecisionProblem):
         except InputError as error:
             raise InputError(f"env.machine: {error}") from error
         self.tables = MachineTables.of(self.properties)
+        self.longest: int  # gates of the longest circuit
         self._fixed: list[GateEpisode] | None = None
         if isinstance(self.circuits, FixedCircuits):
-            found = self.circuits.load(self.properties).items()
-            self._fixed = [GateEpisode(name, self.problem(circuit)) for name, circuit in found]
+            loaded = self.circuits.load(self.properties).items()
+            self._fixed = [GateEpisode(name, self.problem(circuit)) for name, circuit in loaded]
             self.longest = max(len(episode) for episode in self._fixed)
         elif isinstance(self.circuits, RandomCircuits):
             self.circuits.check(self.properties)
@@ -172,11 +161,11 @@ class GateScheduling(DecisionProblem):
 
     def plot(self, folder: Path, tasks: pd.DataFrame, shown: Pictured) -> list[Path]:
         """Draw the schedules of an episode's circuit, see `DecisionProblem.plot`."""
-        from qexp.gates.plots import schedules
+        from qexp.gates.plots.picture import plot
 
         path = folder / f"schedule.{shown.format}"
         problem = self.episode(shown.seed, shown.episode).problem
-        schedules.plot(tasks, path, episode=shown.episode, schedulers=shown.schedulers, problem=problem)
+        plot(tasks, path, episode=shown.episode, schedulers=shown.schedulers, problem=problem)
         return [path]
 
     def check_evaluation(self, episodes: int) -> None:

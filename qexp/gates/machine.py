@@ -35,9 +35,8 @@ class MachineFileError(InputError, NotImplementedError):
 class MachineProperties:
     """Qubits, gates and restrictions of one machine.
 
-    Built by chaining::
-
-        MachineProperties(2).add_gates({"x": 2, "measure": 10}).add_same_start(["measure"])
+    Built by chaining: ``MachineProperties(2).add_gates({"x": 2, "cnot": 4}).add_two_qubit_gates(["cnot"])``.
+    Methods that name a gate the machine does not have raise a ValueError.
 
     Args:
         n_qubits: At least 1.
@@ -118,21 +117,12 @@ class MachineProperties:
         return self
 
     def add_same_start(self, gates: Iterable[str]) -> MachineProperties:
-        """Let gates of one kind run at once only if they start in the same cycle.
-
-        Raises:
-            ValueError: A gate is unknown.
-        """
-        for gate in gates:
-            self._same_start.add(self._known(gate))
+        """Let gates of one kind run at once only if they start in the same cycle."""
+        self._same_start.update(map(self._known, gates))
         return self
 
     def add_not_in_same_cycle(self, gates: Iterable[tuple[str, str]]) -> MachineProperties:
-        """Forbid pairs of gates in the same cycle; a gate may be paired with itself.
-
-        Raises:
-            ValueError: A gate is unknown.
-        """
+        """Forbid pairs of gates in the same cycle; a gate may be paired with itself."""
         for one, other in gates:
             first, second = self._known(one), self._known(other)
             self._not_in_same_cycle[first].add(second)
@@ -140,23 +130,16 @@ class MachineProperties:
         return self
 
     def add_two_qubit_gates(self, gates: Iterable[str]) -> MachineProperties:
-        """Say which gates need two different qubits, so that circuits can be checked for it.
-
-        Raises:
-            ValueError: A gate is unknown.
-        """
-        for gate in gates:
-            self._two_qubit_gates.add(self._known(gate))
+        """Say which gates need two different qubits, so that circuits can be checked for it."""
+        self._two_qubit_gates.update(map(self._known, gates))
         return self
 
     @classmethod
     def from_mapping(cls, machine_properties: Mapping[str, Any]) -> MachineProperties:
         """Build a machine from nested mappings.
 
-        Args:
-            machine_properties: ``{"n_qubits": int, "gates": {name: cycles}, "machine_restrictions":
-                {"same_start": [names], "not_in_same_cycle": {name: [names]}}}``; optional are
-                ``exclusion``, ``cycle_ns`` and ``two_qubit_gates``.
+        They are ``{"n_qubits": int, "gates": {name: cycles}, "machine_restrictions": {"same_start": [names],
+        "not_in_same_cycle": {name: [names]}}}``; ``exclusion``, ``cycle_ns``, ``two_qubit_gates`` may follow.
 
         Raises:
             TypeError: Not a mapping.
@@ -191,11 +174,7 @@ class MachineProperties:
             raise MachineFileError(f"{filename}: {error}") from error
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return what `from_mapping` builds this machine from, in plain lists and dictionaries.
-
-        Raises:
-            ValueError: It is encoded.
-        """
+        """Return what `from_mapping` builds this machine from; a ValueError if it is encoded."""
         self._assert_named()
         restrictions = {"same_start": sorted(self._same_start), "not_in_same_cycle": self._apart()}
         mapping: dict[str, Any] = {
@@ -208,17 +187,11 @@ class MachineProperties:
         return mapping if self.cycle_ns is None else mapping | {"cycle_ns": self.cycle_ns}
 
     def encode(self) -> GateEncoder:
-        """Replace all names by integer codes, in place, and return the encoder that knows both.
-
-        Raises:
-            ValueError: It is encoded already.
-        """
+        """Replace all names by integer codes, in place, once, and return the encoder that knows both."""
         self._assert_named()
         encoder = GateEncoder().learn_gates(self._gates)
-        self._gates = encoder.encode_gates(self._gates)
-        self._same_start = encoder.encode_gates(self._same_start)
-        self._not_in_same_cycle = encoder.encode_gates(self._not_in_same_cycle)
-        self._two_qubit_gates = encoder.encode_gates(self._two_qubit_gates)
+        for name in ("_gates", "_same_start", "_not_in_same_cycle", "_two_qubit_gates"):
+            setattr(self, name, encoder.encode_gates(getattr(self, name)))
         self._encoded = True
         return encoder
 
@@ -264,11 +237,8 @@ def write_machine(machine: MachineProperties, path: str | Path) -> None:
     """Write a machine as YAML, or as JSON where the path ends in .json.
 
     Args:
-        machine: Whose gates go by their names.
+        machine: One that is not encoded; for another a ValueError.
         path: Where to.
-
-    Raises:
-        ValueError: The machine is encoded.
     """
     mapping = machine.to_mapping()
     as_json = Path(path).suffix == ".json"
@@ -296,7 +266,12 @@ def positive_integer(value: object, name: str) -> int:
 
 
 def real(value: object, name: str) -> float:
-    """Return a real number, infinity included, or raise a TypeError that names it."""
+    """Return a real number, infinity included, or raise a TypeError that names it.
+
+    Args:
+        value: What is given.
+        name: Of the number, for messages.
+    """
     if not isinstance(value, Real):
         raise TypeError(f"'{name}' should be a real number, but was of type {type(value)}")
     return float(value)

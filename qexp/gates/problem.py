@@ -17,34 +17,29 @@ class Problem:
 
     Time runs backwards: cycle 0 is the last one of the schedule, and a gate may start only when all later
     gates that it does not commute with have been placed.
-
-    Attributes:
-        machine: What runs the circuit.
-        circuit: Its gates.
-        codes: Kind of each gate, see `MachineTables`.
-        cycles: Cycles each gate takes.
-        q1: First qubit of each gate.
-        q2: Second qubit of each gate.
-        blockers: Later gates that have to be placed before each gate, as the bits of an integer.
     """
 
     machine: MachineTables
     circuit: Circuit
-    codes: Sequence[int]
-    cycles: Sequence[int]
+    codes: Sequence[int]  # kind of each gate, see `MachineTables`
+    cycles: Sequence[int]  # duration of each gate
     q1: Sequence[int]
     q2: Sequence[int]
-    blockers: Sequence[int]
+    blockers: Sequence[int]  # later gates that have to be placed before each gate, as the bits of an integer
 
     @classmethod
     def of(cls, machine: MachineTables, circuit: Circuit, rulebook: CommutationRulebook) -> Problem:
-        """Put circuit and machine together; the circuit is one that `checked_circuit` returned."""
-        code_of, cycles_of = machine.codes, machine.cycles
+        """Put circuit and machine together; the circuit is one that `checked_circuit` returned.
+
+        Args:
+            machine: The machine's tables.
+            circuit: Checked gates.
+            rulebook: Which gates commute.
+        """
         names, q1, q2 = zip(*circuit, strict=True) if circuit else ((), (), ())
-        codes = [code_of[name] for name in names]
-        return cls(
-            machine, circuit, codes, [cycles_of[code] for code in codes], q1, q2, rulebook.blockers(circuit)
-        )
+        codes = [machine.codes[name] for name in names]
+        cycles = [machine.cycles[code] for code in codes]
+        return cls(machine, circuit, codes, cycles, q1, q2, rulebook.blockers(circuit))
 
     def __len__(self) -> int:
         return len(self.circuit)
@@ -82,14 +77,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class GateEpisode:
-    """A circuit to schedule.
+    """A circuit to schedule."""
 
-    Attributes:
-        name: Where the circuit comes from, for people.
-        problem: The circuit on its machine.
-    """
-
-    name: str
+    name: str  # where the circuit comes from
     problem: Problem
 
     def __len__(self) -> int:

@@ -14,21 +14,35 @@ Rule = Callable[[Gate, Gate], bool]
 
 
 def disjoint_qubits(gate1: Gate, gate2: Gate) -> bool:
-    """Gates without a common qubit commute."""
+    """Gates without a common qubit commute.
+
+    Args:
+        gate1: The earlier gate of the circuit.
+        gate2: The later one.
+    """
     return gate1.q1 not in (gate2.q1, gate2.q2) and gate1.q2 not in (gate2.q1, gate2.q2)
 
 
 def same_gate(gate1: Gate, gate2: Gate) -> bool:
-    """Equal gates commute."""
+    """Equal gates commute.
+
+    Args:
+        gate1: The earlier gate of the circuit.
+        gate2: The later one.
+    """
     return gate1.name == gate2.name and gate1.q1 == gate2.q1 and gate1.q2 == gate2.q2
 
 
 def cnot_commutation(gate1: Gate, gate2: Gate) -> bool:
-    """What commutes with a cnot: z-like gates on its control, x-like ones on its target.
+    """Z-like gates commute with a cnot on its control, x-like ones on its target.
 
     On the qubits that two gates share, both must act diagonally (a cnot's control, z, rz, s, t, cz) or both
     as a function of X (a cnot's target, x, rx). Not among the default rules: give it to a rulebook with
     ``rulebook.add_rule(cnot_commutation)``.
+
+    Args:
+        gate1: The earlier gate of the circuit.
+        gate2: The later one.
     """
     shared = {gate1.q1, gate1.q2} & {gate2.q1, gate2.q2}
     return all(
@@ -77,7 +91,12 @@ class CommutationRulebook:
         self._rules.append(rule)
 
     def commutes(self, gate1: Gate, gate2: Gate) -> bool:
-        """Whether the earlier gate may swap places with the later one."""
+        """Tell whether the earlier gate may swap places with the later one.
+
+        Args:
+            gate1: The earlier gate of the circuit.
+            gate2: The later one.
+        """
         return any(rule(gate1, gate2) for rule in self._rules)
 
     def make_blocking_matrix(self, circuit: Sequence[Gate]) -> Bools:

@@ -13,7 +13,12 @@ from qexp.problem.arrays import Ints
 
 
 def makespan(problem: Problem, starts: Sequence[int] | Ints) -> int:
-    """Return the cycles a schedule takes, from starts in either direction; -1 is a gate not placed."""
+    """Return the cycles a schedule takes, from starts in either direction; -1 is a gate not placed.
+
+    Args:
+        problem: The circuit on its machine.
+        starts: Start cycles, ``[gates]``.
+    """
     ends = (int(start) + p for start, p in zip(starts, problem.cycles, strict=True) if start >= 0)
     return max(ends, default=0)
 
@@ -41,6 +46,10 @@ def violations(problem: Problem, starts: Sequence[int] | Ints) -> list[str]:
 
     Worked out from start cycles alone, pair by pair: neither the order in which gates were placed nor any
     state of `Dispatch` enters.
+
+    Args:
+        problem: The circuit on its machine.
+        starts: Start cycles, ``[gates]``.
     """
     found = []
     p, codes = problem.cycles, problem.codes

@@ -12,26 +12,15 @@ from qexp.gates.machine import MachineProperties
 
 @dataclass(frozen=True)
 class MachineTables:
-    """A machine, compiled. Lists are indexed by gate code; code 0 is the padding of a circuit.
-
-    Attributes:
-        n_qubits: Qubits.
-        names: Name of each code; that of 0 is empty.
-        codes: Code of each name.
-        cycles: Cycles each gate takes.
-        same_start: Whether two gates of the kind may only run at once if they start in the same cycle.
-        excludes: For each kind (other kind, cycles) pairs: starting it in cycle c keeps the other from
-            starting before cycle c plus cycles.
-        two_qubit_gates: Names of gates that need two different qubits.
-    """
+    """A machine, compiled. Lists are indexed by gate code; code 0 is the padding of a circuit."""
 
     n_qubits: int
-    names: tuple[str, ...]
-    codes: dict[str, int]
-    cycles: tuple[int, ...]
-    same_start: tuple[bool, ...]
-    excludes: tuple[tuple[tuple[int, int], ...], ...]
-    two_qubit_gates: frozenset[str]
+    names: tuple[str, ...]  # of each code; that of 0 is empty
+    codes: dict[str, int]  # of each name
+    cycles: tuple[int, ...]  # durations
+    same_start: tuple[bool, ...]  # two of the kind may only run at once if they start in the same cycle
+    excludes: tuple[tuple[tuple[int, int], ...], ...]  # (other kind, cycles until it may start)
+    two_qubit_gates: frozenset[str]  # names of those that need two different qubits
 
     @classmethod
     def of(cls, machine: MachineProperties) -> MachineTables:

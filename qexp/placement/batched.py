@@ -52,13 +52,11 @@ class Tables:
 class BatchedCloud:
     """B clouds that each wait for the next decision.
 
-    Attributes:
-        now: Time of each episode, seconds, shape ``[B]``.
-        free_at: When each machine has finished its queue, seconds, shape ``[B, machines]``.
-        left: Tasks still to be placed, shape ``[B]``.
-        finish: When each placed task ends, seconds, minus infinity before, shape ``[B, tasks]``.
-        reschedules: Refusals of each task, shape ``[B, tasks]``.
-        refusals: Refusals in a row up to now, shape ``[B]``.
+    Args:
+        tables: Of the circuits.
+        episodes: How many clouds, B.
+        tasks: Of each episode.
+        rules: How machines take them.
     """
 
     def __init__(self, tables: Tables, episodes: int, tasks: int, rules: Rules = DEFAULT_RULES) -> None:
@@ -76,13 +74,13 @@ class BatchedCloud:
         self._back_head = np.zeros(episodes, dtype=np.int64)
         self._back_count = np.zeros(episodes, dtype=np.int64)
         self._returned = np.zeros(episodes, dtype=bool)  # whether the waiting task is a returned one
-        self.now = np.zeros(episodes)
-        self.free_at = np.full((episodes, machines), NEVER)
-        self.left = np.zeros(episodes, dtype=np.int64)
+        self.now = np.zeros(episodes)  # seconds, [B]
+        self.free_at = np.full((episodes, machines), NEVER)  # when machines end their queues, seconds
+        self.left = np.zeros(episodes, dtype=np.int64)  # tasks still to be placed
         self._queue = np.full(shape, -1, dtype=np.int64)  # of each placed task, counted through all episodes
-        self.finish = np.full(shape, -np.inf)
-        self.reschedules = np.zeros(shape, dtype=np.int64)
-        self.refusals = np.zeros(episodes, dtype=np.int64)
+        self.finish = np.full(shape, -np.inf)  # when each placed task ends, seconds, [B, tasks]
+        self.reschedules = np.zeros(shape, dtype=np.int64)  # refusals of each task
+        self.refusals = np.zeros(episodes, dtype=np.int64)  # in a row up to now
         self.task = np.zeros(episodes, dtype=np.int64)
         # Where an episode's part of an array begins when its rows are strung together: indexing those is
         # several times faster than indexing in two dimensions.

@@ -30,7 +30,7 @@ def starts(ready: Floats, service: Floats, machine: Ints, machines: int) -> Floa
         machine: Index of each job's machine, ``[jobs]``.
         machines: How many there are; all are free at first.
     """
-    free_at, found = np.full(machines, -np.inf), np.zeros(len(ready))
+    free_at, starting = np.full(machines, -np.inf), np.zeros(len(ready))
     for job in np.argsort(ready, kind="stable"):
-        found[job], free_at[machine[job]] = served(ready[job], service[job], free_at[machine[job]])
-    return found
+        starting[job], free_at[machine[job]] = served(ready[job], service[job], free_at[machine[job]])
+    return starting

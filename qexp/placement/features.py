@@ -159,7 +159,7 @@ def circuit_features(
         qubits: As in `NodeState`.
         clops: Likewise.
     """
-    # With env.mask=false a machine that does not fit may be chosen; the features tell the truth all the same.
+    # With env.mask=false a machine that does not fit may be chosen; the features are true all the same.
     allowed = (mask & (service < np.inf)).T
     fits = allowed.astype(np.float32)
     seconds = np.where(allowed, np.minimum(service.T, _FAR), _FAR).astype(np.float32)

@@ -73,7 +73,7 @@ class LockstepObserver:
     Args:
         scenario: The placement problem.
         fleets: The same on each of several fleets, if the cloud's tables are joined from theirs. Then
-            ``present`` in the observation tells machines from padding.
+            ``present`` in the observation separates machines from padding.
 
     Attributes:
         present: 1 where a fleet has a machine, 0 where it is padded, ``[fleets, machines]``; or None.

@@ -32,11 +32,11 @@ class PlacementPolicy(Policy):
     prior_feature = PRIOR_FEATURE
 
     def act(self, task: TaskState, nodes: NodeState) -> int:
-        """Choose a node for one task: the best-scored one on which the circuit fits.
+        """Choose a machine for one task: the best-scored one on which the circuit fits.
 
         Args:
             task: The task's state, unbatched.
-            nodes: The nodes' states, unbatched.
+            nodes: The machines' states, unbatched.
         """
         features = placement_features(task, nodes)
         fits: Bools = task.mask & np.isfinite(task.service)

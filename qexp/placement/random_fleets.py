@@ -17,7 +17,7 @@ from qexp.problem.arrays import Bools, Floats, Ints
 
 FLEETS = 256
 """How many there are: some two thousand machines, where the configured fleet has five."""
-FLEET_STREAM = 2  # keeps their drawing apart from every other use of the same seed
+FLEET_STREAM = 2  # separates their drawing from every other use of the same seed
 MEASURED = 16  # episodes on each by which rewards are scaled
 
 

@@ -33,29 +33,15 @@ OBSERVATIONS = ("dict", "flat")
 
 @dataclass(frozen=True)
 class EpisodeBatch:
-    """Episodes drawn for training; row indices point into the scenario's circuits.
+    """Episodes drawn for training."""
 
-    Attributes:
-        rows: Circuit of each task, shape ``[episodes, tasks]``.
-        arrival: Seconds, infinite for the padding of short episodes, ``[episodes, tasks]``.
-    """
-
-    rows: Ints
-    arrival: Floats
+    rows: Ints  # index of each task's circuit in the scenario's, [episodes, tasks]
+    arrival: Floats  # seconds, infinite for the padding of short episodes, [episodes, tasks]
 
 
 @dataclass
 class Scenario:
-    """Tasks that arrive at a fleet.
-
-    Attributes:
-        fleet: The machines.
-        workload: Which circuits.
-        arrivals: When they arrive.
-        service_time: How long they take.
-        reward: What a learner is paid.
-        held_out: The first so many episodes of a workload with fixed episodes are never trained on.
-    """
+    """Tasks that arrive at a fleet."""
 
     fleet: Fleet = field(metadata=RUNTIME)
     tasks: Annotated[int, Ge(1), Doc("Tasks per episode; a subset of a CSV workload may have fewer.")] = 25
@@ -74,6 +60,7 @@ class Scenario:
     arrivals: Arrivals = field(default_factory=Uniform)
     service_time: ServiceTime = field(default_factory=ClopsDepth)
     reward: Reward = field(default_factory=Completion)
+    # The first so many episodes of a workload with fixed episodes are never trained on.
     held_out: int = field(default=0, metadata=RUNTIME)
 
     def __post_init__(self) -> None:
@@ -101,12 +88,7 @@ class Scenario:
         return self.tasks if subsets is None else max(min(len(subset), self.tasks) for subset in subsets)
 
     def episode(self, seed: int, k: int) -> Episode:
-        """Return evaluation episode ``k`` of a seed: the same whoever asks, and whatever was asked before.
-
-        Args:
-            seed: Evaluation seed.
-            k: Index of the episode, from 0.
-        """
+        """Return evaluation episode ``k`` of a seed, see `DecisionProblem.episode`."""
         rng = np.random.default_rng([seed, EVALUATION_STREAM, k])
         subsets = self.circuits.subsets
         if subsets is None:
@@ -134,12 +116,7 @@ class Scenario:
         )
 
     def draw(self, rng: np.random.Generator, episodes: int) -> EpisodeBatch:
-        """Draw training episodes.
-
-        Args:
-            rng: Source of randomness.
-            episodes: How many.
-        """
+        """Draw training episodes, see `DecisionProblem.draw`."""
         subsets = self.circuits.subsets
         if subsets is None:
             shape = (episodes, self.tasks)

@@ -18,7 +18,7 @@ from qexp.problem.vector_env import LockstepVectorEnv
 
 
 class PlacementVectorEnv(LockstepVectorEnv):
-    """``num_envs`` independent placement episodes, stepped by one call; `PlacementEnv` has the data sheet.
+    """``num_envs`` independent placement episodes, stepped by one call; `PlacementEnv` has the details.
 
     With ``fleets``, every episode plays on one of them, drawn at random, instead of the scenario's. Small
     ones are padded to the largest, with machines of zeros that may not be chosen; ``present`` in the

@@ -29,7 +29,12 @@ def shown(value: Any) -> str:
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise an `InputError` that names the known arguments if one that is given is none of them."""
+    """Raise an `InputError` that names the known arguments if one that is given is none of them.
+
+    Args:
+        given: Names that a user gave.
+        known: Names that there are.
+    """
     known = list(known)
     if unknown := [name for name in given if name not in known]:
         raise InputError(f"unknown argument {', '.join(unknown)}: choose among {', '.join(known)}")

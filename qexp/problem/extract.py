@@ -78,7 +78,12 @@ def extract(checkpoint: str | Path, out: str | Path) -> Path:
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Read the arguments, by default the process's own, and do it; return the exit status."""
+    """Read the arguments, by default the process's own, and do it; return the exit status.
+
+    Args:
+        arguments: Of the command line; None for the process's own.
+        prog: Name of the command in its help.
+    """
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="RLlib checkpoint folder of a training run")
     parser.add_argument("out", metavar="OUT", help="folder to write the bundle to")

@@ -28,6 +28,14 @@ def forward(
     """Compute `ScorerNetwork`'s scores on NumPy; see there for shapes.
 
     Without atoms the value head is left out: it adds the same to every node of a decision.
+
+    Args:
+        weights: Arrays by their PyTorch names, as in a bundle.
+        architecture: The network's shape, as in a bundle.
+        task: Task features, ``[..., task_features]``.
+        nodes: Node features, ``[..., nodes, node_features]``.
+        mask: Allowed nodes, ``[..., nodes]``; None means all.
+        present: Nodes that are no padding, ``[..., nodes]``; None means all.
     """
 
     def linear(name: str, x: np.ndarray) -> np.ndarray:
@@ -62,10 +70,9 @@ def forward(
 
 
 def support_and_tilt(architecture: Mapping[str, Any]) -> tuple[Float32s, Float32s]:
-    """Return what each atom stands for, and how the prior's score moves its logit; see `ScorerNetwork`.
+    """Return each atom's return, and the factor of the prior's score in its logit, ``[atoms]`` each.
 
-    Returns:
-        Returns ``[atoms]`` and factors ``[atoms]``; without atoms, the prior's score is added as it is.
+    See `ScorerNetwork`; without atoms, the prior's score is added as it is.
     """
     atoms = architecture["atoms"]
     if atoms == 0:

@@ -22,26 +22,18 @@ from qexp.problem.forward import SPREAD, support_and_tilt
 class Architecture:
     """Shape of a scorer network.
 
-    Attributes:
-        hidden: Width of every hidden layer.
-        prior: Weight of the prior: each score starts at minus ``prior`` times the node feature that it reads,
-            so an untrained network prefers what a heuristic would choose. 0 switches it off.
-        task_features: Length of the task's feature vector.
-        node_features: Length of each node's feature vector.
-        prior_feature: Index of the node feature that the prior reads.
-        dueling: Whether scores are the value plus advantages centred over the allowed nodes (Wang et al.,
-            "Dueling Network Architectures for Deep Reinforcement Learning", 2016).
-        atoms: Points of the distribution of returns that the network outputs for every node (Bellemare et
-            al., "A Distributional Perspective on Reinforcement Learning", 2017); a score is its expected
-            value. 0 for a network that outputs scores alone.
-        value_min: Return that the first atom stands for.
-        value_max: Return that the last atom stands for; the others lie evenly between.
+    Each score starts at minus ``prior`` times the node feature that the prior reads, so an untrained network
+    prefers what a heuristic would choose; 0 switches that off. With ``dueling``, scores are the value plus
+    advantages centred over the allowed nodes (Wang et al., "Dueling Network Architectures for Deep
+    Reinforcement Learning", 2016). With ``atoms``, the network outputs a distribution of returns over so many
+    points for every node (Bellemare et al., "A Distributional Perspective on Reinforcement Learning", 2017),
+    evenly from ``value_min`` to ``value_max``; a score is its expected value.
     """
 
-    task_features: int
-    node_features: int
-    prior_feature: int
-    hidden: int = 64
+    task_features: int  # length of the task's feature vector
+    node_features: int  # length of each node's
+    prior_feature: int  # index of the node feature that the prior reads
+    hidden: int = 64  # width of every hidden layer
     prior: float = 4.0
     dueling: bool = False
     atoms: int = 0
@@ -148,7 +140,7 @@ class ScorerNetwork(nn.Module):
     def forward(
         self, task: Tensor, nodes: Tensor, mask: Tensor | None = None, present: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Score every node.
+        """Return scores ``[batch, nodes]`` (logits, or action values) and the state's value ``[batch]``.
 
         Args:
             task: Task features, ``[batch, task_features]``.
@@ -157,9 +149,6 @@ class ScorerNetwork(nn.Module):
                 advantages over nodes that can be chosen. None means all.
             present: 1 where there is a node, 0 where a batch of fleets of different sizes is padded,
                 ``[batch, nodes]``. None means that there is no padding.
-
-        Returns:
-            Scores ``[batch, nodes]`` (logits, or action values) and the state's value ``[batch]``.
         """
         scores, values = self.outputs(task, nodes, mask, present)
         assert values is not None
@@ -180,7 +169,10 @@ class ScorerNetwork(nn.Module):
         *,
         with_value: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
-        """Compute what scores and value are made of.
+        """Return the logits of the distributions of returns that scores and value are the means of.
+
+        They are ``[batch, nodes, atoms]`` for the nodes, ``[batch, atoms]`` (or None) for the state; without
+        atoms, scores and value with a last dimension of one.
 
         Args:
             task: As for `forward`, like the next three.
@@ -188,10 +180,6 @@ class ScorerNetwork(nn.Module):
             mask: ``[batch, nodes]``.
             present: ``[batch, nodes]``.
             with_value: Whether the state's value is wanted; dueling networks need it in any case.
-
-        Returns:
-            For every node ``[batch, nodes, atoms]`` and for the state ``[batch, atoms]`` (or None) the logits
-            of the distribution of returns; without atoms, scores and value with a last dimension of one.
         """
         embedded = torch.relu(self.embed_node(nodes) + self.embed_task(task)[:, None])
         embedded = torch.relu(self.embed_2(embedded))

@@ -67,7 +67,7 @@ class Policy:
         mask: np.ndarray | None = None,
         present: np.ndarray | None = None,
     ) -> Floats:
-        """Score nodes; higher is better.
+        """Return logits, or action values up to a constant per decision (DQN), ``[..., nodes]``.
 
         Args:
             task: Task features, ``[..., task_features]``.
@@ -75,9 +75,6 @@ class Policy:
             mask: Allowed nodes, ``[..., nodes]``, as the policy was trained with; None means all. What is
                 not allowed is scored too, but counts nothing for the others.
             present: False for padding, ``[..., nodes]``; None where there is none.
-
-        Returns:
-            Logits (A2C) or action values up to a constant per decision (DQN), ``[..., nodes]``.
         """
         return forward(self.weights, self.description["architecture"], task, nodes, mask, present)
 

@@ -41,12 +41,11 @@ EVALUATION_STREAM = 1  # keeps evaluation episodes apart from every other use of
 
 @dataclass(frozen=True)
 class Played:
-    """What is kept of an episode.
+    """The record of an episode, in the columns behind `KEYS`; its rows are best named tuples.
 
     Attributes:
-        totals: Values of `DecisionProblem.episode_columns` behind `KEYS`; best a named tuple.
-        tasks: A row for each task, of a circuit each gate: values of `DecisionProblem.task_columns` behind
-            `KEYS`, likewise.
+        totals: Values of `DecisionProblem.episode_columns`.
+        tasks: Values of `DecisionProblem.task_columns` for each task, of a circuit each gate.
     """
 
     totals: tuple[object, ...]
@@ -55,23 +54,14 @@ class Played:
 
 @dataclass(frozen=True)
 class Pictured:
-    """What pictures of single episodes show.
+    """What pictures of single episodes show."""
 
-    Attributes:
-        seed: Of the evaluation.
-        episode: Which episode.
-        schedulers: Those to be shown side by side: the best or learned one, and the reference.
-        ranking: All schedulers, from the best on.
-        learned: The learned one's name, or None.
-        format: ``png``, ``svg`` or ``pdf``.
-    """
-
-    seed: int
+    seed: int  # of the evaluation
     episode: int
-    schedulers: Sequence[str]
-    ranking: Sequence[str]
-    learned: str | None
-    format: str
+    schedulers: Sequence[str]  # to be shown side by side: the best or learned one, and the reference
+    ranking: Sequence[str]  # all schedulers, from the best on
+    learned: str | None  # the learned one's name
+    format: str  # ``png``, ``svg`` or ``pdf``
 
 
 @group("env")
@@ -92,10 +82,7 @@ class DecisionProblem(Configurable, ABC):
 
     @classmethod
     def complete(cls, config: dict[str, Any]) -> None:
-        """Compare with all schedulers of the environment where the configuration names none.
-
-        A policy that is listed without a path is the one that the run is about.
-        """
+        """Compare with all schedulers of the environment where none is named; give listed policies a path."""
         section, own = config.setdefault("eval", {}), config.get("scheduler") or {}
         if own.get(NAME) == "policy" and own.get("path") and isinstance(section.get("baselines"), list):
             its = {"policy": {"path": own["path"]}}
@@ -104,8 +91,7 @@ class DecisionProblem(Configurable, ABC):
             known: dict[str, type] = {
                 name: REGISTRY["scheduler"][name] for name in schedulers_of(cls.metric.environment)
             }
-            # Those of other packages are named where they are wanted: a leaderboard does not change with what
-            # else is installed.
+            # Not those of other packages: a leaderboard does not change with what else is installed.
             section["baselines"] = [
                 name for name, one in known.items() if installed(one) and _package(one) == _package(cls)
             ]
@@ -165,12 +151,12 @@ class DecisionProblem(Configurable, ABC):
         return []
 
     def plot(self, folder: Path, tasks: pd.DataFrame, shown: Pictured) -> list[Path]:
-        """Draw what is particular to the problem, and return the files; by default nothing is.
+        """Draw what is particular to the problem, by default nothing, and return the files.
 
         Args:
             folder: Where to.
             tasks: The rows of all episodes, `task_columns`.
-            shown: Which schedulers and episode, and how files are to be written.
+            shown: Which schedulers and episode, and the format.
         """
         del folder, tasks, shown
         return []
@@ -181,19 +167,25 @@ class DecisionProblem(Configurable, ABC):
 
     @abstractmethod
     def check_training(self, fleet_seed: int | None = None) -> None:
-        """Raise `InputError` unless there is something to train on.
-
-        Args:
-            fleet_seed: See `make_vector_env`.
-        """
+        """Raise `InputError` unless there is something to train on; for the seed see `make_vector_env`."""
 
     @abstractmethod
     def episode(self, seed: int, k: int) -> Any:
-        """Return evaluation episode ``k`` of a seed: the same whoever asks, and whatever was asked before."""
+        """Return evaluation episode ``k`` of a seed: the same whoever asks, and whatever was asked before.
+
+        Args:
+            seed: Of the evaluation.
+            k: Index of the episode, from 0.
+        """
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, episodes: int) -> Any:
-        """Draw training episodes."""
+        """Draw training episodes.
+
+        Args:
+            rng: Source of the episodes' randomness.
+            episodes: How many.
+        """
 
     @abstractmethod
     def make_vector_env(self, num_envs: int, fleet_seed: int | None = None) -> Any:
@@ -215,12 +207,12 @@ class DecisionProblem(Configurable, ABC):
         """Play one episode on the reference engine.
 
         Args:
-            scheduler: Who decides; one of the problem's.
-            episode: What `episode` returned.
+            scheduler: One of the problem's.
+            episode: One that `episode` returned.
             rng: The scheduler's randomness.
 
         Raises:
-            InputError: The scheduler does not come to an end.
+            InputError: The scheduler answers what cannot be, or does not come to an end.
         """
 
 
@@ -232,22 +224,18 @@ def metrics() -> dict[str, Metric]:
 
 
 def metric_of(node: Mapping[str, Any]) -> Metric:
-    """Return what is measured in an environment.
-
-    Args:
-        node: The group ``env`` of a configuration.
+    """Return what is measured in the environment of a configuration's group ``env``.
 
     Raises:
         InputError: There is no such environment here.
     """
     load_options()
-    kind: Any = REGISTRY["env"].get(str(node.get(NAME)))
+    name = node.get(NAME)
+    kind: Any = REGISTRY["env"].get(str(name))
     if kind is None and TARGET in node:
         kind = class_at(str(node[TARGET]), "env", f"env.{TARGET}")
     if kind is None:
-        raise InputError(
-            f"env={node.get(NAME)}: there is no such option; choose one of {', '.join(metrics())}"
-        )
+        raise InputError(f"env={name}: there is no such option; choose one of {', '.join(metrics())}")
     metric: Metric = kind.metric
     return metric
 

@@ -19,23 +19,14 @@ POLICY = "policy"
 
 @dataclass
 class Roster:
-    """The deciders of a run, by the names they have in its results.
+    """The deciders of a run, by the names they have in its results."""
 
-    Attributes:
-        chosen: Whom the run is about: what it trains, or else the chosen scheduler.
-        learned: The trained policy among them, or None.
-        schedulers: All that are made; what is still to be trained comes with `trained`.
-        campaign: Those that place tasks in a campaign.
-        compared: Those that are evaluated.
-        shared: Those whose evaluation depends on name and settings alone, see `qexp.stages.evaluation`.
-    """
-
-    chosen: str
-    learned: str | None = None
-    schedulers: dict[str, Any] = field(default_factory=dict)
-    campaign: list[str] = field(default_factory=list)
-    compared: list[str] = field(default_factory=list)
-    shared: list[str] = field(default_factory=list)
+    chosen: str  # the one that the run is about: what it trains, or else the chosen scheduler
+    learned: str | None = None  # the trained policy among them
+    schedulers: dict[str, Any] = field(default_factory=dict)  # all that are made; see `trained` for the rest
+    campaign: list[str] = field(default_factory=list)  # those that place tasks in a campaign
+    compared: list[str] = field(default_factory=list)  # those that are evaluated
+    shared: list[str] = field(default_factory=list)  # those evaluated by name and settings alone
 
     @classmethod
     def of(cls, resolved: Mapping[str, Any], *, lenient: bool = False) -> Roster:
@@ -46,8 +37,7 @@ class Roster:
             lenient: Whether those that cannot be made any more are left out, as in a report of an old run.
 
         Raises:
-            InputError: One needs a package that is not installed, or is a policy that cannot be read, or for
-                another environment.
+            InputError: One needs a package that is missing, cannot be read, or is for another environment.
         """
         algo, env = option_of(resolved, "algo"), option_of(resolved, "env")
         own = resolved["scheduler"]

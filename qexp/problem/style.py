@@ -94,7 +94,12 @@ def save(picture: Figure, path: Path) -> None:
 
 
 def colour(scheduler: str, learned: str | None) -> str:
-    """The same colour for a scheduler in every plot: learned, reference and ideal stand out from the grey."""
+    """Return the same colour for a scheduler in every plot: learned, reference and ideal stand out.
+
+    Args:
+        scheduler: Name of the scheduler.
+        learned: Name of the learned one, or None.
+    """
     known = metrics().values()
     special = {metric.reference: REFERENCE for metric in known}
     special |= {metric.ideal: CLAIRVOYANT for metric in known}

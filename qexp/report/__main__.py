@@ -10,15 +10,19 @@ from pathlib import Path
 
 from qexp.errors import answered
 from qexp.report.progress import report_console
-from qexp.report.run import leaderboard_of
-from qexp.report.sweeps import Sweep
+from qexp.report.sweeps import Job, Sweep
 from qexp.report.table import FORMATS
 from qexp.report.tables import show, tables
 from qexp.runfolder import RESULT_FILE
 
 
 def command(arguments: Sequence[str] | None, prog: str) -> int:
-    """Read the arguments, by default the process's own, and do it; return the exit status."""
+    """Read the arguments, by default the process's own, and do it; return the exit status.
+
+    Args:
+        arguments: Of the command line; None for the process's own.
+        prog: Name of the command in its help.
+    """
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Print a run's leaderboard, or make a sweep's tables and figure again and print the "
@@ -28,7 +32,7 @@ def command(arguments: Sequence[str] | None, prog: str) -> int:
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
     options = parser.parse_args(arguments)
     if (options.folder / RESULT_FILE).is_file():
-        made = [leaderboard_of(options.folder)]
+        made = [Job.read(options.folder, {}).table()]
         show_all = partial(report_console().print, *made)
     else:
         sweep = Sweep.read(options.folder)

@@ -173,6 +173,10 @@ def _ends(table: npt.NDArray[np.float64], seed: int) -> list[tuple[float | None,
 def paired(episodes: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Return the metric with one row per episode and one column per scheduler.
 
+    Args:
+        episodes: One row per (scheduler, episode).
+        metric: The column that is compared.
+
     Raises:
         ValueError: If a scheduler lacks an episode another one has, or a figure is missing.
     """
@@ -186,7 +190,12 @@ def paired(episodes: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 
 
 def metrics(rows: Sequence[LeaderboardRow], metric: Metric) -> dict[str, float]:
-    """The rows as flat metrics named `eval/<scheduler>/<column>`, undefined ones left out."""
+    """Return the rows as flat metrics named `eval/<scheduler>/<column>`, undefined ones left out.
+
+    Args:
+        rows: The leaderboard.
+        metric: What schedulers are compared by.
+    """
     return {
         f"eval/{metric_part(row.scheduler)}/{key}": float(value)
         for row in rows

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import yaml
 
+from qexp.config.identity import names_with_values, with_names
+from qexp.config.option import NAME, TARGET
 from qexp.config.plots import FORMATS, plot_format
 from qexp.errors import InputError
 from qexp.problem.metric import Metric
 from qexp.report.contenders import Contender, Sample, contenders
-from qexp.report.run import config_of, decider_of, metric_of_run, result_of
+from qexp.report.leaderboard import board
 from qexp.report.statistics import Floats
+from qexp.report.table import Row, Table
 from qexp.report.wording import metric_part
-from qexp.runfolder import COMPLETED, PLANNED, RESULT_FILE
+from qexp.runfolder import COMPLETED, PLANNED, RESULT_FILE, RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +46,7 @@ SEEDS = ("seed", "eval.seed")
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep.
+    """One job of a sweep, or any run, as its folder tells it.
 
     Attributes:
         folder: Its run folder.
@@ -52,10 +55,10 @@ class Job:
         error: What it failed of, or None.
         decider: The scheduler it is about: what it trained, or else the chosen one; None before the end.
         trained: Whether it trained that.
-        figures: That scheduler's, by the names in `_figures`.
+        rows: Its leaderboard, see `LeaderboardRow.record`; empty before the evaluation was done.
         seed: Its seed.
         eval_seed: The seed of its evaluation episodes.
-        metric: What schedulers were compared by; None as long as it has no figures.
+        metric: What schedulers were compared by; None as long as it has no leaderboard.
     """
 
     folder: Path
@@ -64,41 +67,66 @@ class Job:
     error: str | None = None
     decider: str | None = None
     trained: bool = False
-    figures: Mapping[str, float | None] | None = None
+    rows: Sequence[Row] = ()
     seed: int = 0
     eval_seed: int = 0
     metric: Metric | None = None
 
-    @property
-    def objective(self) -> float | None:
-        """The decider's mean, or None before the end."""
-        return None if self.metric is None else (self.figures or {}).get(f"{self.metric.column}_mean")
-
     @classmethod
     def read(cls, folder: Path, settings: dict[str, str]) -> Self:
-        """Read a job's folder, whatever state it is in."""
-        result = result_of(folder)
-        if result is None:
+        """Read a job's folder, whatever state it is in.
+
+        Args:
+            folder: Of the job, which need not exist.
+            settings: Values by key that set it apart in its sweep.
+        """
+        result = RunFolder(folder).result
+        if not result:
             return cls(folder, settings, CUT_OFF if folder.is_dir() and any(folder.iterdir()) else MISSING)
-        status = result["status"]
         if not result["leaderboard"]:  # else the evaluation is done, whatever came of a campaign
-            return cls(folder, settings, status, result.get("error"))
-        decider, config = decider_of(result), config_of(folder)
+            return cls(folder, settings, result["status"], result.get("error"))
+        options = result["options"]
+        # Version 0.1 called every decider by its option.
+        decider = result.get("decider") or options["scheduler" if options["algo"] == "none" else "algo"]
         row = next(row for row in result["leaderboard"] if row["scheduler"] == decider)
-        if row.get("error"):
-            return cls(folder, settings, status, f"{decider} failed: {row['error']}")
-        metric = metric_of_run(result, config)
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        from qexp.problem.problem import metric_of  # with its room comes Gymnasium
+
         return cls(
             folder,
             settings,
-            status,
+            result["status"],
+            error=f"{decider} failed: {row['error']}" if row.get("error") else None,
             decider=decider,
-            trained=result["options"]["algo"] != "none",
-            figures={key: row[key] for key in _figures(metric)},
+            trained=options["algo"] != "none",
+            rows=result["leaderboard"],
             seed=result["seed"],
             eval_seed=config["eval"]["seed"],
-            metric=metric,
+            metric=metric_of({NAME: options["env"]} | with_names(config.get("env", {}))),
         )
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The decider's, by the names in `_figures`; empty before the end."""
+        own = next((row for row in self.rows if row["scheduler"] == self.decider), None)
+        if own is None or self.metric is None or own.get("error"):
+            return {}
+        return {key: own[key] for key in _figures(self.metric)}
+
+    @property
+    def objective(self) -> float | None:
+        """The decider's mean, or None before the end."""
+        return None if self.metric is None else self.figures.get(f"{self.metric.column}_mean")
+
+    def table(self) -> Table:
+        """Return its leaderboard.
+
+        Raises:
+            InputError: It has none.
+        """
+        if self.metric is None:
+            raise InputError(f"{self.folder} has no leaderboard{f': {self.error}' if self.error else ''}")
+        return board(self.rows, self.metric, self.decider if self.trained else None)
 
 
 @dataclass(frozen=True)
@@ -110,14 +138,14 @@ class Sweep:
         swept: Keys that the sweep varies.
         jobs: All planned jobs, in order; then those that a sweeper made up as it went.
         contenders: Every scheduler over the completed jobs.
-        figure: Where its figure is, or would be.
+        base: The configuration that the jobs' overrides are applied to, by dotted key.
     """
 
     folder: Path
     swept: list[str]
     jobs: list[Job]
     contenders: list[Contender]
-    figure: Path
+    base: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -139,13 +167,22 @@ class Sweep:
         overrides |= {name: parts for name, (_, parts) in begun.items() if name not in overrides}
         places = {name: folder / (begun[name][0] if name in begun else name) for name in overrides}
         jobs = [Job.read(places[name], _values(parts, swept)) for name, parts in overrides.items()]
-        figure = folder / f"sweep.{plot_format(plan['base'].get('plots')) or FORMATS[0]}"
-        return cls(folder, swept, jobs, contenders(_samples(jobs)), figure)
+        return cls(folder, swept, jobs, contenders(_samples(jobs)), names_with_values(plan["base"]))
+
+    @property
+    def figure(self) -> Path:
+        """Where its figure is, or would be."""
+        return self.folder / f"sweep.{plot_format(self.base.get('plots', True)) or FORMATS[0]}"
 
     @property
     def metrics_used(self) -> list[Metric]:
         """What its jobs are measured by: usually one metric, of several environments several."""
-        return list(dict.fromkeys(job.metric for job in self.jobs if job.metric))
+        used = list(dict.fromkeys(job.metric for job in self.jobs if job.metric and job.figures))
+        if used or f"env.{NAME}" not in self.base:
+            return used
+        from qexp.problem.problem import metric_of  # with its room comes Gymnasium
+
+        return [metric_of({key: self.base.get(f"env.{key}") for key in (NAME, TARGET)})]
 
     def table(self) -> pd.DataFrame:
         """Return one row per job."""
@@ -157,7 +194,7 @@ class Sweep:
             | {key: job.settings.get(key) for key in self.swept}
             | {"status": job.status, "scheduler": job.decider}
             | dict.fromkeys(figures)
-            | dict(job.figures or {})
+            | job.figures
             | {"error": job.error}
             for number, job in enumerate(self.jobs)
         ]
@@ -202,8 +239,8 @@ def _begun(folder: Path) -> dict[str, tuple[str, list[str]]]:
         begun = {note.stem: json.loads(note.read_text(encoding="utf-8")) for note in notes}
         return {name: (note["folder"], note["overrides"]) for name, note in begun.items()}
     # Sweeps of earlier versions: the name of a job is that of its folder.
-    found = sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns)
-    names = {path: path.parents[1].name for path in found}
+    files = sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns)
+    names = {path: path.parents[1].name for path in files}
     return {name: (name, yaml.safe_load(path.read_text("utf-8")) or []) for path, name in names.items()}
 
 
@@ -244,7 +281,7 @@ def _samples(jobs: list[Job]) -> list[Sample]:
 
     samples: dict[tuple[object, ...], Sample] = {}
     for job in jobs:
-        if job.metric is None:
+        if job.metric is None or not job.figures:
             continue
         episodes = pd.read_csv(job.folder / "episodes.csv")
         times = _by_scheduler(episodes, job.metric.column)

@@ -64,7 +64,7 @@ def jobs_table(sweep: Sweep) -> Table:
 def _row(sweep: Sweep, number: int) -> Row:
     """Return what the table shows of a job; its metric's figures under names that all metrics share."""
     job = sweep.jobs[number]
-    row = dict.fromkeys(sweep.swept, "") | job.settings | dict(job.figures or {})
+    row = dict.fromkeys(sweep.swept, "") | job.settings | job.figures
     row |= {"job": number, "state": job.status, "status": job.status.lower().replace("_", " ")}
     if job.metric is not None:
         row |= {"mean": job.objective, "change": row.get(f"vs_{job.metric.reference}_pct")}

@@ -6,7 +6,12 @@ import re
 
 
 def number_of(count: int, word: str) -> str:
-    """Return a number of things in words: 1 job, 2 jobs."""
+    """Return a number of things in words: 1 job, 2 jobs.
+
+    Args:
+        count: How many.
+        word: Singular of a word with a regular plural.
+    """
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 

@@ -139,6 +139,10 @@ def with_ratio(episodes: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 
     Where the ideal scheduler has no proof, the best of all schedulers takes the optimum's place, and
     `optimum_proved` is false. Without the ideal nothing is added.
+
+    Args:
+        episodes: One row per (scheduler, episode).
+        metric: What schedulers are compared by.
     """
     if metric.ratio is None or metric.ideal not in set(episodes["scheduler"]):
         return episodes

@@ -68,9 +68,9 @@ class Result:
     @property
     def table(self) -> Table:
         """The leaderboard as a table, for a console, a page or a paper: ``print(result.table.latex())``."""
-        from qexp.report.run import leaderboard_of
+        from qexp.report.sweeps import Job
 
-        return leaderboard_of(self.folder)
+        return Job.read(self.folder, {}).table()
 
     @property
     def policy(self) -> Policy | None:

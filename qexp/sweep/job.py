@@ -80,7 +80,9 @@ def run_job(config: DictConfig, hydra_config: Any) -> float | None:
         return None
     job = Job.read(folder.path, {})
     took = "done before" if is_done else f"{time.perf_counter() - start:.1f} s"
-    mean = "" if job.metric is None else f", {job.objective:.1f} {job.metric.unit} per episode"
+    mean = ""
+    if job.metric is not None and job.figures:
+        mean = f", {job.objective:.1f} {job.metric.unit} per episode"
     print(f"{name}: {took}{mean}", flush=True)
     return job.objective
 

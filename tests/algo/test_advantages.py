@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qexp.algo.advantages import advantages
+from qexp.algo.actor_critic import advantages
 
 
 def by_definition(rewards, values, terminated, truncated, gamma, gae_lambda, tick, env):

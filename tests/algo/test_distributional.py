@@ -11,7 +11,7 @@ from networks import ATOMS, observations, randomise, shape, slow_projection
 from toys import NODES
 
 from qexp.algo import DQN
-from qexp.algo.distributional import project
+from qexp.algo.q_learning import project
 from qexp.errors import InputError
 from qexp.placement.features import PRIOR_FEATURE
 from qexp.problem.network import ScorerNetwork

@@ -15,7 +15,7 @@ from training import SMALL_A2C, SMALL_DQN, policy_weights, run
 
 from qexp.algo import A2C, DQN, PPO
 from qexp.algo.checkpoint import newest_checkpoint
-from qexp.algo.divergence import what_diverged
+from qexp.algo.lockstep_algorithm import what_diverged
 from qexp.errors import DivergenceError, InputError
 from qexp.gates.gate_scheduling import GateScheduling
 from qexp.placement.vector_env import PlacementVectorEnv

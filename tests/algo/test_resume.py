@@ -191,7 +191,7 @@ def test_without_checkpoints_there_is_none_to_go_on_from(tmp_path):
 
 
 def test_arrays_and_numbers_come_back_as_they_were(tmp_path):
-    from qexp.algo.state import read_tree, write_tree
+    from qexp.algo.checkpoint import read_tree, write_tree
 
     tree = {
         "rng": np.random.default_rng(7).bit_generator.state,  # integers of 128 bits

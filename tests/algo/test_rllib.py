@@ -75,7 +75,7 @@ def test_a_checkpoint_is_an_algorithm_again_in_a_fresh_process(name, tmp_path):
 
 @pytest.mark.usefixtures("ray")
 def test_environments_of_one_registry_keep_apart():
-    from qexp.algo.environment import register_vector_env, registered_vector_env
+    from qexp.algo.lockstep_algorithm import register_vector_env, registered_vector_env
 
     first = register_vector_env(DelayedCosts)
     other = register_vector_env(partial(DelayedCosts, truncating=True))

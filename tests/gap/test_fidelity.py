@@ -50,8 +50,8 @@ def test_a_flat_ideal_tells_nothing():
 
 
 def test_few_shots_tell_less_than_many():
-    assert not Scale.of(BELL, 10).tells
-    assert Scale.of(BELL, 1000).tells
+    assert not Scale.of(BELL, 10).separates
+    assert Scale.of(BELL, 1000).separates
 
 
 @pytest.mark.parametrize("name", ["ghz_8", "bmw_quark_copula_8", "qftentangled_8", "vqe_su2_8", "qaoa_8"])

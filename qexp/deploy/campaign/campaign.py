@@ -28,7 +28,6 @@ from qexp.deploy.executors.executor import (
     Machine,
     Order,
     RefusedError,
-    UnreachableError,
     UnsureError,
 )
 from qexp.placement.scenario import Scenario
@@ -66,19 +65,11 @@ class Campaign:
         self._blocked: dict[int, tuple[float, float]] = {}  # tasks without a machine: since when, try when
         self._guards = [self.deployment.guard]
         self._transitions = Transitions(self.journal, self.executor, self.deployment.retries)
-        self._monitor = JobMonitor(
-            self.executor,
-            self._transitions,
-            settle=self.deployment.settle,
-            patience=self.deployment.patience,
-        )
+        settle, patience = self.deployment.settle, self.deployment.patience
+        self._monitor = JobMonitor(self.executor, self._transitions, settle=settle, patience=patience)
 
     def run(self) -> None:
-        """Continue until every task is over.
-
-        Raises:
-            StoppedError: A limit is reached, or the account is not accepted; what was sent is in the journal.
-        """
+        """Continue until every task is over; raise `StoppedError` where a limit or the account forbids it."""
         try:
             self._monitor.reconcile(self.tasks, self.id)
             for segment in self.plan:
@@ -107,7 +98,7 @@ class Campaign:
         began = self.journal.begin_segment(segment.number, self.executor.now())
         for task in tasks:
             task.arrival = began + task.offset
-        self._guards = [self.deployment.guard, *self._limit_of_account()]
+        self._guards = self._limits()
         self._start_schedulers(segment, tasks)
         stopped: LimitError | None = None
         while not all(task.state.final for task in tasks) or self._monitor.waits_for_figures(tasks):
@@ -152,16 +143,13 @@ class Campaign:
                     for _ in range(times):
                         scheduler.select(state, nodes)
 
-    def _limit_of_account(self) -> list[Guard]:
-        """Return what the account itself has left, which others may use too."""
-        try:
-            left = self.executor.quantum_seconds_left()
-        except UnreachableError:
-            left = None
+    def _limits(self) -> list[Guard]:
+        """Return the user's limits, and what the account itself has left, which others may use too."""
+        own, left = self.deployment.guard, self._monitor.ask(self.executor.quantum_seconds_left)
         if left is None:
-            return []
-        limit, most = charged_for(self.tasks) + left, self.deployment.guard.most
-        return [Guard(None, limit, most, "the quantum time that the account had left for this")]
+            return [own]
+        name = "the quantum time that the account had left for this"
+        return [own, Guard(None, charged_for(self.tasks) + left, own.most, name)]
 
     def _when(self, task: Task) -> float:
         """Return when a task can be placed at the earliest."""
@@ -187,11 +175,8 @@ class Campaign:
         node = node_chosen(self.schedulers[segment.scheduler], state, nodes, task.id, names)
         task.decision_seconds = time.perf_counter() - start
         if shadows := self._shadows(segment):
-            choices = {
-                name: names[node_chosen(shadow, state, nodes, task.id, names)]
-                for name, shadow in shadows.items()
-            }
-            self.journal.add_shadow(task, choices)
+            others = {name: node_chosen(who, state, nodes, task.id, names) for name, who in shadows.items()}
+            self.journal.add_shadow(task, {name: names[other] for name, other in others.items()})
         task.state, task.tag = State.SUBMITTING, f"{self.id}-{task.id}-{task.attempt}"
         task.node, task.decided = names[node], now
         task.predicted_wait = max(float(nodes.free_at[node]) - (now - began), 0.0)
@@ -207,8 +192,7 @@ class Campaign:
         since, _ = self._blocked.get(task.id, (now, now))
         self._blocked[task.id] = (since, now + PAUSE)
         if now - since > self.deployment.patience:
-            reason = "no machine that it fits on was open in deploy.patience seconds"
-            self._transitions.fail(task, reason)
+            self._transitions.fail(task, "no machine that it fits on was open in deploy.patience seconds")
 
     def _task_state(
         self, segment: Segment, row: int, task: Task, tasks: Sequence[Task], now: float, mask: Bools
@@ -232,10 +216,11 @@ class Campaign:
         assert task.node is not None
         self._monitor.begin(task)
         self._blocked.pop(task.id, None)
-        limit = self.deployment.guard.most
-        order = Order(task.tag, self.id, task.node, task.circuit, task.shots, limit)
+        most = self.deployment.guard.most
         try:
-            task.job = self.executor.submit(order)
+            task.job = self.executor.submit(
+                Order(task.tag, self.id, task.node, task.circuit, task.shots, most)
+            )
         except RefusedError as error:
             self._transitions.retry(task, State.FAILED, str(error))
         except LaterError as error:
@@ -263,6 +248,7 @@ class Campaign:
         for machine in machines:
             before = self.machines.get(machine.name)
             if before is not None and before.open != machine.open:
-                word = "opened" if machine.open else "closed"
-                self._transitions.note(word, f"{machine.name}: {machine.status}")
+                self._transitions.note(
+                    "opened" if machine.open else "closed", f"{machine.name}: {machine.status}"
+                )
         self.machines = {machine.name: machine for machine in machines}

@@ -37,7 +37,17 @@ def show_plan(
     executor: str,
     shadows: Sequence[str] = (),
 ) -> None:
-    """Print what a campaign will do and may cost."""
+    """Print what a campaign will do and may cost.
+
+    Args:
+        plan: The campaign's segments, in order.
+        estimate: Of jobs and quantum time.
+        deployment: Its options.
+        fleet: The machines.
+        console: Where to print.
+        executor: Name of the executor.
+        shadows: Schedulers to be asked what they would choose.
+    """
     blocks = len({segment.block for segment in plan})
     guard = deployment.guard
     facts = {"schedulers": ", ".join(deployment.schedulers)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
 from qexp.deploy.campaign.journal import UNDER_WAY, UNSETTLED, State, Task
@@ -28,8 +28,6 @@ TRIES = 3
 """How often a result is fetched that makes no sense, at the least, before the job counts as failed."""
 PAUSE = 5.0
 """Seconds before a service that does not answer is asked again."""
-FIGURES = ("created", "running", "finished", "quantum_seconds")
-"""What an executor knows of a job in figures, and a task takes over."""
 
 
 @dataclass
@@ -72,11 +70,7 @@ class JobMonitor:
         self._watches.pop(task.id, None)
 
     def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Ask the executor something by one of its methods; None if there is no answer now.
-
-        Raises:
-            StoppedError: There has been none for too long.
-        """
+        """Ask the executor by one of its methods; None: no answer now; `StoppedError`: none for too long."""
         what = question.__name__
         try:
             answer = question(*args, **kwargs)
@@ -95,7 +89,12 @@ class JobMonitor:
         return now - self._watches[task.id].since.setdefault(state, now)
 
     def reconcile(self, tasks: Sequence[Task], campaign: str) -> None:
-        """Find out what became of the orders that an earlier process sent, or may have sent."""
+        """Find out what became of the orders that an earlier process sent, or may have sent.
+
+        Args:
+            tasks: All of the campaign's, with their journal's state.
+            campaign: The tag that all its jobs carry.
+        """
         open_tasks = [task for task in tasks if busy(task)]
         if not self.executor.keeps_jobs:
             for task in open_tasks:
@@ -113,6 +112,10 @@ class JobMonitor:
 
         An order that was given up for lost, and sent again, may turn up later than any time that one could
         wait. It is cancelled if it can be, paid for in the journal if not, and noted in either case.
+
+        Args:
+            tasks: All of the campaign's, with their journal's state.
+            campaign: The tag that all its jobs carry.
         """
         if self.executor.keeps_jobs:
             self._account_for(tasks, self._all_jobs(campaign))
@@ -148,8 +151,8 @@ class JobMonitor:
             charged = 0.0 if cancelled else task.estimated_quantum_seconds or 0.0
         task.spent += charged
         self._transitions.save(task)
-        what = "cancelled" if cancelled else f"{charged:.1f} s of quantum time"
-        self._transitions.note("twice", f"{job.id}: a second job of {job.tag}, {what}")
+        bill = "cancelled" if cancelled else f"{charged:.1f} s of quantum time"
+        self._transitions.note("twice", f"{job.id}: a second job of {job.tag}, {bill}")
 
     def settle(self, tasks: Sequence[Task]) -> None:
         """Look for the orders of which it is not known whether they were accepted."""
@@ -160,8 +163,7 @@ class JobMonitor:
             waited = self._waited(task, "unsettled")
             if now < watch.due:
                 continue
-            assert task.tag is not None
-            jobs = self.ask(self.executor.find, task.tag)
+            jobs = self.ask(self.executor.find, task.tag or "")
             if jobs is None:
                 # Silence is no answer: the time in which a job may show up begins again.
                 watch.since["unsettled"], watch.due = now, now + PAUSE
@@ -224,10 +226,9 @@ class JobMonitor:
 
     def _update(self, task: Task, job: Job) -> None:
         """Take in what is known of a job: where it is, and its figures, which may come after its end."""
-        before = [task.state, *(getattr(task, name) for name in FIGURES)]
-        for name in FIGURES:
+        before, over = replace(task), task.state.final
+        for name in ("created", "running", "finished", "quantum_seconds"):
             setattr(task, name, latest(getattr(job, name), getattr(task, name)))
-        over = task.state.final
         if not over and job.state is JobState.DONE:
             self._collect(task, job)
         elif not over and job.state is JobState.FAILED:
@@ -237,7 +238,7 @@ class JobMonitor:
         else:
             if not over and not job.state.final:
                 task.state = State(job.state.value)
-            if before != [task.state, *(getattr(task, name) for name in FIGURES)]:
+            if task != before:
                 self._transitions.save(task, "figures" if over else "")
 
     def _bill_may_come(self, task: Task) -> bool:
@@ -273,12 +274,10 @@ class JobMonitor:
         """Deal with a job that is under way as far as we know, and that the executor does not list."""
         if self._waited(task, "missing") < self._settle_seconds:
             return
-        assert task.tag is not None
-        jobs = self.ask(self.executor.find, task.tag)
-        if jobs is None:
-            return
-        self._watches[task.id].since.pop("missing")
-        if not jobs:
+        jobs = self.ask(self.executor.find, task.tag or "")
+        if jobs is not None:
+            self._watches[task.id].since.pop("missing")
+        if jobs == []:
             self._transitions.cancelled(task, "the job is gone")
 
 

@@ -139,11 +139,7 @@ class Event(NamedTuple):
 
 
 class Journal:
-    """The journal of one campaign, in a file that exists.
-
-    Raises:
-        InputError: It is no journal.
-    """
+    """The journal of one campaign, in a file that exists; raises `InputError` if that is no journal."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -220,7 +216,13 @@ class Journal:
             self._event(task.id, time, task.state, detail)
 
     def note(self, state: str, time: float, detail: str = "") -> None:
-        """Write down something that happened to no task in particular."""
+        """Write down something that happened to no task in particular.
+
+        Args:
+            state: What happened, in a word.
+            time: On the campaign's clock, seconds.
+            detail: More of it, for people.
+        """
         with self._db:
             self._event(None, time, state, detail)
 
@@ -235,13 +237,23 @@ class Journal:
         return float(self._db.execute("SELECT coalesce(max(time), 0) FROM event").fetchone()[0])
 
     def begin_segment(self, segment: int, time: float) -> float:
-        """Write down when a segment began, unless that is known, and return it, seconds."""
+        """Write down when a segment began, unless that is known, and return it, seconds.
+
+        Args:
+            segment: Its number.
+            time: On the campaign's clock, seconds.
+        """
         with self._db:
             self._db.execute("INSERT OR IGNORE INTO segment (id, started) VALUES (?, ?)", (segment, time))
         return self.segments()[segment][0]
 
     def end_segment(self, segment: int, time: float) -> None:
-        """Write down when the last task of a segment was over."""
+        """Write down when the last task of a segment was over.
+
+        Args:
+            segment: Its number.
+            time: On the campaign's clock, seconds.
+        """
         with self._db:
             self._db.execute("UPDATE segment SET finished = ? WHERE id = ?", (time, segment))
 
@@ -251,7 +263,12 @@ class Journal:
         return {segment: (started, finished) for segment, started, finished in rows}
 
     def add_shadow(self, task: Task, choices: Mapping[str, str]) -> None:
-        """Write down what other schedulers would have chosen for a task, by their names."""
+        """Write down what other schedulers would have chosen for a task, by their names.
+
+        Args:
+            task: The task that was placed.
+            choices: Name of the machine by scheduler.
+        """
         with self._db:
             self._db.executemany(
                 "INSERT OR REPLACE INTO shadow VALUES (?, ?, ?)",

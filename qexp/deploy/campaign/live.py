@@ -20,11 +20,7 @@ from qexp.problem.arrays import Bools, Floats
 
 
 class LiveFleet:
-    """The fleet's queues as the campaign sees them.
-
-    Args:
-        scenario: The placement problem.
-    """
+    """The fleet's queues as the campaign sees them."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.fleet = scenario.fleet

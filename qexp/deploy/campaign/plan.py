@@ -79,7 +79,12 @@ def _first(episode: Episode, count: int) -> Episode:
 
 
 def planned_tasks(plan: Sequence[Segment], deployment: Deployment) -> list[Task]:
-    """Return the journal's rows of a campaign that has not begun."""
+    """Return the journal's rows of a campaign that has not begun.
+
+    Args:
+        plan: Segments, in order.
+        deployment: The campaign's options.
+    """
     tasks: list[Task] = []
     for segment in plan:
         episode, offsets = segment.episode, deployment.offsets(segment.episode.arrival).tolist()
@@ -107,6 +112,11 @@ def quantum_seconds(scenario: Scenario, overhead: float = 2.0, rep_delay: float 
     Overhead + shots * (repetition delay + duration of the circuit); infinite where it does not fit. Source:
     IBM Quantum documentation, "Estimate job run time": 2 s, and a default repetition delay of 250
     microseconds.
+
+    Args:
+        scenario: Circuits, machines and shots.
+        overhead: Of each job, seconds.
+        rep_delay: Before each shot, seconds.
     """
     duration = np.nan_to_num(scenario.circuits.duration, nan=0.0)
     cost = overhead + scenario.workload.shots * (rep_delay + duration)

@@ -131,11 +131,7 @@ def check_journal(folder: RunFolder, *, confirmed: bool) -> None:
 
 
 def clear_journal(folder: Path) -> None:
-    """Make room for a new campaign in a folder that was used before.
-
-    Raises:
-        InputError: The campaign there is not over, or cost something: its jobs would be forgotten.
-    """
+    """Make room for a new campaign in a used folder; raise `InputError` if jobs would be forgotten."""
     path = folder / FILE
     if not path.exists():
         return

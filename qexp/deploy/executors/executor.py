@@ -69,7 +69,12 @@ class Job:
 
 
 def latest(new: float | None, old: float | None) -> float | None:
-    """Return the newer figure, if there is one."""
+    """Return the newer figure, if there is one.
+
+    Args:
+        new: The newer figure.
+        old: The older one.
+    """
     return old if new is None else new
 
 
@@ -99,11 +104,7 @@ class RefusedError(ExecutorError):
 
 
 class LaterError(ExecutorError):
-    """The order was not accepted now.
-
-    Attributes:
-        seconds: When to ask again, seconds from now on the campaign's clock.
-    """
+    """The order was not accepted now; it may be in so many seconds on the campaign's clock."""
 
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)

@@ -18,16 +18,10 @@ class QueuedJob:
     """One order on a machine; times in seconds on the campaign's clock.
 
     Attributes:
-        id: Of the job.
-        order: What it came from.
-        created: When it arrived.
         seconds: How long the machine works on it, None until that is known.
         ready: Whether nothing is left to simulate.
-        counts: What was measured.
         error: Why it will have failed.
-        start: When the machine begins, None while that depends on what is not known yet.
-        finish: When the machine ends, None as long.
-        cancelled: When it was cancelled.
+        start: When the machine begins, None while that depends on what is not known yet; so is ``finish``.
         sampled: The simulation under way.
     """
 
@@ -59,25 +53,22 @@ class QueuedJob:
 
     def report(self, now: float) -> Job:
         """Return what is known of it."""
-        state = self.state(now)
-        job = Job(self.id, self.order.tag, state, created=self.created)
-        if state is JobState.CANCELLED:
+        job = Job(self.id, self.order.tag, self.state(now), self.created)
+        if job.state is JobState.CANCELLED:
             return replace(job, finished=self.cancelled, quantum_seconds=0.0)
-        if state is JobState.QUEUED:
+        if job.state is JobState.QUEUED:
             return job
-        if not state.final:
-            return replace(job, running=self.start)
-        return replace(
-            job, running=self.start, finished=self.finish, quantum_seconds=self.seconds, error=self.error
-        )
+        job = replace(job, running=self.start)
+        if job.state.final:
+            job = replace(job, finished=self.finish, quantum_seconds=self.seconds, error=self.error)
+        return job
 
 
 @dataclass
 class MachineQueue:
-    """The queue of one machine.
+    """The queue of one machine, which is in the catalogue.
 
     Attributes:
-        machine: Of the catalogue: whose stand-in it is.
         jobs: Those that are not over, in order of arrival.
         free: When it was free of the others, seconds.
         horizon: From when on what happens depends on a simulation that is not over, seconds.
@@ -105,11 +96,7 @@ class MachineQueue:
 
 
 class QueueExecutor(Executor):
-    """What executors with queues of their own have in common; a subclass has the clock, and knows the times.
-
-    Args:
-        nodes: Catalogue machine of each node, by the node's name.
-    """
+    """What executors with queues of their own share; a subclass has the clock, and knows the times."""
 
     def __init__(self, nodes: Mapping[str, str]) -> None:
         self._queues = {name: MachineQueue(machine) for name, machine in nodes.items()}
@@ -119,24 +106,18 @@ class QueueExecutor(Executor):
     def machines(self) -> list[Machine]:
         """Return all machines with the jobs that they have not worked off."""
         with self._changed:
-            now = self.now()
-            return [
-                Machine(
-                    name,
-                    queue.open,
-                    "active" if queue.open else "maintenance",
-                    sum(job.finish is None or job.finish > now for job in queue.jobs),
-                )
-                for name, queue in self._queues.items()
-            ]
+            machines, now = [], self.now()
+            for name, queue in self._queues.items():
+                pending = sum(job.finish is None or job.finish > now for job in queue.jobs)
+                status = "active" if queue.open else "maintenance"
+                machines.append(Machine(name, queue.open, status, pending))
+            return machines
 
     def find(self, tag: str) -> list[Job]:
         """Return the jobs with a tag, see `Executor.find`."""
         with self._changed:
-            now = self.now()
-            return [
-                job.report(now) for job in self._jobs.values() if tag in {job.order.tag, job.order.campaign}
-            ]
+            orders = {name: job.order for name, job in self._jobs.items()}
+            return self.poll([name for name, order in orders.items() if tag in {order.tag, order.campaign}])
 
     def poll(self, jobs: Sequence[str]) -> list[Job]:
         """Return how jobs are doing, see `Executor.poll`."""
@@ -147,13 +128,13 @@ class QueueExecutor(Executor):
     def cancel(self, job: str) -> bool:
         """Cancel a job that has not begun; those that run end by themselves."""
         with self._changed:
-            found, now = self._jobs[job], self.now()
-            if found.state(now) is not JobState.QUEUED:
+            known, now = self._jobs[job], self.now()
+            if known.state(now) is not JobState.QUEUED:
                 return False
-            found.cancelled, queue = now, self._queues[found.order.node]
-            queue.jobs.remove(found)
-            if found.sampled is not None:
-                found.sampled.cancel()
+            known.cancelled, queue = now, self._queues[known.order.node]
+            queue.jobs.remove(known)
+            if known.sampled is not None:
+                known.sampled.cancel()
             self._plan(queue, now)
             return True
 

@@ -1,1 +1,1 @@
-"""What of the gap a calibrated model takes away."""
+"""Models of execution time and fidelity, calibrated on a campaign."""

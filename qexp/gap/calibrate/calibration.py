@@ -13,7 +13,7 @@ import numpy as np
 from qexp.errors import InputError
 from qexp.gap.calibrate.curves import FIDELITY, SERVICE, Family, Parameters
 from qexp.gap.calibrate.shrinkage import Jobs, Model, choose
-from qexp.gap.measure.load import typical_delay
+from qexp.gap.measure.load import delays
 from qexp.gap.measure.records import Record, column, nodes_of
 from qexp.gap.measure.replay import cells, predicted
 from qexp.placement.scenario import Scenario
@@ -30,7 +30,7 @@ class Calibration:
     base: str  # name of the service-time model that was corrected
     service: Model  # execution time of a job
     fidelity: Model  # normalised fidelity of a job
-    delay: float  # median time from arrival to acceptance, seconds
+    delay: float  # median time from arrival to acceptance, seconds: one that hung is not the rule
 
     @classmethod
     def fit(cls, scenario: Scenario, rows: Sequence[Record]) -> Self:
@@ -44,6 +44,7 @@ class Calibration:
         of_circuits = scenario.circuits.duration[cells(scenario, timed)] * column(timed, "shots")
         times = {"predicted": predicted(scenario, timed), "circuit_time": of_circuits}
         jobs = Jobs(nodes_of(timed, names), times, column(timed, "execution"))
+        waited = delays(rows)
         compared = [row for row in rows if row.has_fidelity]
         esp, fidelity = column(compared, "esp"), column(compared, "normalised_fidelity")
         return cls(
@@ -51,7 +52,7 @@ class Calibration:
             type(scenario.service_time).__name__,
             choose(SERVICE, jobs, len(names)),
             choose(FIDELITY, Jobs(nodes_of(compared, names), {"esp": esp}, fidelity), len(names)),
-            typical_delay(rows),
+            float(np.median(waited)) if len(waited) else 0.0,
         )
 
     def seconds(self, scenario: Scenario) -> Floats:

@@ -1,7 +1,7 @@
 """Families of curves: execution time by predicted time, and fidelity by estimated success probability (ESP).
 
-With the same number of shots in all jobs, an overhead per job and a repetition delay before every shot cannot
-be told apart: both are in the overhead here. What remains is how time grows with the predicted time, or with
+With the same number of shots in all jobs, an overhead per job and a repetition delay before every shot look
+alike: both are in the overhead here. What remains is how time grows with the predicted time, or with
 the time that the circuits themselves take.
 
 ESP multiplies the success of every gate and readout, so its logarithm counts errors. An exponent says by

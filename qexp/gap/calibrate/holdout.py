@@ -25,7 +25,12 @@ class Error:
 
     @classmethod
     def of(cls, predicted: Floats, measured: Floats) -> Error:
-        """Return the error of predictions, each of shape ``[tasks]``."""
+        """Return the error of predictions, each of shape ``[tasks]``.
+
+        Args:
+            predicted: By the simulator, shape ``[tasks]``.
+            measured: In the campaign, shape ``[tasks]``.
+        """
         if not len(measured):
             return cls(None, None, None)
         difference = predicted - measured

@@ -59,7 +59,12 @@ class Model:
     error_as_predicted: float | None = None  # without any fit
 
     def of(self, machine: Ints, x: Floats) -> Floats:
-        """Return the predictions for jobs, see `Jobs`, each of shape ``[jobs]``."""
+        """Return the predictions for jobs, see `Jobs`, shape ``[jobs]``.
+
+        Args:
+            machine: Index of each job's machine, ``[jobs]``.
+            x: The figure that the family reads, ``[jobs]``.
+        """
         predicted = np.empty(len(x))
         for index, parameters in enumerate(self.machines):
             mine = machine == index
@@ -114,7 +119,7 @@ def fit(family: Family, jobs: Jobs, machines: int, prior: float) -> Model:
             return fleet
         others = np.full(len(jobs), prior / len(jobs))
         if family.grows:
-            # A long job tells more of the curve than a short one: the fleet's long ones must not drown these.
+            # A long job says more of the curve than a short one: the fleet's long ones must not drown these.
             typical = max(float(jobs.y[mine].mean()), 1e-9)
             others *= typical / np.maximum(predicted, typical)
         return fit_curve(x, jobs.y, mine + others)

@@ -1,1 +1,1 @@
-"""What a campaign did, beside what simulation says it should have done."""
+"""Measurements of a campaign beside simulations of it."""

@@ -16,6 +16,8 @@ FEWEST = 5
 def margin(totals: Floats, counts: Floats, level: float = LEVEL) -> float | None:
     """Return how far the interval of sum of totals / sum of counts reaches to either side.
 
+    None with fewer than `FEWEST` units.
+
     Student's t with one degree of freedom less than units, and the linearised variance of a ratio: with equal
     counts, that of the units' means (W. G. Cochran, "Sampling Techniques", 1977, sections 2.11 and 9A.1).
 
@@ -23,9 +25,6 @@ def margin(totals: Floats, counts: Floats, level: float = LEVEL) -> float | None
         totals: Sum over each unit's tasks, ``[units]``.
         counts: Tasks of each unit, more than 0, ``[units]``.
         level: Coverage, in (0, 1).
-
-    Returns:
-        In the totals' unit per task; None with fewer than `FEWEST` units.
     """
     from scipy.stats import t
 

@@ -18,10 +18,8 @@ from qexp.gap.measure.records import Record, column
 from qexp.gap.measure.replay import segments, waits
 from qexp.placement.scenario import Scenario
 
-PARTS = ("delay", "execution", "queue", "unknown")
-"""What the gap is the sum of."""
-QUEUE_PARTS = ("queue_execution", "queue_submission", "queue_foreign")
-"""What its queue part is the sum of."""
+PARTS = ("delay", "execution", "queue", "unknown")  # sum to the gap
+QUEUE_PARTS = ("queue_execution", "queue_submission", "queue_foreign")  # sum to its part queue
 
 
 @dataclass(frozen=True)
@@ -47,15 +45,11 @@ class Decomposition:
 
 
 def decompose(scenario: Scenario, rows: Sequence[Record]) -> tuple[list[Decomposition], dict[int, float]]:
-    """Return each segment's gap, and the foreign wait of each task.
+    """Return the gap of each segment with counted tasks, and the foreign wait by task, seconds.
 
     Args:
         scenario: The placement problem.
         rows: From `with_simulation`.
-
-    Returns:
-        One decomposition per segment that has a counted task; and by task the part of its wait, seconds, that
-        our own jobs do not explain.
     """
     parts: list[Decomposition] = []
     foreign: dict[int, float] = {}
@@ -65,7 +59,7 @@ def decompose(scenario: Scenario, rows: Sequence[Record]) -> tuple[list[Decompos
         execution, arrival = column(segment, "execution"), column(segment, "arrival")
         counted = np.array([row.counted for row in segment])
         known = np.array([row.split for row in segment])
-        # A job without a time of running kept no machine busy, unless it ran unobserved to its end.
+        # A job without a time of running occupied no machine, unless it ran unobserved to its end.
         busy = np.where(np.isnan(execution), np.where(counted, predicted, 0.0), execution)
         submitted = column(segment, "submitted")
         submitted = np.where(np.isnan(submitted), arrival, submitted)

@@ -85,8 +85,8 @@ class Scale:
         return cls(float(noise.mean()), float(perfect.mean()), float(max(noise.std(), perfect.std())))
 
     @property
-    def tells(self) -> bool:
-        """Whether a single job tells signal from noise, see `LARGEST_SPREAD`."""
+    def separates(self) -> bool:
+        """True if a single job separates signal from noise, see `LARGEST_SPREAD`."""
         return self.spread <= LARGEST_SPREAD * (self.perfect - self.noise)
 
 
@@ -94,6 +94,8 @@ def normalised_fidelity(
     measured: Mapping[str, int], ideal: Mapping[str, float], scale: Scale | None = None
 ) -> float | None:
     """Return the Hellinger fidelity where 0 is what noise alone reaches and 1 what a perfect machine does.
+
+    None where so many shots do not separate signal from noise, see `Scale.separates`.
 
     (F - U) / (P - U), where U and P are the mean fidelities of as many shots on a machine that gives every
     bit string alike, and on a perfect one. Both are means, so a job may lie beyond: a little above 1, and
@@ -106,14 +108,11 @@ def normalised_fidelity(
         ideal: Probabilities on a perfect machine, see `Scale.of`.
         scale: That of the circuit and so many shots, if it is known.
 
-    Returns:
-        The fidelity, or None where so many shots do not tell signal from noise, see `Scale.tells`.
-
     Raises:
         ValueError: One of them is empty.
     """
     scale = scale or Scale.of(ideal, int(sum(measured.values())))
-    if not scale.tells:
+    if not scale.separates:
         return None
     return (hellinger_fidelity(measured, ideal) - scale.noise) / (scale.perfect - scale.noise)
 

@@ -26,7 +26,7 @@ class Load:
     waits: dict[tuple[int, str], float]  # by block and machine
     machines: dict[str, float]  # over all blocks, by machine; never below 0
     everywhere: float  # over all tasks, for machines that never had one
-    delay: float  # mean time from arrival to acceptance, seconds
+    delay: float  # mean time from arrival to acceptance, seconds; 0 without any
 
     @classmethod
     def of(cls, rows: Sequence[Record], foreign: Mapping[int, float]) -> Load:
@@ -48,7 +48,7 @@ class Load:
             {key: float(np.mean(w)) if machines[key[1]] else 0.0 for key, w in by_block.items()},
             machines,
             _mean(list(foreign.values())),
-            mean_delay(rows),
+            float(d.mean()) if len(d := delays(rows)) else 0.0,
         )
 
     def seconds(self, block: int, names: Sequence[str]) -> Floats:
@@ -63,19 +63,10 @@ class Load:
         )
 
 
-def mean_delay(rows: Sequence[Record]) -> float:
-    """Return the mean time from arrival to acceptance of the counted tasks, seconds; 0 without any."""
-    return float(delays.mean()) if len(delays := _delays(rows)) else 0.0
-
-
-def typical_delay(rows: Sequence[Record]) -> float:
-    """Return the median time from arrival to acceptance, seconds: one that hung is not the rule."""
-    return float(np.median(delays)) if len(delays := _delays(rows)) else 0.0
-
-
-def _delays(rows: Sequence[Record]) -> Floats:
-    delays = column([row for row in rows if row.split], "delay")
-    return delays[~np.isnan(delays)]
+def delays(rows: Sequence[Record]) -> Floats:
+    """Return the times from arrival to acceptance of the counted tasks, seconds, where they are known."""
+    seconds = column([row for row in rows if row.split], "delay")
+    return seconds[~np.isnan(seconds)]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -52,17 +52,17 @@ class Record:
 
     @property
     def counted(self) -> bool:
-        """Whether it takes part in the figures."""
+        """True if it takes part in the figures."""
         return not self.left_out
 
     @property
     def has_fidelity(self) -> bool:
-        """Whether it has a fidelity that can be held against its ESP."""
+        """True if it has a fidelity that can be held against its ESP."""
         return self.counted and self.normalised_fidelity is not None and self.esp is not None
 
     @property
     def split(self) -> bool:
-        """Whether its completion time is known in parts, waiting and execution."""
+        """True if its completion time is known in parts, waiting and execution."""
         return self.counted and self.execution is not None
 
 
@@ -75,7 +75,7 @@ def records(journal: Journal, fidelity: Fidelity) -> list[Record]:
     """
     tasks = journal.tasks()
     begins: dict[int, float] = {}
-    for task in tasks:  # where a segment's begin was not written down, its first arrival tells it
+    for task in tasks:  # where a segment's begin was not written down, its first arrival implies it
         if task.arrival is not None:
             begin = task.arrival - task.offset
             begins[task.segment] = min(begins.get(task.segment, begin), begin)
@@ -163,7 +163,12 @@ def left_out(rows: Iterable[Record]) -> dict[str, int]:
 
 
 def column(rows: Iterable[Record], name: str) -> Floats:
-    """Return one attribute of all records, NaN where it is None, shape ``[records]``."""
+    """Return one attribute of all records, NaN where it is None, shape ``[records]``.
+
+    Args:
+        rows: One record per task.
+        name: Of the attribute, a number or None.
+    """
     return np.array([getattr(row, name) for row in rows], dtype=np.float64)
 
 

@@ -20,7 +20,7 @@ def waits(scenario: Scenario, rows: Sequence[Record], service: Floats, placed: F
     Args:
         scenario: The placement problem.
         rows: Tasks that have a machine.
-        service: How long each keeps its machine busy, seconds, ``[tasks]``.
+        service: How long each occupies its machine, seconds, ``[tasks]``.
         placed: When each is placed, seconds after the segment's begin, ``[tasks]``.
     """
     machine = nodes_of(rows, scenario.fleet.names)

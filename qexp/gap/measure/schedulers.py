@@ -18,7 +18,7 @@ from qexp.problem.arrays import Floats
 from qexp.report.statistics import LEVEL
 
 WAYS = ("recorded", *SIMULATED)
-"""Ways to foresee a mean completion time, see `SchedulerGap`."""
+"""Ways to predict a mean completion time, see `SchedulerGap`."""
 CALIBRATED = tuple(name for name, way in SIMULATED.items() if way.calibrated)
 """Those with figures of the blocks that the calibration was not fitted to, see `SchedulerGap.held_out`."""
 RANKED = WAYS[:-1]
@@ -81,16 +81,13 @@ class _Block:
 
 
 def reference(ran: Sequence[str], named: Sequence[str]) -> str:
-    """Return who the others are compared with; measurements have no say in it.
+    """Return who the others are compared with: `REFERENCE` if it ran, else the first named that did.
 
     A choice by the measurement, as of the best, would find differences where there are none.
 
     Args:
         ran: Who completed tasks.
         named: The campaign's schedulers in the order in which they were named.
-
-    Returns:
-        `REFERENCE` if it ran, else the first named that did.
     """
     return next(name for name in (REFERENCE, *named, *ran) if name in ran)
 

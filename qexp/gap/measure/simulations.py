@@ -14,25 +14,12 @@ from qexp.deploy.campaign.live import LiveFleet
 from qexp.gap.measure.load import Load
 from qexp.gap.measure.records import Record, column
 from qexp.gap.measure.replay import circuits_of
-from qexp.placement.engine import QTask, SimulatedCloud, Status
+from qexp.placement.engine import QTask, SimulatedCloud
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer, node_chosen
 from qexp.problem.arrays import Floats
 
-STATES = {Status.QUEUED: State.QUEUED, Status.RUNNING: State.RUNNING, Status.DONE: State.DONE}
-JOB = Task(
-    id=0,
-    segment=0,
-    block=0,
-    scheduler="",
-    position=0,
-    circuit="",
-    width=0,
-    depth=0,
-    shots=0,
-    offset=0.0,
-    state=State.QUEUED,
-)
+JOB = Task(0, 0, 0, "", 0, "", 0, 0, 0, 0.0, State.QUEUED)
 """A task that was just placed, as a campaign's journal has it."""
 
 
@@ -120,6 +107,6 @@ class Simulations:
 def _follow(job: Task, task: QTask) -> None:
     """Bring a job's state up to date."""
     if not job.state.final:
-        job.state = STATES[task.status]
+        job.state = State(task.status.value)
         job.running = None if np.isnan(task.start) else task.start
         job.finished = None if np.isnan(task.finish) else task.finish

@@ -79,7 +79,12 @@ def draw(gap: Gap, folder: Path, kind: str = "png") -> list[Path]:
 
 
 def decomposition(gap: Gap, path: Path) -> None:
-    """Draw the parts of the gap for each scheduler, mean per task: to the right what made tasks slower."""
+    """Draw the parts of the gap for each scheduler, mean per task: to the right what made tasks slower.
+
+    Args:
+        gap: The measurements.
+        path: Picture to write, see `qexp.problem.style.figure`.
+    """
     groups: dict[str, list[Decomposition]] = {}
     for segment in gap.segments:
         groups.setdefault(segment.scheduler, []).append(segment)
@@ -119,7 +124,12 @@ def decomposition(gap: Gap, path: Path) -> None:
 
 
 def tasks(gap: Gap, path: Path) -> None:
-    """Draw every task, predicted against measured: wait, execution and fidelity."""
+    """Draw every task, predicted against measured: wait, execution and fidelity.
+
+    Args:
+        gap: The measurements.
+        path: Picture to write, see `qexp.problem.style.figure`.
+    """
     names = list(gap.calibration.machines)
     rows = [row for row in gap.tasks if row.counted]
     with figure(path, height=3.8) as canvas:
@@ -171,7 +181,12 @@ def _diagonal(axes: Axes, values: Floats, *, unit: bool = False) -> None:
 
 
 def machines(gap: Gap, path: Path) -> None:
-    """Draw measured over predicted on each machine: median, its interval, and the spread of single tasks."""
+    """Draw measured over predicted on each machine: median, its interval, and the spread of single tasks.
+
+    Args:
+        gap: The measurements.
+        path: Picture to write, see `qexp.problem.style.figure`.
+    """
     known_factors = {row.quantity for row in gap.machines if row.factor is not None}
     titles = {quantity: title for quantity, title in MACHINES.items() if quantity in known_factors}
     tasks = {row.machine: row.tasks for row in gap.machines if row.quantity == "completion_open_loop"}
@@ -222,7 +237,12 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 def schedulers(gap: Gap, path: Path) -> None:
-    """Draw each scheduler's mean completion time, measured, simulated and replayed."""
+    """Draw each scheduler's mean completion time, measured, simulated and replayed.
+
+    Args:
+        gap: The measurements.
+        path: Picture to write, see `qexp.problem.style.figure`.
+    """
     rows = gap.schedulers[::-1]
     with figure(path, height=2.2 + 0.42 * len(rows)) as canvas:
         axes = canvas.subplots()
@@ -243,7 +263,12 @@ def schedulers(gap: Gap, path: Path) -> None:
 
 
 def calibration(gap: Gap, path: Path) -> None:
-    """Draw the second half: total completion time, and each task's completion time before and after."""
+    """Draw the second half: total completion time, and each task's completion time before and after.
+
+    Args:
+        gap: The measurements.
+        path: Picture to write, see `qexp.problem.style.figure`.
+    """
     held = gap.hold_out
     tasks = undisturbed(gap.tasks)
     _, first = halves(tasks)

@@ -68,7 +68,12 @@ def tables(gap: Gap) -> list[Table]:
 
 
 def render(made: Iterable[Table], notes: Iterable[str]) -> Group:
-    """Return tables for the console, those without rows left out, of under 120 columns, and notes."""
+    """Return tables for the console, those without rows left out, of under 120 columns, and notes.
+
+    Args:
+        made: In the order to show.
+        notes: A line each, below the tables.
+    """
     from rich.console import Group
     from rich.text import Text
 

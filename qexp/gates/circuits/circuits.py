@@ -61,7 +61,12 @@ class RandomCircuits(Circuits):
             )
 
     def draw(self, rng: np.random.Generator, machine: MachineProperties) -> Circuit:
-        """Draw a circuit; its length is uniform between the two limits."""
+        """Draw a circuit; its length is uniform between the two limits.
+
+        Args:
+            rng: Source of the randomness.
+            machine: Whose gates and qubits the circuit uses.
+        """
         source = self.generator(rng)
         source.set_state_attributes(machine_properties=machine, max_gates=self.max_gates)
         return source.circuit(int(rng.integers(self.min_gates, self.max_gates, endpoint=True)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -15,10 +16,13 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from qexp.gates.problem import Problem
-from qexp.gates.schedule import makespan
+from qexp.gates.schedule import forward_starts, makespan
 from qexp.problem import style
 from qexp.problem.arrays import Ints
 from qexp.problem.style import INK, LOOK, PALETTE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BOX = 0.7  # height, of a lane of height 1
 _LETTER = 0.011  # share of the time axis that one letter of a label needs
@@ -81,10 +85,45 @@ def _links(axes: Axes, problem: Problem, gates: list[int], starts: Sequence[int]
             axes.plot([x, x], tips, "o", color=INK, markersize=3.5, zorder=3)
 
 
+def plot(
+    gates: pd.DataFrame, path: Path, *, episode: int, schedulers: Sequence[str], problem: Problem
+) -> None:
+    """Draw one panel per scheduler, the same circuit on the same axis of cycles.
+
+    Args:
+        gates: One row per (scheduler, episode, gate), with `start`, the cycle in which it starts.
+        path: Picture to write, see `qexp.problem.style.figure`.
+        episode: Which episode.
+        schedulers: Panels from top to bottom.
+        problem: The episode's circuit on its machine.
+    """
+    lanes = problem.machine.n_qubits
+    with style.figure(path, height=len(schedulers) * (1.2 + 0.4 * lanes)) as canvas:
+        panels = canvas.subplots(len(schedulers), sharex=True, squeeze=False)[:, 0]
+        longest = 1
+        for axes, name in zip(panels, schedulers, strict=True):
+            rows = gates[(gates["scheduler"] == name) & (gates["episode"] == episode)].sort_values("gate")
+            backward = forward_starts(problem, rows["start"].to_numpy())
+            cycles = makespan(problem, backward)
+            longest = max(longest, cycles)
+            draw(axes, problem, backward)
+            axes.set_title(f"{name}: {cycles} cycles")
+            if axes is not panels[-1]:
+                axes.set_xlabel("")
+        panels[-1].set_xlim(0, longest)
+
+
 def pixels(
     problem: Problem, starts: Sequence[int] | Ints, size: tuple[int, int], *, now: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """Return a schedule as a picture of a size (width, height): red, green, blue, ``[height, width, 3]``."""
+    """Return a schedule as a picture of a size (width, height): red, green, blue, ``[height, width, 3]``.
+
+    Args:
+        problem: The circuit on its machine.
+        starts: Start cycles in backward time, ``[gates]``; -1 is a gate not placed.
+        size: Width and height, pixels.
+        now: Current cycle, in backward time.
+    """
     with mpl.rc_context(LOOK):
         canvas = _canvas((size[0] / _DPI, size[1] / _DPI), problem, starts, now)
         canvas.draw()  # type: ignore[no-untyped-call]

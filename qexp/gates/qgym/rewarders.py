@@ -1,4 +1,7 @@
-"""Rewards for the steps of scheduling: those that users of qgym know, and one by the makespan."""
+"""Rewards for the steps of scheduling: those that users of qgym know, and one by the makespan.
+
+A parameter that is no real number is a TypeError; one of unusual sign is warned about.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,13 @@ class Rewarder(ABC):
     def compute_reward(
         self, *, old_state: SchedulingState, action: Action, new_state: SchedulingState
     ) -> float:
-        """Return the reward of the step that led from one state to the other."""
+        """Return the reward of the step that led from one state to the other.
+
+        Args:
+            old_state: Before the step.
+            action: Index of a gate, and whether to wait a cycle instead.
+            new_state: After the step.
+        """
 
     def _is_illegal(self, action: Action, old_state: SchedulingState) -> bool:
         """Whether an action is to place a gate that may not be placed."""
@@ -50,17 +59,11 @@ class Rewarder(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a rewarder needs to know of a step, so that no step has to copy the state it comes from.
+    """What a rewarder needs to know of a step, so that no step has to copy the state it comes from."""
 
-    Attributes:
-        waited: A cycle passed.
-        illegal: The action was to place a gate that could not be placed.
-        was_done: There was nothing left to place before the step.
-    """
-
-    waited: bool
-    illegal: bool
-    was_done: bool
+    waited: bool  # a cycle passed
+    illegal: bool  # the action was to place a gate that could not be placed
+    was_done: bool  # nothing was left to place before the step
 
 
 class StepRewarder(Rewarder):
@@ -75,12 +78,20 @@ class StepRewarder(Rewarder):
 
     @abstractmethod
     def of(self, step: Step, new_state: SchedulingState) -> float:
-        """Return the reward of a step."""
+        """Return the reward of a step.
+
+        Args:
+            step: What was done.
+            new_state: After the step.
+        """
 
     def compute_reward(
         self, *, old_state: SchedulingState, action: Action, new_state: SchedulingState
     ) -> float:
-        """Return the reward of the step that led from one state to the other."""
+        """Return the reward of the step that led from one state to the other.
+
+        See `Rewarder.compute_reward`.
+        """
         illegal = self._is_illegal(action, old_state)
         return self.of(Step(bool(action[1]), illegal, old_state.is_done()), new_state)
 
@@ -96,9 +107,6 @@ class BasicRewarder(StepRewarder):
         illegal_action_penalty: For a gate that may not be placed.
         update_cycle_penalty: For letting a cycle pass.
         schedule_gate_bonus: For a gate that is placed.
-
-    Raises:
-        TypeError: A parameter is no real number.
     """
 
     def __init__(
@@ -117,7 +125,7 @@ class BasicRewarder(StepRewarder):
         )
 
     def of(self, step: Step, new_state: SchedulingState) -> float:
-        """Return the penalty or the bonus of a step."""
+        """Return the penalty or the bonus of a step, see `StepRewarder.of`."""
         if step.waited:
             return self._update_cycle_penalty
         return self._illegal_action_penalty if step.illegal else self._schedule_gate_bonus
@@ -128,11 +136,7 @@ class EpisodeRewarder(StepRewarder):
 
     Args:
         illegal_action_penalty: For a gate that may not be placed.
-        update_cycle_penalty: For each cycle of the finished schedule, its length being when its last gate
-            ends.
-
-    Raises:
-        TypeError: A parameter is no real number.
+        update_cycle_penalty: For each cycle of the finished schedule, until its last gate ends.
     """
 
     def __init__(self, illegal_action_penalty: float = -5.0, update_cycle_penalty: float = -1.0) -> None:
@@ -141,7 +145,10 @@ class EpisodeRewarder(StepRewarder):
         self._reward_range = self._limit_range((self._illegal_action_penalty, self._update_cycle_penalty))
 
     def of(self, step: Step, new_state: SchedulingState) -> float:
-        """Return the penalty of an illegal action, or of a schedule that is finished."""
+        """Return the penalty of an illegal action, or of a schedule that is finished.
+
+        See `StepRewarder.of`.
+        """
         if step.illegal:
             return self._illegal_action_penalty
         if not new_state.is_done():
@@ -160,9 +167,6 @@ class MakespanRewarder(StepRewarder):
     Args:
         shaped: Pay by the cycle.
         illegal_action_penalty: For a gate that may not be placed.
-
-    Raises:
-        TypeError: The penalty is no real number.
     """
 
     def __init__(self, *, shaped: bool = True, illegal_action_penalty: float = -5.0) -> None:
@@ -171,7 +175,7 @@ class MakespanRewarder(StepRewarder):
         self._reward_range = (-float("inf"), max(0.0, self._illegal_action_penalty))
 
     def of(self, step: Step, new_state: SchedulingState) -> float:
-        """Return minus the cycles that a step decides."""
+        """Return minus the cycles that a step decides, see `StepRewarder.of`."""
         if step.was_done:
             return 0.0
         if step.illegal:

@@ -165,11 +165,7 @@ class Scheduling(gym.Env[dict[str, npt.NDArray[Any]], Any]):
         return self._observe(), self._info()
 
     def step(self, action: Any) -> tuple[dict[str, npt.NDArray[Any]], float, bool, bool, dict[str, Any]]:
-        """Place a gate, or let a cycle pass.
-
-        Raises:
-            InputError: The action is out of range.
-        """
+        """Place a gate, or let a cycle pass; an InputError if the action is out of range."""
         state = self._state
         pair = self._pair(action)
         if self._of_step is not None:
@@ -189,12 +185,7 @@ class Scheduling(gym.Env[dict[str, npt.NDArray[Any]], Any]):
         return self._observe(), reward, terminated, truncated, self._info()
 
     def get_circuit(self, mode: str = "human") -> Circuit:
-        """Return a copy of the circuit, with names (``human``) or with codes (``encoded``).
-
-        Raises:
-            TypeError: The mode is no string.
-            ValueError: It is another string.
-        """
+        """Return a copy of the circuit, with names (``human``) or with codes (``encoded``)."""
         if not isinstance(mode, str):
             raise TypeError(f"'mode' should be a string, but was of type {type(mode)}")
         info = self._state.circuit_info
@@ -205,11 +196,7 @@ class Scheduling(gym.Env[dict[str, npt.NDArray[Any]], Any]):
         raise ValueError(f"'mode' should be 'human' or 'encoded', but was {mode!r}")
 
     def forward_schedule(self) -> list[int]:
-        """Return the cycle in which each gate starts, counted from the beginning of the finished schedule.
-
-        Raises:
-            ValueError: A gate is not placed.
-        """
+        """Return the forward start cycle of each gate; a ValueError while one is not placed."""
         return forward_starts(self.dispatch.problem, self.dispatch.starts)
 
     def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
@@ -272,15 +259,7 @@ def _parse_render_mode(render_mode: object) -> str | None:
 
 
 class Window:
-    """A pygame window.
-
-    Args:
-        size: Width and height, pixels.
-        title: In its frame.
-
-    Raises:
-        gymnasium.error.DependencyNotInstalled: pygame is missing.
-    """
+    """A pygame window of a size (width, height), pixels; without pygame a ``DependencyNotInstalled``."""
 
     def __init__(self, size: tuple[int, int], title: str) -> None:
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

@@ -26,13 +26,7 @@ from qexp.problem.checks import range_of, shown, whole_number
 
 @dataclass(frozen=True)
 class SchedulingUtils:
-    """What makes and translates circuits.
-
-    Attributes:
-        circuit_generator: Where circuits come from.
-        rulebook: Which gates commute.
-        gate_encoder: Codes of the gate names.
-    """
+    """Where circuits come from, which gates commute, and the codes of their names."""
 
     circuit_generator: CircuitGenerator
     rulebook: CommutationRulebook
@@ -41,33 +35,16 @@ class SchedulingUtils:
 
 @dataclass(frozen=True)
 class GateInfo:
-    """One kind of gate at one moment.
-
-    Attributes:
-        cycle_length: Cycles it takes.
-        not_in_same_cycle: Codes of the gates that it keeps out.
-        exclude: Cycles for which it may not be started, from now on.
-        exclude_next_cycle: Cycles for which starting it in this cycle keeps it out, once the cycle is over.
-    """
+    """One kind of gate at one moment; times in cycles."""
 
     cycle_length: int
-    not_in_same_cycle: list[int]
-    exclude: int
-    exclude_next_cycle: int
+    not_in_same_cycle: list[int]  # codes of the gates that it keeps out
+    exclude: int  # for which it may not be started, from now on
+    exclude_next_cycle: int  # for which starting it in this cycle keeps it out, once the cycle is over
 
 
 class CircuitInfo:
-    """The circuit of an episode and how far it is scheduled.
-
-    Attributes:
-        human: The gates, by name.
-        names: Code of each gate, 0 for padding, shape ``[max_gates]``.
-        acts_on: Both qubits of each gate, shape ``[2, max_gates]``.
-        legal: 1 where a gate may be placed now, shape ``[max_gates]``.
-        dependencies: How much later in the circuit the nearest gates are that each gate waits for, 0 for
-            none, shape ``[dependency_depth, max_gates]``.
-        schedule: Backward start cycle of each gate, -1 while it is not placed, shape ``[gates]``.
-    """
+    """The circuit of an episode and how far it is scheduled."""
 
     __slots__ = ("_encoder", "_rulebook", "acts_on", "dependencies", "human", "legal", "names", "schedule")
 
@@ -77,10 +54,10 @@ class CircuitInfo:
         problem = dispatch.problem
         gates = len(problem)
         self._encoder, self._rulebook = encoder, rulebook
-        self.human = problem.circuit
-        self.names: Ints = np.zeros(max_gates, dtype=np.int64)
+        self.human = problem.circuit  # the gates, by name
+        self.names: Ints = np.zeros(max_gates, dtype=np.int64)  # their codes, 0 for padding
         self.names[:gates] = problem.codes
-        self.acts_on: Ints = np.zeros((2, max_gates), dtype=np.int64)
+        self.acts_on: Ints = np.zeros((2, max_gates), dtype=np.int64)  # both qubits of each
         self.acts_on[0, :gates] = problem.q1
         self.acts_on[1, :gates] = problem.q2
         # These three are the dispatch's own arrays: they follow it step by step.
@@ -107,14 +84,11 @@ class SchedulingState:
         dependency_depth: How many of the gates that a gate waits for are shown.
         circuit_generator: Where circuits come from; one is drawn at once.
         rulebook: Which gates commute.
-
-    Attributes:
-        steps_done: Calls of `update_state` since the last reset.
-        machine_properties: The machine, encoded.
-        utils: Generator, rulebook and encoder.
-        circuit_info: The circuit and its schedule.
-        dispatch: The state itself, see `qexp.gates.engine`; the rest are views of it.
     """
+
+    dispatch: Dispatch  # the state itself; the rest are views of it
+    circuit_info: CircuitInfo
+    steps_done: int  # calls of `update_state` since the last reset
 
     def __init__(
         self,
@@ -136,11 +110,7 @@ class SchedulingState:
         self.reset()
 
     def reset(
-        self,
-        *,
-        seed: int | None = None,
-        circuit: Sequence[Any] | None = None,
-        **_kwargs: Any,
+        self, *, seed: int | None = None, circuit: Sequence[Any] | None = None, **_kwargs: Any
     ) -> SchedulingState:
         """Begin with an empty schedule.
 
@@ -165,13 +135,9 @@ class SchedulingState:
         return self
 
     def update_state(self, action: Sequence[int] | Ints) -> SchedulingState:
-        """Place the gate ``action[0]``, or let a cycle pass when ``action[1]`` is 1.
+        """Place the gate ``action[0]``, or let a cycle pass when ``action[1]`` is 1, see `checked_pair`.
 
         Placing a gate that is not legal changes nothing.
-
-        Raises:
-            InputError: It is no pair of integers, the second is neither 0 nor 1, or a gate to place is not
-                between 0 and ``max_gates - 1``.
         """
         gate, wait = checked_pair(action, self.max_gates)
         if wait:
@@ -265,7 +231,12 @@ class SchedulingState:
         self._rng = rng
 
     def reseed(self, rng: np.random.Generator, seed: int | None) -> None:
-        """Draw from this generator from now on; the circuits too, where their generator has an ``rng``."""
+        """Draw from this generator from now on; the circuits too, where their generator has an ``rng``.
+
+        Args:
+            rng: The generator.
+            seed: It began with this, None if unknown.
+        """
         self._rng, self._seed = rng, seed
         generator = self.utils.circuit_generator
         if hasattr(generator, "rng"):

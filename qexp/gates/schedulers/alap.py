@@ -18,5 +18,5 @@ class ALAP(GateScheduler):
     """Gates: every one as late as possible, from the end of the circuit."""
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the schedule of `alap`."""
+        """Return the schedule of `alap`, see `GateScheduler.plan`."""
         return alap(problem)

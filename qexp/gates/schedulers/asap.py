@@ -18,5 +18,5 @@ class ASAP(GateScheduler):
     """Gates: every one as soon as possible, from the beginning of the circuit."""
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the schedule of `asap`."""
+        """Return the schedule of `asap`, see `GateScheduler.plan`."""
         return asap(problem)

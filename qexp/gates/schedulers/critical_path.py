@@ -18,5 +18,5 @@ class CriticalPath(GateScheduler):
     """Gates: the one with the longest chain of gates before it, from the end of the circuit."""
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the schedule of `critical_path`."""
+        """Return the schedule of `critical_path`, see `GateScheduler.plan`."""
         return critical_path(problem)

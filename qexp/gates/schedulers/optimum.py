@@ -36,19 +36,12 @@ WARM_UP = 10
 
 @dataclass(frozen=True)
 class Optimum:
-    """The shortest schedule that a search found.
+    """The shortest schedule that a search found."""
 
-    Attributes:
-        starts: Backward start cycle of each gate, of the best schedule found.
-        makespan: Cycles that it takes.
-        bound: Cycles that every schedule takes at least.
-        seconds: Wall-clock time of the search.
-    """
-
-    starts: list[int]
-    makespan: int
-    bound: int
-    seconds: float
+    starts: list[int]  # backward start cycle of each gate
+    makespan: int  # cycles that it takes
+    bound: int  # cycles that every schedule takes at least
+    seconds: float  # wall-clock time of the search
 
     @property
     def proved(self) -> bool:

@@ -26,6 +26,6 @@ class RandomisedCriticalPath(GateScheduler):
     spread: Annotated[float, Ge(0), Doc("By what share chains are made longer, at most.")] = 0.5
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the schedule of `randomised_critical_path`."""
+        """Return the schedule of `randomised_critical_path`, see `GateScheduler.plan`."""
         seed = int(rng.integers(2**31))
         return randomised_critical_path(problem, restarts=self.restarts, spread=self.spread, seed=seed)

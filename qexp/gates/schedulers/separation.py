@@ -18,20 +18,12 @@ from qexp.problem.arrays import Bools, Ints
 
 @dataclass(frozen=True, eq=False)
 class Separation:
-    """Rules for each pair of gates, in backward time. All arrays have shape ``[gates, gates]``.
+    """Rules for each pair of gates (row, column), in backward time, ``[gates, gates]``."""
 
-    Attributes:
-        gap: Cycles from the start of the gate of the row to that of the column, at least, if the row starts
-            earlier; 0 where they do not restrict each other.
-        together: Whether the two may start in the same cycle.
-        before: Whether the gate of the row must be placed before that of the column.
-        shared: Whether they have a qubit in common.
-    """
-
-    gap: Ints
-    together: Bools
-    before: Bools
-    shared: Bools
+    gap: Ints  # cycles from start to start, at least, if the row starts earlier; 0 for no restriction
+    together: Bools  # the two may start in the same cycle
+    before: Bools  # the row must be placed before the column
+    shared: Bools  # they have a qubit in common
 
     @classmethod
     def of(cls, problem: Problem, unit: int = 1) -> Separation:
@@ -79,22 +71,13 @@ NONE = -(1 << 40)
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """What follows from the wish for a schedule of at most so many cycles, in backward time.
+    """The start cycles left to each gate in a schedule of at most so many cycles, in backward time."""
 
-    Attributes:
-        length: Cycles that the schedule may take.
-        earliest: First start cycle of each gate, shape ``[gates]``.
-        latest: Last start cycle of each gate, shape ``[gates]``.
-        lag: Least number of cycles by which the gate of the column starts after that of the row, at least
-            `NONE`, by whatever chain of gates; shape ``[gates, gates]``.
-        open: Pairs, row below column, that the rules keep apart and whose order does not follow from this.
-    """
-
-    length: int
-    earliest: Ints
-    latest: Ints
-    lag: Ints
-    open: Bools
+    length: int  # cycles that the schedule may take
+    earliest: Ints  # first start cycle of each gate, ``[gates]``
+    latest: Ints  # last start cycle of each gate, ``[gates]``
+    lag: Ints  # cycles by which the column starts after the row, at least, or `NONE`, ``[gates, gates]``
+    open: Bools  # pairs, row below column, that are kept apart in an order that does not follow from this
 
     @classmethod
     def of(cls, rules: Separation, cycles: Ints, swaps: Bools, length: int) -> Windows | None:

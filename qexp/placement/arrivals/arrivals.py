@@ -1,4 +1,4 @@
-"""What every arrival process answers."""
+"""The interface of arrival processes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The reference implementation's arrivals, reproduced draw by draw so that its figures can be checked.
-
-One generator runs through all subsets of a dataset: subset k = 1, 2, ... takes
-``sort(uniform(0.1 + 60 k, 59.9 + 60 k))`` for all of its circuits.
-"""
+"""The reference implementation's arrivals, reproduced draw by draw so that its figures can be checked."""
 
 from __future__ import annotations
 
@@ -18,8 +14,7 @@ from qexp.config.option import option
 from qexp.placement.arrivals.arrivals import Arrivals
 from qexp.problem.arrays import Floats
 
-WINDOW = 60.0
-MARGIN = 0.1
+WINDOW, MARGIN = 60.0, 0.1  # seconds
 
 
 @option("env/arrivals", "qsimpy")
@@ -27,10 +22,10 @@ MARGIN = 0.1
 class QSimPy(Arrivals):
     """The reference implementation's arrivals, draw by draw: one minute per subset, from one stream.
 
-    Uniform in one minute per subset, from one stream seeded with ``stream_seed``.
-
-    Evaluation episode k takes the stream's k-th minute whatever the run's seed is. Training episodes are
-    drawn from the same distribution with the run's own randomness.
+    One generator, seeded with ``stream_seed``, runs through all subsets of a dataset: subset k = 1, 2, ...
+    takes ``sort(uniform(0.1 + 60 k, 59.9 + 60 k))`` for all of its circuits. Evaluation episode k takes the
+    stream's k-th minute whatever the run's seed is. Training episodes are drawn from the same distribution
+    with the run's own randomness.
     """
 
     stream_seed: Annotated[int, Ge(0), Doc("Seed of the stream; the reference uses 22.")] = 22

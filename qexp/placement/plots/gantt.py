@@ -1,4 +1,4 @@
-"""What happened in one episode: who waited where, and which machine ran what."""
+"""One episode as a Gantt chart: tasks that wait, and tasks that machines run."""
 
 from __future__ import annotations
 

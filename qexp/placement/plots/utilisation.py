@@ -1,4 +1,4 @@
-"""Which machines does each scheduler keep busy, and which does it leave idle?"""
+"""The share of time that each scheduler has each machine busy."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ _NAMED_NODES = 40
 
 
 def utilisation(tasks: pd.DataFrame) -> pd.DataFrame:
-    """Busy time / horizon of each node, mean over episodes; one row per scheduler, one column per node.
+    """Busy time / horizon, mean over episodes; one row per scheduler, one column per machine.
 
-    The horizon of an episode runs from its first arrival to its last finish.
-
-    Args:
-        tasks: One row per (scheduler, episode, task): `node`, `arrival`, `finish` and `service` (s).
+    The horizon of an episode runs from its first arrival to its last finish. ``tasks`` has one row per
+    (scheduler, episode, task): `node`, `arrival`, `finish` and `service` (s).
     """
     groups = tasks.groupby(["scheduler", "episode"], sort=False)
     horizon = groups["finish"].max() - groups["arrival"].min()
@@ -36,7 +34,7 @@ def utilisation(tasks: pd.DataFrame) -> pd.DataFrame:
 def plot(
     tasks: pd.DataFrame, path: Path, *, schedulers: Sequence[str], nodes: Sequence[str] | None = None
 ) -> None:
-    """Draw a map of utilisation, schedulers by nodes.
+    """Draw a map of utilisation, schedulers by machines.
 
     Args:
         tasks: See `utilisation`.

@@ -1,1 +1,1 @@
-"""What the learner is paid for: one option per file."""
+"""Rewards of a learner: one option per file."""

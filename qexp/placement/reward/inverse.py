@@ -1,4 +1,4 @@
-"""The reference papers' reward, kept for comparison: it prefers policies that the metric calls worse."""
+"""The reference papers' reward, for comparison: it prefers policies that the metric calls worse."""
 
 from __future__ import annotations
 

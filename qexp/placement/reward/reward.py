@@ -1,4 +1,4 @@
-"""What every reward answers."""
+"""The interface of rewards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qexp.problem.arrays import Bools, Floats
 
 @dataclass(slots=True)
 class Outcome:
-    """What one decision led to, with any batch shape ``[...]``.
+    """The result of one decision, with any batch shape ``[...]``.
 
     Attributes:
         refused: The circuit did not fit the chosen node.

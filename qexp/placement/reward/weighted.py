@@ -19,9 +19,8 @@ from qexp.problem.arrays import Floats
 class Weighted(Reward):
     """Time and estimated success probability.
 
-    (1 - fidelity_weight) * time + fidelity_weight * ESP.
-
-    Time is minus the seconds a decision cost over ``scale``; ESP counts once, when the task is placed.
+    (1 - fidelity_weight) * time + fidelity_weight * ESP, where time is minus the seconds a decision cost over
+    ``scale`` and ESP counts once, when the task is placed.
     """
 
     fidelity_weight: Annotated[float, Ge(0), Le(1), Doc("0: time only; 1: success probability only.")] = 0.5

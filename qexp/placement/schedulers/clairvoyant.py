@@ -1,8 +1,4 @@
-"""The reference that knows the future: how good could any dispatcher have been?
-
-It searches the assignments of tasks to first-come-first-served queues with a beam. The value it reports is
-reachable (it is a schedule), so "gap closed" measures against something that exists.
-"""
+"""The reference that knows the future: how good could any dispatcher have been?"""
 
 from __future__ import annotations
 
@@ -26,17 +22,16 @@ from qexp.problem.arrays import Bools, Floats, Ints
 class Clairvoyant(Placer):
     """Knows the episode's future: beam search over all assignments; a reference, none to be had.
 
-    Beam search with dominance over FCFS assignments of the whole episode.
-
-    A partial assignment is judged by its completion times so far plus those of the next tasks if minimum
-    completion time placed them; one that is no cheaper than another and leaves no node free earlier is
-    dropped.
+    The value is reachable (it is a schedule), so "gap closed" measures against something that exists. A
+    partial assignment to first-come-first-served queues is judged by its completion times so far plus those
+    of the next tasks if minimum completion time placed them; one that is no cheaper than another and leaves
+    no machine free earlier is dropped.
     """
 
     foresees: ClassVar[bool] = True
 
     beam: Annotated[
-        int, Ge(1), Le(10_000), Doc("Partial assignments kept after each task; more is slower and better.")
+        int, Ge(1), Le(10_000), Doc("Partial assignments that survive each task; more is slower and better.")
     ] = 24
     horizon: Annotated[
         int,
@@ -52,12 +47,10 @@ class Clairvoyant(Placer):
         self._episode = episode
 
     def select(self, task: TaskState, nodes: NodeState) -> int:
-        """Return the planned node of the next task, see `Placer.select`."""
+        """Return the planned machine of the next task, see `Placer.select`."""
         if not self._plan:
-            free = np.maximum(nodes.free_at, 0.0)
-            self._plan = plan(
-                self._episode.arrival, self._episode.service, free, self.beam, self.horizon
-            ).tolist()
+            free, episode = np.maximum(nodes.free_at, 0.0), self._episode
+            self._plan = plan(episode.arrival, episode.service, free, self.beam, self.horizon).tolist()
         self._next += 1
         return self._plan[self._next - 1]
 
@@ -67,21 +60,20 @@ def plan(arrival: Floats, service: Floats, free: Floats, beam: int, horizon: int
 
     Args:
         arrival: Ascending, seconds, shape ``[tasks]``.
-        service: Seconds, infinite where a task does not fit, ``[tasks, nodes]``.
-        free: When each node is free at first, seconds, ``[nodes]``.
-        beam: Partial assignments kept after each task.
+        service: Seconds, infinite where a task does not fit, ``[tasks, machines]``.
+        free: When each machine is free at first, seconds, ``[machines]``.
+        beam: Partial assignments that survive each task.
         horizon: Tasks ahead that a partial assignment is judged by.
 
     Returns:
-        Node of each task, ``[tasks]``.
+        Machine of each task, ``[tasks]``.
     """
     tasks = len(arrival)
     frees, costs = free[None, :].copy(), np.zeros(1)
     plans = np.zeros((1, 0), dtype=np.int64)
     # Minimum completion time for all tasks is the plan to improve on.
     totals, rest = _complete(arrival, service, frees, costs)
-    best = totals[0]
-    best_plan: Ints = rest[0]
+    best, best_plan = totals[0], np.asarray(rest[0])
     for i in range(tasks):
         nodes = np.flatnonzero(np.isfinite(service[i]))
         _, end = served(arrival[i], service[i, nodes], frees[:, nodes])

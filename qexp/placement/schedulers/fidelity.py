@@ -16,5 +16,5 @@ class Fidelity(RankingPlacer):
     """The machine with the highest estimated success probability."""
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return minus the ESP on each node."""
+        """Return minus the ESP on each machine, see `RankingPlacer.cost`."""
         return -task.esp

@@ -16,5 +16,5 @@ class Greedy(RankingPlacer):
     """The machine that is free the earliest (the papers' greedy)."""
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return when each node is free, seconds."""
+        """Return when each machine is free, seconds, see `RankingPlacer.cost`."""
         return nodes.free_at

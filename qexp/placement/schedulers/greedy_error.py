@@ -18,7 +18,7 @@ class GreedyError(RankingPlacer):
     """The machine that is free the earliest; of equals, the one with the lowest readout error."""
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return each node's rank by free time, then readout error."""
+        """Return each machine's rank by free time, then readout error, see `RankingPlacer.cost`."""
         rank = np.empty(len(nodes.free_at))
         rank[np.lexsort((nodes.readout_error, nodes.free_at))] = np.arange(len(rank))
         return rank

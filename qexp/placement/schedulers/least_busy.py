@@ -1,4 +1,4 @@
-"""What qiskit-ibm-runtime's ``least_busy`` does: the heuristic most users of IBM machines know."""
+"""The heuristic of qiskit-ibm-runtime's ``least_busy``, which most users of IBM machines know."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ class LeastBusy(RankingPlacer):
     """The machine with the fewest pending jobs, as qiskit-ibm-runtime's least_busy."""
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return the pending jobs of each node."""
+        """Return the pending jobs of each machine, see `RankingPlacer.cost`."""
         return nodes.pending.astype(float)

@@ -20,5 +20,5 @@ class MCT(RankingPlacer):
     """
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return wait plus service on each node, seconds."""
+        """Return wait plus service on each machine, seconds, see `RankingPlacer.cost`."""
         return wait_times(task, nodes) + task.service

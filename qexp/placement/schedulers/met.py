@@ -15,9 +15,9 @@ from qexp.problem.arrays import Floats
 class MET(RankingPlacer):
     """Minimum execution time: the fastest machine, whatever its queue.
 
-    Chooses the node with the shortest service time (Braun et al., JPDC 61(6), 2001).
+    Source: Braun et al., see `qexp.placement.schedulers.mct.MCT`.
     """
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return the service time on each node, seconds."""
+        """Return the service time on each machine, seconds, see `RankingPlacer.cost`."""
         return task.service

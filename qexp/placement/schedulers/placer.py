@@ -1,4 +1,4 @@
-"""What places tasks, one after another: a placer selects a machine for the task that waits."""
+"""Placers: schedulers that select a machine for one task after another."""
 
 from __future__ import annotations
 
@@ -30,19 +30,24 @@ class Placer(Scheduler):
 
 
 class RankingPlacer(Placer):
-    """Chooses the allowed node of the lowest cost; of equals, the first in the fleet's order.
+    """Chooses the allowed machine of the lowest cost; of equals, the first in the fleet's order.
 
-    Where infeasible nodes may be chosen (``env.mask=false``) the scheduler moves one position down its
+    Where infeasible machines may be chosen (``env.mask=false``) the scheduler moves one position down its
     ranking with every refusal in a row, and back to the top after a success, as the reference's greedy
     does: the ranking itself would not change, and the task would be refused for ever.
     """
 
     @abstractmethod
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return the cost of each node, shape ``[nodes]``."""
+        """Return the cost of each machine, shape ``[machines]``.
+
+        Args:
+            task: The task that waits, unbatched.
+            nodes: The machines at this moment.
+        """
 
     def select(self, task: TaskState, nodes: NodeState) -> int:
-        """Return the node of the lowest cost, see `Placer.select`."""
+        """Return the machine of the lowest cost, see `Placer.select`."""
         cost = np.where(task.mask, self.cost(task, nodes), np.inf)
         if not nodes.refusals:
             return int(cost.argmin())
@@ -52,17 +57,17 @@ class RankingPlacer(Placer):
 def node_chosen(
     scheduler: Placer, task: TaskState, nodes: NodeState, index: int, names: Sequence[str]
 ) -> int:
-    """Return the node that a scheduler puts a task on.
+    """Return the machine that a scheduler puts a task on.
 
     Args:
         scheduler: Who is asked.
         task: The task's state.
-        nodes: The nodes' state.
+        nodes: The machines' states.
         index: Which task of the episode it is.
-        names: Of the nodes.
+        names: Of the machines.
 
     Raises:
-        InputError: The answer is no index of a node, or of one that `TaskState.mask` excludes.
+        InputError: The answer is no index of a machine, or of one that `TaskState.mask` excludes.
     """
     answer = scheduler.select(task, nodes)
     node, name = whole_number(answer), type(scheduler).__name__

@@ -17,7 +17,7 @@ from qexp.placement.state import NodeState, TaskState
 class Random(Placer):
     """A random machine.
 
-    Chooses uniformly among the allowed nodes.
+    Chooses uniformly among the allowed ones.
     """
 
     _rng: np.random.Generator = field(
@@ -29,5 +29,5 @@ class Random(Placer):
         self._rng = rng
 
     def select(self, task: TaskState, nodes: NodeState) -> int:
-        """Return a random node, see `Placer.select`."""
+        """Return a random machine, see `Placer.select`."""
         return int(self._rng.choice(np.flatnonzero(task.mask)))

@@ -20,10 +20,8 @@ from qexp.problem.arrays import Floats
 class Weighted(RankingPlacer):
     """A weighted sum of finish time and estimated success probability.
 
-    Chooses by a weighted sum of finish time and ESP, each relative to the best node's.
-
-    ``fidelity_weight`` 0 is minimum completion time, 1 is highest fidelity; values between trace the
-    trade-off.
+    Each is relative to the best machine's. ``fidelity_weight`` 0 is minimum completion time, 1 is highest
+    fidelity; values between trace the trade-off.
     """
 
     fidelity_weight: Annotated[
@@ -31,7 +29,7 @@ class Weighted(RankingPlacer):
     ] = 0.5
 
     def cost(self, task: TaskState, nodes: NodeState) -> Floats:
-        """Return the weighted cost of each node, dimensionless."""
+        """Return the weighted cost of each machine, dimensionless, see `RankingPlacer.cost`."""
         finish = wait_times(task, nodes) + task.service
         slowness = finish / max(finish.min(), 1e-9)
         with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""What every service-time model answers."""
+"""The interface of service-time models."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ class ServiceTime(Configurable, ABC):
 
     @abstractmethod
     def seconds(self, circuits: Circuits, fleet: Fleet, shots: int) -> Floats:
-        """Return the service time of each circuit on each node, seconds, shape ``[circuits, nodes]``.
+        """Return the service time of each circuit on each machine, seconds, ``[circuits, machines]``.
 
         Entries of circuits that do not fit are unspecified.
 
+        Args:
+            circuits: The workload's circuits, compiled for the fleet.
+            fleet: The machines.
+            shots: Of each task.
+
         Raises:
-            InputError: The workload does not tell what the model needs.
+            InputError: The workload lacks values that the model needs.
         """

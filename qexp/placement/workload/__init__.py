@@ -1,1 +1,1 @@
-"""What has to run, and when: circuits, arrivals, service times, and the episodes made of them."""
+"""The circuits that tasks are made of."""

@@ -39,22 +39,19 @@ class CatalogueWorkload(Workload):
         """Return the selected circuits as compiled for a fleet, see `Workload.circuits`."""
         catalogue = load_catalogue()
         keys = self._select(catalogue)
-        tables = [catalogue.compiled.get(node.catalogue_machine) for node in fleet.nodes]
-        for node, table in zip(fleet.nodes, tables, strict=True):
+        shape = (len(keys), len(fleet))
+        depth, duration = np.full(shape, np.nan), np.full(shape, np.nan)
+        esp = np.zeros(shape)
+        for n, node in enumerate(fleet.nodes):
+            table = catalogue.compiled.get(node.catalogue_machine)
             if table is None:
                 raise InputError(
                     f"backend: node {node.name!r} has no compiled circuits: set its 'machine' to one of "
                     + ", ".join(catalogue.machines)
                 )
-        shape = (len(keys), len(fleet))
-        depth, duration = np.full(shape, np.nan), np.full(shape, np.nan)
-        esp = np.zeros(shape)
-        for n, (node, table) in enumerate(zip(fleet.nodes, tables, strict=True)):
             for c, key in enumerate(keys):
-                entry = table.get(key) if table and key[1] <= node.qubits else None
-                if entry is not None:
-                    depth[c, n], duration[c, n] = entry.depth, entry.duration
-                    esp[c, n] = 10.0**entry.log10_esp
+                if key[1] <= node.qubits and (row := table.get(key)):
+                    depth[c, n], duration[c, n], esp[c, n] = row.depth, row.duration, 10.0**row.log10_esp
         feasible = ~np.isnan(depth)
         if lost := int((~feasible.any(axis=1)).sum()):
             raise InputError(
@@ -96,18 +93,8 @@ class QCE(CatalogueWorkload):
     """The papers' circuits: twelve MQT Bench families, 2 to 27 qubits, drawn uniformly."""
 
     set_families: ClassVar[Sequence[str] | None] = (
-        "ae",
-        "dj",
-        "ghz",
-        "qft",
-        "qftentangled",
-        "qnn",
-        "qpeexact",
-        "qpeinexact",
-        "randomcircuit",
-        "vqe_real_amp",
-        "vqe_su2",
-        "vqe_two_local",
+        *("ae", "dj", "ghz", "qft", "qftentangled", "qnn", "qpeexact", "qpeinexact", "randomcircuit"),
+        *("vqe_real_amp", "vqe_su2", "vqe_two_local"),
     )
 
 

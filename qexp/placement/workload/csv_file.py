@@ -12,7 +12,7 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from annotated_types import Ge
@@ -29,8 +29,7 @@ MOST = 10**9  # no circuit has more layers or gates; larger numbers are slips of
 TWO_QUBIT = {"cx", "ecr", "cz", "swap", "rzz"}
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     line: int
     name: str
     width: int
@@ -71,7 +70,7 @@ class CSV(Workload):
                 layers, gates = row.compiled[node.qubits]
                 if layers >= 0 and row.width <= node.qubits:
                     depth[c, n] = layers
-                    esp[c, n] = _esp(self._gates(gates, row.line), node.calibration)
+                    esp[c, n] = _esp(_gates(gates, f"{self.path}:{row.line}"), node.calibration)
         feasible = ~np.isnan(depth)
         for c in np.flatnonzero(~feasible.any(axis=1))[:1]:
             raise InputError(
@@ -90,21 +89,18 @@ class CSV(Workload):
         )
 
     def _read(self) -> tuple[list[_Row], list[np.ndarray]]:
-        rows: list[_Row] = []
+        rows: dict[object, _Row] = {}
         subsets: dict[str, list[int]] = {}
-        seen: set[tuple[str, str, int]] = set()
         try:
             with Path(self.path).open(newline="", encoding="utf-8-sig") as file:
                 reader = csv.DictReader(file, strict=True)
                 machines = _machines(self.path, reader.fieldnames)
                 for record in reader:
-                    row = self._row(record, machines, reader.line_num)
-                    key = (record["subset"], row.name, row.width)
-                    if self.merge_duplicates and key in seen:
-                        continue
-                    seen.add(key)
-                    subsets.setdefault(record["subset"], []).append(len(rows))
-                    rows.append(row)
+                    row = _row(record, machines, self.path, reader.line_num)
+                    key = (record["subset"], row.name, row.width) if self.merge_duplicates else row.line
+                    if key not in rows:
+                        subsets.setdefault(record["subset"], []).append(len(rows))
+                        rows[key] = row
         except OSError as error:
             raise InputError(f"env.workload.path: cannot read {self.path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -114,37 +110,38 @@ class CSV(Workload):
             raise InputError(f"{self.path}:{reader.line_num}: not valid CSV: {error}") from error
         if not rows:
             raise InputError(f"{self.path}:1: the file has a header and no circuits")
-        return rows, [np.array(indices, dtype=np.int64) for indices in subsets.values()]
+        return list(rows.values()), [np.array(indices, dtype=np.int64) for indices in subsets.values()]
 
-    def _row(self, record: dict[str, str], machines: list[int], line: int) -> _Row:
-        if None in record or None in record.values():
-            raise InputError(f"{self.path}:{line}: the row has not as many fields as the header")
 
-        def integer(column: str, minimum: int) -> int:
-            try:
-                value = int(record[column])
-            except ValueError:
-                value = minimum - 1
-            if not minimum <= value <= MOST:
-                raise InputError(
-                    f"{self.path}:{line}: {column}: expected a whole number from {minimum} to {MOST}, "
-                    f"got {record[column]!r}"
-                )
-            return value
+def _row(record: dict[str, str], machines: list[int], path: str, line: int) -> _Row:
+    if None in record or None in record.values():
+        raise InputError(f"{path}:{line}: the row has not as many fields as the header")
 
-        compiled = {q: (integer(f"ibmq{q}_depth", -1), record[f"ibmq{q}_gates"]) for q in machines}
-        width = integer("original_width", 1)
-        return _Row(line, record["algorithm"], width, integer("original_depth", 0), compiled)
-
-    def _gates(self, text: str, line: int) -> dict[str, int]:
-        problem = f"{self.path}:{line}: gates: expected counts by gate, got {text!r}"
+    def integer(column: str, minimum: int) -> int:
         try:
-            counts = {str(name): int(count) for name, count in ast.literal_eval(text).items()}
-        except (ValueError, SyntaxError, AttributeError, TypeError, OverflowError) as error:
-            raise InputError(problem) from error
-        if not all(0 <= count <= MOST for count in counts.values()):
-            raise InputError(problem)
-        return counts
+            value = int(record[column])
+        except ValueError:
+            value = minimum - 1
+        if not minimum <= value <= MOST:
+            raise InputError(
+                f"{path}:{line}: {column}: expected a whole number from {minimum} to {MOST}, "
+                f"got {record[column]!r}"
+            )
+        return value
+
+    compiled = {q: (integer(f"ibmq{q}_depth", -1), record[f"ibmq{q}_gates"]) for q in machines}
+    width = integer("original_width", 1)
+    return _Row(line, record["algorithm"], width, integer("original_depth", 0), compiled)
+
+
+def _gates(text: str, where: str) -> dict[str, int]:
+    try:
+        counts = {str(name): int(count) for name, count in ast.literal_eval(text).items()}
+        if all(0 <= count <= MOST for count in counts.values()):
+            return counts
+    except (ValueError, SyntaxError, AttributeError, TypeError, OverflowError):
+        pass
+    raise InputError(f"{where}: gates: expected counts by gate, got {text!r}")
 
 
 def _machines(path: str, header: object) -> list[int]:
@@ -165,14 +162,10 @@ def _esp(gates: dict[str, int], calibration: Calibration) -> float:
     The product over gates of one minus the gate's error; source: Nishio et al., "Extracting success from
     IBM's 20-qubit machines using error-aware compilation", ACM JETC 16(3), 2020.
     """
+    errors = dict.fromkeys(TWO_QUBIT, calibration.two_qubit_error) | {"measure": calibration.readout_error}
     log = 0.0
     for name, count in gates.items():
-        if name in VIRTUAL:
-            continue
-        error = calibration.single_qubit_error
-        if name in TWO_QUBIT:
-            error = calibration.two_qubit_error
-        elif name == "measure":
-            error = calibration.readout_error
-        log += count * np.log1p(-min(max(error, 0.0), 1.0 - 1e-12))
+        if name not in VIRTUAL:
+            error = errors.get(name, calibration.single_qubit_error)
+            log += count * np.log1p(-min(max(error, 0.0), 1.0 - 1e-12))
     return float(np.exp(log))

@@ -1,4 +1,4 @@
-"""What every workload option answers: which circuits there are, and how each fleet would run them."""
+"""The interface of workloads: circuits, as compiled for a fleet."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from qexp.problem.arrays import Bools, Floats, Ints
 
 @dataclass(frozen=True)
 class Circuits:
-    """Circuits as compiled for each node of a fleet.
+    """Circuits as compiled for each machine of a fleet.
 
     Attributes:
         names: Algorithm and width of each circuit, for example ``qft_12``; length ``circuits``.
         width: Qubits, shape ``[circuits]``.
         depth: Logical depth, layers, shape ``[circuits]``.
-        feasible: Whether the circuit fits the node, shape ``[circuits, nodes]``.
-        compiled_depth: Depth on the node, layers, NaN where it does not fit, ``[circuits, nodes]``.
-        duration: One shot's duration, seconds, NaN where unknown, ``[circuits, nodes]``.
-        esp: Estimated success probability, 0 where it does not fit, ``[circuits, nodes]``.
+        feasible: Whether the circuit fits the machine, shape ``[circuits, machines]``.
+        compiled_depth: Depth on the machine, layers, NaN where it does not fit, ``[circuits, machines]``.
+        duration: One shot's duration, seconds, NaN where unknown, ``[circuits, machines]``.
+        esp: Estimated success probability, 0 where it does not fit, ``[circuits, machines]``.
         subsets: For a workload with fixed episodes, the circuits of each episode in file order; None
             where tasks are drawn at random.
     """
@@ -55,5 +55,5 @@ class Workload(Configurable, ABC):
         """Return the circuits as compiled for a fleet.
 
         Raises:
-            InputError: The source cannot be read, or leaves tasks that no node can run.
+            InputError: The source cannot be read, or leaves tasks that no machine can run.
         """

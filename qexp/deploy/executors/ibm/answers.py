@@ -76,7 +76,12 @@ def mapping(answer: object) -> dict[str, Any]:
 
 
 def section(answer: object, name: str) -> Mapping[str, Any]:
-    """Return a part of an answer; empty if there is none."""
+    """Return a part of an answer; empty if there is none.
+
+    Args:
+        answer: JSON of the service, or None.
+        name: Key of the part, a mapping.
+    """
     part = answer.get(name) if isinstance(answer, Mapping) else None
     return part if isinstance(part, Mapping) else {}
 
@@ -160,26 +165,30 @@ def machine_of(listed: Mapping[str, Any]) -> Machine | None:
     working = online.lower() in {"online", "active", "available"}
     word = _word(status.get("reason")) or _word(online)
     word = "active" if working and word.lower() in {"available", "online"} else word
-    is_open, pending = working and word.lower() not in IDLE_WORDS, _pending(listed.get("queue_length"))
-    return Machine(str(listed.get("name")), is_open, word, pending)
+    return _machine(str(listed.get("name")), working, word, listed.get("queue_length"))
 
 
 def machine_from_status(name: str, status: Mapping[str, Any]) -> Machine:
-    """Return what GET /backends/NAME/status says of a machine."""
+    """Return what GET /backends/NAME/status says of a machine.
+
+    Args:
+        name: Of the machine.
+        status: The answer's JSON.
+    """
     word = _word(status.get("status")) or "unknown"
-    working = bool(status.get("state")) and word.lower() not in IDLE_WORDS
-    return Machine(name, working, word, _pending(status.get("length_queue")))
+    return _machine(name, bool(status.get("state")), word, status.get("length_queue"))
+
+
+def _machine(name: str, working: bool, word: str, pending: object) -> Machine:
+    number = seconds(pending)
+    is_open = working and word.lower() not in IDLE_WORDS
+    return Machine(name, is_open, word, None if number is None else int(number))
 
 
 def _word(value: object) -> str:
     """Return the service's word for something, if it is one: nothing else of it is ever shown."""
     word = value.strip() if isinstance(value, str) else ""
     return word if re.fullmatch(r"[A-Za-z][A-Za-z_ -]{0,29}", word) else ""
-
-
-def _pending(value: object) -> int | None:
-    number = seconds(value)
-    return None if number is None else int(number)
 
 
 def decode(text: str) -> dict[str, int]:

@@ -40,14 +40,12 @@ NEVER = -float("inf")
 
 @dataclass
 class Known:
-    """A job as last seen; times in seconds of the monotonic clock.
+    """A job as last seen, and the client that knows it.
 
     Attributes:
-        job: What is known of it.
-        client: That knows it.
-        asked: When it was last asked for.
+        asked: When it was last asked for, seconds of the monotonic clock.
         begun: Whether it was asked when it began to run, once it did.
-        measured: When it was last asked for its times and its bill after it was over.
+        measured: When it was last asked for its times and its bill after it was over, likewise.
     """
 
     job: Job
@@ -60,9 +58,7 @@ class Known:
 class JobsAtIBM(Executor):
     """Follows the jobs of one account; a subclass has the clock and the machines, and sends orders.
 
-    Args:
-        instances: A client for each of the account's instances.
-        poll_interval: Between two questions about a job, seconds.
+    There is a client for each of the account's instances.
     """
 
     def __init__(self, instances: Sequence[RuntimeClient], poll_interval: float) -> None:
@@ -84,18 +80,14 @@ class JobsAtIBM(Executor):
 
     def poll(self, jobs: Sequence[str]) -> list[Job]:
         """Return how jobs are doing, see `Executor.poll`."""
-        now = time.monotonic()
-        stale = [
-            name
-            for name in jobs
-            if (known := self._jobs.get(name)) is None
-            or (not known.job.state.final and now - known.asked >= self._poll_interval)
-        ]
-        self._refresh(stale)
+        self._refresh([name for name in jobs if name not in self._jobs or self._is_stale(self._jobs[name])])
         seen = [self._jobs[name] for name in jobs if name in self._jobs]
         for known in seen:
             self._measure(known)
         return [known.job for known in seen]
+
+    def _is_stale(self, known: Known) -> bool:
+        return not known.job.state.final and time.monotonic() - known.asked >= self._poll_interval
 
     def counts(self, job: str) -> Mapping[str, int]:
         """Return what was measured, see `Executor.counts`."""
@@ -136,23 +128,21 @@ class JobsAtIBM(Executor):
                     for raw in self._list(client, tag, pending=True):
                         if raw["id"] in left:
                             left.remove(self._read(client, raw).id)
-        answered, problem = len(left) < len(names), None
+        problems: list[UnreachableError] = []
         for name in left:
             try:
                 self._ask_for(name)
-                answered = True
             except UnreachableError as error:
                 if name not in self._jobs:
                     raise  # left out, it would count as gone
-                problem = error
+                problems.append(error)
                 self._jobs[name].asked = time.monotonic()
-        if problem is not None and not answered:
-            raise problem
+        if problems and len(problems) == len(names):
+            raise problems[0]
 
     def _ask_for(self, name: str) -> None:
         for client in self._clients_of(name):
-            raw = put(partial(client.job_get, name), missing=None)
-            if raw is not None:
+            if (raw := put(partial(client.job_get, name), missing=None)) is not None:
                 self._read(client, mapping(raw) | {"id": name})
                 return
         self._jobs.pop(name, None)

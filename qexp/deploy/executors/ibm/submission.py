@@ -148,7 +148,7 @@ class Submitter:
             return self._later("too many jobs at once", headers, PACE)
         if status == 401 and not self._renewed:
             self._renewed = True
-            connection.access.renew()
+            connection.renew()
             return LaterError("IBM Quantum: the access token has expired; the next order gets a new one", 0.0)
         if status in {401, 403}:
             return AccountError(f"IBM Quantum: the account was refused (status {status})")

@@ -87,9 +87,8 @@ class LocalExecutor(QueueExecutor):
         nodes: Catalogue machine of each node, by the node's name.
         model: How long machines take.
         speed: Seconds of the campaign in a real one, or None for a real clock.
-        compiling: Starts what runs `noise.shot_seconds`; shut down when this is closed, as is the other, and
-            started again if it breaks.
-        sampling: Starts what runs `noise.sample`.
+        compiling: Starts what runs `noise.shot_seconds`; shut down in the end, started again if it breaks.
+        sampling: Starts what runs `noise.sample`, likewise.
     """
 
     def __init__(
@@ -161,7 +160,12 @@ class LocalExecutor(QueueExecutor):
         return [(job.id, job.state(self._shown)) for queue in self._queues.values() for job in queue.jobs]
 
     def set_open(self, node: str, is_open: bool) -> None:
-        """Open or close a machine to new orders; what it has runs on."""
+        """Open or close a machine to new orders; what it has runs on.
+
+        Args:
+            node: Name of the machine.
+            is_open: Takes orders or not.
+        """
         with self._changed:
             self._queues[node].open = is_open
 

@@ -66,16 +66,13 @@ def shot_seconds(machine: str, circuit: str) -> float:
 
 
 def sample(machine: str, circuit: str, shots: int, seed: int) -> dict[str, int]:
-    """Run a circuit on a machine's stand-in.
+    """Run a circuit on a machine's stand-in, and return counts by bit string, the last classical bit first.
 
     Args:
         machine: Of the catalogue.
         circuit: Algorithm and width.
         shots: Repetitions.
         seed: Of the noise and of the measurements.
-
-    Returns:
-        Counts by bit string, the last classical bit first.
     """
     small, noise = _noisy(machine, circuit)
     simulator = AerSimulator(
@@ -93,6 +90,10 @@ def compact(circuit: QuantumCircuit, backend: BackendV2) -> tuple[QuantumCircuit
     The noise is what `NoiseModel.from_backend` makes of the whole machine, which takes it many seconds for a
     hundred qubits: every gate is followed by relaxation for as long as it takes and by depolarisation that
     makes up its calibrated error; measurements err as calibrated. Idle qubits do not decay.
+
+    Args:
+        circuit: Compiled, on the machine's qubits.
+        backend: The machine, with its calibration.
     """
     steps = [
         (step, tuple(circuit.find_bit(qubit).index for qubit in step.qubits))
@@ -125,10 +126,7 @@ def compact(circuit: QuantumCircuit, backend: BackendV2) -> tuple[QuantumCircuit
 
 @lru_cache(maxsize=512)
 def _noisy(machine: str, circuit: str) -> tuple[QuantumCircuit, NoiseModel]:
-    backend = _backend(machine)
-    return compact(compiled(circuit, backend), backend)
+    return compact(compiled(circuit, _backend(machine)), _backend(machine))
 
 
-@cache
-def _backend(machine: str) -> BackendV2:
-    return fake_backend(machine)
+_backend = cache(fake_backend)

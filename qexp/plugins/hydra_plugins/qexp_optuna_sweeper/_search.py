@@ -279,5 +279,10 @@ class Pruning(Callback):
         WATCHER.set(watch)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
-        """Stop watching."""
+        """Stop watching.
+
+        Args:
+            config: Of the job.
+            job_return: How the job ended.
+        """
         WATCHER.set(None)

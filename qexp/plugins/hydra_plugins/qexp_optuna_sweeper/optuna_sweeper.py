@@ -61,7 +61,13 @@ class OptunaSweeper(Sweeper):
         self.hydra_context: HydraContext | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take over what every job needs."""
+        """Take over what every job needs.
+
+        Args:
+            hydra_context: Hydra's loaders of configs and callbacks.
+            task_function: Runs a job on its config.
+            config: Of the whole multirun.
+        """
         self.config = config
         self.hydra_context = hydra_context
         self.launcher = Plugins.instance().instantiate_launcher(

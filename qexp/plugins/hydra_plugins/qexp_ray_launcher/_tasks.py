@@ -25,6 +25,10 @@ PASSED_ON = ("QEXP_", "MLFLOW_", "AWS_", "HYDRA_FULL_ERROR")
 def run_all(launcher: RayLauncher, configs: Sequence[DictConfig]) -> list[JobReturn]:
     """Run a job for each config and return what they returned, in order.
 
+    Args:
+        launcher: With its settings, after `setup`.
+        configs: One per job.
+
     Raises:
         InputError: The cluster does not answer, or a job does not fit on it.
     """

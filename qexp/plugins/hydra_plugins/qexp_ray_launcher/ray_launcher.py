@@ -45,7 +45,13 @@ class RayLauncher(Launcher):
         self.task_function: TaskFunction | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take over what every job needs."""
+        """Take over what every job needs.
+
+        Args:
+            hydra_context: Hydra's loaders of configs and callbacks.
+            task_function: Runs a job on its config.
+            config: Of the whole multirun.
+        """
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config
