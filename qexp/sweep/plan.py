@@ -117,7 +117,8 @@ class Plan:
         """
         hydra, sweeper = config.hydra, config.hydra.sweeper
         folder = folder_of(hydra.sweep.dir)  # may be named after the overrides as typed
-        _refuse_own_names(str(OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]))  # type: ignore[index, call-overload]
+        names: Any = OmegaConf.to_container(hydra.sweep, resolve=False)
+        _refuse_own_names(names["subdir"])
         params = sweeper.get("params") or {}
         hydra.overrides.task = [_without_glob(override, config) for override in as_typed(hydra, "task")]
         for key, value in params.items():
@@ -205,21 +206,14 @@ def _without_glob(override: str, config: DictConfig) -> str:
     parsed = OverridesParser.create().parse_override(override)
     if parsed.value_type is not ValueType.GLOB_CHOICE_SWEEP:
         return override
+    loader, hydra, group = GlobalHydra.instance().config_loader(), config.hydra, parsed.key_or_group
     # A search path may be among Hydra's own overrides.
-    options = (
-        GlobalHydra.instance()
-        .config_loader()
-        .get_group_options(
-            parsed.key_or_group,
-            ObjectType.CONFIG,
-            config.hydra.job.config_name,
-            as_typed(config.hydra, "hydra"),
-        )
-    )
+    own = as_typed(hydra, "hydra")
+    options = loader.get_group_options(group, ObjectType.CONFIG, hydra.job.config_name, own)
     sweep: Any = parsed.value()
     if not (chosen := sweep.filter(options)):
         raise InputError(
-            f"{override}: no option of {parsed.key_or_group} is called so; "
+            f"{override}: no option of {group} is called so; "
             + (f"there are {', '.join(options)}" if options else "it is no config group")
         )
     return f"{parsed.get_key_element()}=choice({','.join(chosen)})"
