@@ -39,18 +39,14 @@ SAMPLING = {"num_envs", "rollout_length", "min_iterations", "fleet_randomisation
 
 
 class ActorCriticConfig(LockstepConfig, PPOConfig):
-    """RLlib's settings of an actor-critic: PPO's, and those of its `OnPolicy` under their own names.
-
-    Attributes:
-        option: The algorithm. Of its settings, those of this config count: they may have been changed since.
-    """
+    """RLlib's settings of an actor-critic: PPO's, and those of its `OnPolicy` under their own names."""
 
     def __init__(self, algo_class: type | None = None, option: Any = None) -> None:
         super().__init__(algo_class=algo_class or ActorCritic)
         self.num_epochs = 1
         self.minibatch_size = None
         self.normalize_advantages = True
-        self.option = option
+        self.option = option  # of its settings, those of this config count: they may have been changed since
         self.named: dict[str, str] = {}
         if option is None:
             return
@@ -74,7 +70,7 @@ class ActorCriticConfig(LockstepConfig, PPOConfig):
         return replace(self.option, **{name: getattr(self, word) for name, word in self.named.items()})
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """Return the placement network with a policy and a value."""
+        """Return the scorer network with a policy and a value."""
         return RLModuleSpec(module_class=ActorCriticModule)
 
     def get_default_learner_class(self) -> type:
@@ -165,17 +161,15 @@ class ActorCriticLearner(PPOTorchLearner):
             (loss,) = self.compute_losses(fwd_out=outputs, batch={module_id: part}).values()
             (loss * (len(part) / len(rows))).backward()
             losses.append(loss.detach())
-        self.apply_gradients(
-            self.postprocess_gradients({key: parameter.grad for key, parameter in self._params.items()})
-        )
+        gradients = {key: parameter.grad for key, parameter in self._params.items()}
+        self.apply_gradients(self.postprocess_gradients(gradients))
         return list(zip(losses, map(len, parts), strict=True))
 
 
-def _taken(columns: Mapping[str, Any], chosen: torch.Tensor) -> dict[str, Any]:
-    return {
-        key: _taken(value, chosen) if isinstance(value, Mapping) else value[chosen]
-        for key, value in columns.items()
-    }
+def _taken(columns: Any, chosen: torch.Tensor) -> Any:
+    if not isinstance(columns, Mapping):
+        return columns[chosen]
+    return {key: _taken(column, chosen) for key, column in columns.items()}
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -16,9 +16,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.env_steps is None and self.seconds is None:
-            raise InputError(
-                "algo.env_steps: training needs a limit, but algo.env_steps and algo.seconds are both null"
-            )
+            raise InputError("algo.env_steps: training needs a limit, but it and algo.seconds are both null")
 
     def progress(self, env_steps: int, seconds: float) -> float:
         """Return how much of the run is over, 0 to 1, by the limit that is nearer.

@@ -35,97 +35,63 @@ class DQN(Training):
 
     env_steps: Annotated[int | None, Ge(1), Doc("Decisions to learn from; null for no limit.")] = 1_000_000
     num_envs: Annotated[Count, Doc("Episodes stepped at once.")] = 64
-    rollout_length: Annotated[
-        int | None, Ge(1), Doc("Ticks of every episode between two rounds of learning.")
-    ] = 8
+    rollout_length: Annotated[int | None, Ge(1), Doc("Ticks of an episode between rounds of learning.")] = 8
     lr: Annotated[Positive, Doc("Learning rate, falling linearly to lr_final.")] = 0.002
     grad_clip: Annotated[Positive, Doc("Largest norm of a gradient; longer ones are shortened to it.")] = 10.0
     prior: Annotated[
         NonNegative,
         Doc(
-            "Weight of the prior in the scores: minus the log of a node's finish time over the best one. "
-            "Learning starts at the level of mct instead of at random; 0 switches it off. Scores are "
-            "returns here, so it is of the size of their differences: a larger one would first have to be "
-            "unlearned."
+            "Weight of the prior in the scores, by which learning starts at the level of a heuristic (mct) "
+            "instead of at random; 0 switches it off. Scores are returns here: it is of the size of their "
+            "differences."
         ),
     ] = 0.4
     checkpoint_every: Annotated[
-        Count,
-        Doc(
-            "Iterations between checkpoints, each with the whole memory (70 MB when full); the last one is "
-            "always kept."
-        ),
+        Count, Doc("Iterations between checkpoints, each with the whole memory (70 MB when full).")
     ] = 20
     double: Annotated[
-        bool,
-        Doc(
-            "Whether the online network chooses the node that the target network values (double "
-            "Q-learning): less overestimation."
-        ),
+        bool, Doc("Whether the target network values what the online network chooses: less overestimation.")
     ] = True
-    dueling: Annotated[
-        bool, Doc("Whether scores are a state value plus advantages centred over the allowed nodes.")
-    ] = True
+    dueling: Annotated[bool, Doc("Whether scores are a value plus advantages over allowed nodes.")] = True
     n_step: Annotated[
-        Count,
-        Doc(
-            "Rewards summed before the estimate of the rest. A placement's price is paid by the tasks after "
-            "it."
-        ),
+        Count, Doc("Rewards summed before the estimate: later tasks pay the price of a placement.")
     ] = 5
     prioritized: Annotated[bool, Doc("Whether steps with large errors are replayed more often.")] = True
-    priority_exponent: Annotated[
-        Fraction, Doc("How much more: 0 not at all, 1 in proportion to the error.")
-    ] = 0.6
+    priority_exponent: Annotated[Fraction, Doc("How much: 0 not at all, 1 in proportion to the error.")] = 0.6
     importance_exponent: Annotated[
         Fraction, Doc("How far importance weights undo the bias of that, rising linearly to 1 at the end.")
     ] = 0.4
     distributional: Annotated[
         bool,
         Doc(
-            "Whether the network outputs a distribution of returns over fixed atoms instead of their mean "
-            "alone (C51). Off: policies came out no better for it on the default scenario, and training "
-            "takes a quarter longer."
+            "Whether the network outputs a distribution of returns over atoms instead of their mean (C51). "
+            "Off: no better on the default scenario, and a quarter slower."
         ),
     ] = False
     atoms: Annotated[int, Ge(2), Doc("Atoms; they lie evenly on value_min to value_max.")] = 51
     value_min: Annotated[
         float,
         Doc(
-            "Return of the first atom; lower ones count as this one. The default scenario's episodes "
-            "return, scaled, -2.2 on average under mct, and one in a thousand below -8: atoms on the [-10, "
-            "10] that is often copied from Atari's clipped rewards would leave half of them unused, and ten "
-            "of them would stand two units apart, where returns differ by less. Longer episodes, other "
-            "rewards and another reward_scale need another range."
+            "Return of the first atom; lower ones count as this one. One in a thousand of the default "
+            "scenario's, scaled, is below -8; longer episodes, other rewards and another reward_scale need "
+            "another range."
         ),
     ] = -8.0
     value_max: Annotated[
-        float,
-        Doc(
-            "Return of the last atom. Completion times are never negative, so no return of the default "
-            "reward is above 0."
-        ),
+        float, Doc("Return of the last atom. Completion times are never negative, so no return is above 0.")
     ] = 0.0
     noisy: Annotated[
         bool,
         Doc(
-            "Whether the last layers' weights carry learned noise, which then explores instead of epsilon. "
-            "Off: with a prior little is left to explore, and policies trained with noise came out worse."
+            "Whether learned noise on the last layers' weights explores instead of epsilon. Off: with a "
+            "prior little is left to explore, and policies came out worse."
         ),
     ] = False
     sigma0: Annotated[
-        Positive,
-        Doc(
-            "Noise at the start: each weight's standard deviation is this over the root of its layer's "
-            "inputs. 0.5 is the paper's."
-        ),
+        Positive, Doc("Noise at the start: a weight's deviation times the root of its layer's inputs.")
     ] = 0.5
     epsilon: Annotated[
-        Fraction,
-        Doc(
-            "Share of random choices (among allowed nodes), falling linearly to epsilon_final over the "
-            "first epsilon_share of the run. Low from the start: the prior already acts well."
-        ),
+        Fraction, Doc("Share of random choices, falling linearly over the first epsilon_share of the run.")
     ] = 0.1
     epsilon_final: Annotated[Fraction, Doc("Share at the end.")] = 0.02
     epsilon_share: Annotated[Fraction, Doc("Part of the run over which it falls.")] = 0.5
@@ -133,12 +99,8 @@ class DQN(Training):
     learning_starts: Annotated[NaturalNumber, Doc("Steps to gather before learning.")] = 5_000
     batch_size: Annotated[Count, Doc("Steps per gradient step.")] = 512
     replay_ratio: Annotated[Positive, Doc("How often each step is learned from on average.")] = 4.0
-    target_update: Annotated[
-        Count, Doc("Steps between two copies of the network into the target network.")
-    ] = 10_000
-    steps_per_iteration: Annotated[Count, Doc("Steps per iteration: how often metrics are reported.")] = (
-        10_000
-    )
+    target_update: Annotated[Count, Doc("Steps between copies into the target network.")] = 10_000
+    steps_per_iteration: Annotated[Count, Doc("Steps per iteration, and so per report of metrics.")] = 10_000
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -150,9 +112,8 @@ class DQN(Training):
                 "algo.rollout_length and algo.n_step"
             )
         if self.distributional and self.value_min >= self.value_max:
-            raise InputError(
-                f"algo.value_min={self.value_min:g}: must be below algo.value_max={self.value_max:g}"
-            )
+            low, high = self.value_min, self.value_max
+            raise InputError(f"algo.value_min={low:g}: must be below algo.value_max={high:g}")
 
     def network(self) -> dict[str, Any]:
         """Return dueling and atoms."""

@@ -174,9 +174,8 @@ class LockstepEnvRunner(EnvRunner, Checkpointable):
         return Rollout(observations, actions, rewards, terminated, truncated, acted, {}, fresh)
 
     def _decide(self, rollout: Rollout, tick: int, explore: bool, exploration: dict[str, Any]) -> None:
-        batch = {
-            Columns.OBS: {key: torch.from_numpy(value[tick]) for key, value in rollout.observations.items()}
-        }
+        seen = {key: torch.from_numpy(value[tick]) for key, value in rollout.observations.items()}
+        batch = {Columns.OBS: seen}
         # RLlib's public methods would set the evaluation mode again at every tick, on every layer.
         if explore:
             outputs = self.module._forward_exploration(batch, generator=self._generator, **exploration)  # noqa: SLF001

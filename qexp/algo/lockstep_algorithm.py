@@ -1,4 +1,4 @@
-"""What all algorithms share on RLlib: settings, collecting whole rollouts, and how far training is."""
+"""The frame of all algorithms on RLlib: settings, collecting whole rollouts, and how far training is."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ class LockstepConfig(AlgorithmConfig):
         """
         for name, final in (("lr", "lr_final"), ("entropy_coeff", "entropy_final")):
             if isinstance(value := getattr(self, name, None), list | tuple):
-                raise InputError(
-                    f"{name}={value}: schedules follow the share of env_steps done: set {name} and {final}"
-                )
+                raise InputError(f"{name}={value}: schedules follow progress: set {name} and {final}")
         if isinstance(self.rollout_fragment_length, int):
             envs = self.num_envs_per_env_runner * max(1, self.num_env_runners)
             self.training(train_batch_size_per_learner=self.rollout_fragment_length * envs)
@@ -161,7 +159,7 @@ class LockstepAlgorithm(Algorithm):
 
     def setup(self, config: Any) -> None:
         """Build learner and environment runners."""
-        # Lockstep runners look their environment up themselves. RLlib would hand its creator to each as well,
+        # Lockstep runners find their environment themselves. RLlib would hand its creator to each as well,
         # which may hold a whole fleet: too large for Ray to keep until a lost runner starts again.
         self.env_creator = None
         with learner_seat(), stderr_without(WRONG_WARNING):
@@ -251,10 +249,9 @@ class LockstepAlgorithm(Algorithm):
 
     def send_weights(self) -> None:
         """Send the learners' weights to all environment runners."""
+        source = {"from_worker_or_learner_group": self.learner_group}
         with self.metrics.log_time((keys.TIMERS, keys.SYNCH_WORKER_WEIGHTS_TIMER)):
-            self.env_runner_group.sync_weights(
-                from_worker_or_learner_group=self.learner_group, inference_only=True
-            )
+            self.env_runner_group.sync_weights(**source, inference_only=True)
 
 
 def what_diverged(results: Mapping[str, Any], module: nn.Module, seen: Mapping[str, Tensor]) -> str | None:

@@ -1,4 +1,4 @@
-"""The placement network as RLlib modules: one holds a policy and a value, one holds action values."""
+"""The scorer network as RLlib modules: one holds a policy and a value, one holds action values."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ QF_TARGET_NEXT_LOGITS = "qf_target_next_logits"
 SUPPORT = "support"
 
 
-class PlacementModule(TorchRLModule):
-    """A placement network that reads the observation's ``task``, ``nodes``, ``action_mask`` and ``present``.
+class ScorerModule(TorchRLModule):
+    """A scorer network that reads the observation's ``task``, ``nodes``, ``action_mask`` and ``present``.
 
     The last is there where fleets of different sizes are padded.
 
@@ -47,7 +47,7 @@ class PlacementModule(TorchRLModule):
         self.network = ScorerNetwork(Architecture(**known), self.model_config["sigma0"])
 
 
-class ActorCriticModule(PlacementModule, ValueFunctionAPI):
+class ActorCriticModule(ScorerModule, ValueFunctionAPI):
     """Scores are logits of a categorical policy; forbidden nodes have probability zero."""
 
     def _policy(self, observation: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -100,17 +100,14 @@ def _values(network: Any, observation: dict[str, Tensor]) -> dict[str, Tensor]:
     return {QF_PREDS: network.expected(outputs).masked_fill(mask == 0, -torch.inf), QF_LOGITS: outputs}
 
 
-class QModule(PlacementModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
+class QModule(ScorerModule, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
     """Scores are action values; a forbidden node's value is minus infinity, also in bootstrap targets.
 
     With atoms, only the expected values are masked: an atom's logits say nothing about other nodes. A noisy
     network draws new noise for every pass in training and exploration.
-
-    Attributes:
-        values_next: Whether the online network values the next states in training, for double Q-learning.
     """
 
-    values_next = True
+    values_next = True  # the online network values the next states in training, for double Q-learning
 
     def _forward_inference(self, batch: dict[str, Any], **_: Any) -> dict[str, Tensor]:
         with torch.inference_mode():

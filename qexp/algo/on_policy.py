@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge
 from typing_extensions import Doc
 
 from qexp.algo.budget import linear
-from qexp.algo.training import Batch, Count, Fraction, NonNegative, Positive, Training
+from qexp.algo.training import Batch, Count, Fraction, NonNegative, Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,68 +20,24 @@ if TYPE_CHECKING:
 class OnPolicy(Training):
     """An actor-critic: samples whole rollouts, estimates advantages, and learns from each batch only then."""
 
-    num_envs: Annotated[
-        Count,
-        Doc(
-            "Episodes stepped at once, the batch of one gradient step: more make each step truer, fewer "
-            "make more steps."
-        ),
-    ] = 192
-    rollout_length: Annotated[
-        int | None,
-        Ge(1),
-        Doc(
-            "Decisions per episode and batch; null for as many as an episode has: whole episodes need no "
-            "estimate of what would have come after."
-        ),
-    ] = None
-    lr: Annotated[
-        Positive,
-        Doc(
-            "Learning rate, falling linearly to lr_final: large steps early, and a policy that stops moving "
-            "at the end."
-        ),
-    ] = 4e-3
-    reward_scale: Annotated[
-        Positive,
-        Doc(
-            "Factor on the rewards: an episode's return should be of order one, or the value's gradient "
-            "drowns the policy's."
-        ),
-    ] = 0.1
-    prior: Annotated[
-        NonNegative,
-        Doc(
-            "Weight of the prior in the scores: minus the log of a node's finish time over the best one. "
-            "Learning starts at the level of mct instead of at random; much larger values leave no room to "
-            "explore, 0 switches it off."
-        ),
-    ] = 4.0
     min_iterations: Annotated[
         Count,
         Doc(
             "Gradient steps that a run must have: a budget too small for them steps fewer episodes at once. "
-            "With 100,000 decisions, 300 small steps learn a good policy and 20 large ones learn nothing."
+            "With 100,000 decisions, 300 small steps learn a good policy and 20 large ones nothing."
         ),
     ] = 300
     gae_lambda: Annotated[
         Fraction, Doc("0 trusts the learned values, 1 the sampled returns, which are exact and noisy.")
     ] = 0.99
     normalize_advantages: Annotated[
-        bool,
-        Doc(
-            "Whether a batch's advantages are shifted and scaled to mean 0 and deviation 1: keeps the step "
-            "size apart from the reward's scale."
-        ),
+        bool, Doc("Whether a batch's advantages get mean 0 and deviation 1, whatever the reward's scale.")
     ] = True
     value_coefficient: Annotated[
         NonNegative, Doc("Weight of the value's squared error. Policy and value share their embedding.")
     ] = 0.5
     entropy: Annotated[
-        NonNegative,
-        Doc(
-            "Weight of the policy's entropy, falling linearly to entropy_final: explores early, commits late."
-        ),
+        NonNegative, Doc("Weight of the policy's entropy, falling linearly to entropy_final.")
     ] = 0.01
     entropy_final: Annotated[NonNegative, Doc("Weight at the end.")] = 0.0
 

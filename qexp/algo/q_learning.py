@@ -63,7 +63,7 @@ class DQNConfig(LockstepConfig, rllib.DQNConfig):
         return super()._model_config_auto_includes | {"sigma0": self.sigma0 if self.noisy else None}
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """Return the placement network with action values."""
+        """Return the scorer network with action values."""
         return RLModuleSpec(module_class=QModule)
 
     def get_default_learner_class(self) -> type:
@@ -168,7 +168,7 @@ class DQNAlgorithm(LockstepAlgorithm, rllib.DQN):
         steps = sum(int(rollout.acted.sum()) for rollout in rollouts.values())
         if len(self.local_replay_buffer) < max(config.num_steps_sampled_before_learning_starts, 1):
             return
-        # What is less than a whole update now comes with a later one, or the ratio would not be kept.
+        # What is less than a whole update now comes with a later one, or the ratio would not hold.
         self._updates_owed += steps * config.replay_ratio / config.batch_size
         updates = int(self._updates_owed)
         self._updates_owed -= updates
@@ -222,10 +222,8 @@ class DQNAlgorithm(LockstepAlgorithm, rllib.DQN):
         rollout = {name: together(name) for name in ("actions", "terminated", "truncated", "acted")}
         rollout["rewards"] = together("rewards") * self.config.reward_scale
         rollout["acted"][:, torn] = False
-        observations = {
-            key: np.concatenate([part.observations[key] for part in parts], axis=1)
-            for key in present.observations
-        }
+        seen = [part.observations for part in parts]
+        observations = {key: np.concatenate([one[key] for one in seen], axis=1) for key in seen[0]}
         self.local_replay_buffer.add(rollout, observations, torn)
 
 

@@ -77,8 +77,8 @@ class Replay:
     """Ring of ticks, each holding one step of every environment.
 
     A step can be sampled once its n following ticks are written, or those up to its episode's end: no state
-    of an episode is left out, and none looks across its end. Ticks that an environment spends on its reset
-    are never sampled. The order of the environments must be the same at every `add`.
+    of an episode is left out, and no return reaches across its end. Ticks that an environment spends on its
+    reset are never sampled. The order of the environments must be the same at every `add`.
 
     Args:
         capacity: Steps to hold, rounded to whole ticks once the number of environments is known.
@@ -119,7 +119,7 @@ class Replay:
             rollout: ``actions``, ``rewards``, ``terminated``, ``truncated`` and ``acted``, ``[ticks, envs]``.
             observations: Observation before each tick and after the last, per key ``[ticks + 1, envs, ...]``.
             torn: Environments whose runner was lost, ``[envs]``; nobody ``acted`` there. What is remembered
-                of them ends before this rollout as if cut off: no return looks across the gap.
+                of them ends before this rollout as if cut off: no return reaches across the gap.
         """
         ticks, envs = rollout["actions"].shape
         if not self._columns:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from qexp.algo.cluster import join
 
@@ -47,8 +46,7 @@ def ray_session(num_env_runners: int = 0, address: str | None = None) -> Iterato
 
     Args:
         num_env_runners: Remote environment runners that must find a place.
-        address: Cluster to join, ``auto`` or ``HOST:PORT``; by default what ``RAY_ADDRESS`` names, if it
-            names any.
+        address: Cluster to join, ``auto`` or ``HOST:PORT``; by default that of ``RAY_ADDRESS``, if any.
 
     Raises:
         InputError: No cluster answers at the address, or it is no use.
@@ -70,15 +68,18 @@ def ray_session(num_env_runners: int = 0, address: str | None = None) -> Iterato
                 stack.callback(ray.shutdown)
                 join(address, key, num_env_runners)
             else:
-                folder = _temporary_folder()
-                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                parent = tempfile.gettempdir()
+                if len(parent) > LONGEST_TEMPORARY_FOLDER:
+                    parent = "/tmp"  # noqa: S108 -- the folder below it is private
+                scratch = TemporaryDirectory(prefix="qexp-ray-", dir=parent, ignore_cleanup_errors=True)
+                folder = stack.enter_context(scratch)
                 stack.callback(ray.shutdown)
                 _start(num_env_runners, folder)
             keep_sigterm()
             yield
 
 
-def _start(num_env_runners: int, folder: Path) -> None:
+def _start(num_env_runners: int, folder: str) -> None:
     import ray
 
     ray.init(
@@ -87,19 +88,12 @@ def _start(num_env_runners: int, folder: Path) -> None:
         num_gpus=0,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES * min(num_env_runners + 1, 16),
-        _temp_dir=str(folder),
+        _temp_dir=folder,
         # Idle worker processes would take start-up time and memory that a local run never uses.
         _system_config={"enable_worker_prestart": False, "prestart_worker_first_driver": False},
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
-
-
-def _temporary_folder() -> Path:
-    parent = tempfile.gettempdir()
-    if len(parent) > LONGEST_TEMPORARY_FOLDER:
-        parent = "/tmp"  # noqa: S108 -- mkdtemp makes the folder below it private
-    return Path(tempfile.mkdtemp(prefix="qexp-ray-", dir=parent))
 
 
 @contextmanager

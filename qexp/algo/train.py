@@ -224,7 +224,7 @@ LEARNER_METRICS = {
     "learning_rate": "lr",
     "gradients_default_optimizer_global_norm": "grad_norm",
 }
-"""What an iteration reports of a learner, by its name in RLlib and here; more where a loss reports more."""
+"""Figures of a learner, by their names in RLlib and here; a loss may report more."""
 
 
 def _row(results: Mapping[str, Any]) -> dict[str, float]:

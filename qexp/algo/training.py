@@ -29,12 +29,12 @@ Count = Annotated[int, Ge(1)]
 NaturalNumber = Annotated[int, Ge(0)]
 
 HOOKS = ("rllib", "network", "loss", "reuse", "episodes_at_once", "ticks")
-"""What an algorithm defines, or may; the rest of its class are its settings."""
+"""Methods that an algorithm defines, or may; the rest of its class are its settings."""
 
 
 @dataclass(kw_only=True)
 class Training(AlgoOption, ABC):
-    """What every learning algorithm needs: its settings, and `rllib`.
+    """A learning algorithm: its settings, and `rllib`.
 
     Attributes:
         chooses: Options of other groups that go with every algorithm.
@@ -47,54 +47,51 @@ class Training(AlgoOption, ABC):
         float | None,
         Gt(0),
         Doc(
-            "Wall-clock limit without start-up, seconds; null for no limit. Training ends at whichever "
-            "limit comes first, and all schedules follow the nearer one. A run that this limit ends is not "
-            "reproducible bit for bit."
+            "Wall-clock limit without start-up, seconds; null for no limit. Schedules follow the nearer "
+            "limit; a run that this one ends is not reproducible bit for bit."
         ),
     ] = None
-    num_envs: Annotated[Count, Doc("Episodes stepped at once.")] = 192
+    num_envs: Annotated[
+        Count, Doc("Episodes stepped at once: more make each gradient step truer, fewer make more steps.")
+    ] = 192
     rollout_length: Annotated[
-        int | None,
-        Ge(1),
-        Doc("Ticks of every episode between two rounds of learning; null for as many as an episode has."),
+        int | None, Ge(1), Doc("Decisions per episode and batch; null for as many as an episode has.")
     ] = None
     num_env_runners: Annotated[
         NaturalNumber,
         Doc(
-            "Remote sampling processes, on a Ray cluster; 0 samples in the training process: fastest on a "
-            "few cores, and the only way to get the same numbers from the same seed."
+            "Remote sampling processes, on a Ray cluster; 0 samples in the training process: fastest on few "
+            "cores, and reproducible."
         ),
     ] = 0
-    lr: Annotated[Positive, Doc("Learning rate, falling linearly to lr_final.")] = 4e-3
+    lr: Annotated[
+        Positive, Doc("Learning rate, falling linearly to lr_final: large steps early, none at the end.")
+    ] = 4e-3
     lr_final: Annotated[NonNegative, Doc("Learning rate at the end.")] = 0.0
     gamma: Annotated[
-        Fraction,
-        Doc("Discount per decision. Episodes are finite and the metric is a plain sum: nothing to discount."),
+        Fraction, Doc("Discount per decision. Episodes end and metrics are plain sums: nothing to discount.")
     ] = 1.0
     reward_scale: Annotated[
-        Positive, Doc("Factor on the rewards: an episode's return should be of order one.")
+        Positive, Doc("Factor on the rewards: at returns beyond order one, the value drowns the policy.")
     ] = 0.1
     grad_clip: Annotated[Positive, Doc("Largest norm of a gradient; longer ones are shortened to it.")] = 1.0
     hidden: Annotated[Count, Doc("Width of the network's hidden layers.")] = 64
     prior: Annotated[
         NonNegative,
         Doc(
-            "Weight of the prior in the scores: minus the log of a node's finish time over the best one. "
-            "Learning starts at the level of mct instead of at random; 0 switches it off."
+            "Weight of the prior in the scores, by which learning starts at the level of a heuristic (mct) "
+            "instead of at random; much larger values leave no room to explore, 0 switches it off."
         ),
     ] = 4.0
     fleet_randomisation: Annotated[
         bool,
         Doc(
-            "Whether every training episode plays on a random fleet of half to twice as many machines, "
-            "drawn like the configured one's as backend=synthetic draws them, instead of on the configured "
-            "one: for a policy that is to run on other fleets. The evaluation is on the configured one. "
-            "Training takes about twice as long: all fleets are padded to the largest."
+            "Whether every training episode plays on a random fleet of half to twice as many machines, drawn "
+            "like the configured one's, for a policy that is to run on other fleets. Takes about twice as "
+            "long."
         ),
     ] = False
-    checkpoint_every: Annotated[
-        Count, Doc("Iterations between checkpoints; the last one is always kept.")
-    ] = 100
+    checkpoint_every: Annotated[Count, Doc("Iterations between checkpoints; the last is always kept.")] = 100
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         """Refuse a class that could not learn, or not as it says, before anything is started for it."""
@@ -127,9 +124,7 @@ class Training(AlgoOption, ABC):
     def ticks(self) -> int:
         """Steps of the vector environment in a rollout."""
         if self.rollout_length is None:
-            raise ValueError(
-                "algo.rollout_length is left open, and nobody says how many decisions an episode has"
-            )
+            raise ValueError("algo.rollout_length is left open: how many decisions has an episode?")
         return self.rollout_length
 
     def network(self) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """A schedule in the making: place a gate, or let a cycle pass.
 
-The state is kept in absolute time (until when a qubit is busy, until when a kind of gate is kept out), so
-letting a cycle pass costs nothing but a look at the few gates that wait for nothing. A gate that waits is
-remembered only by the nearest gates it waits for, and looked at again when one of those is placed.
+Times are absolute (until when a qubit is busy, until when a kind of gate is excluded), so when a cycle passes
+only the few gates that wait for no other are checked. A gate that waits is registered with the nearest gates
+it waits for, and checked again when one of those is placed.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class Dispatch:
 
     @property
     def done(self) -> bool:
-        """Whether every gate is placed."""
+        """True once every gate is placed."""
         return self.left == 0
 
     @property
     def running(self) -> bool:
-        """Whether waiting can change anything: something is busy or kept out after this cycle."""
+        """True if waiting can change anything: something is busy or excluded after this cycle."""
         return bool(self.started) or self.makespan > self.cycle or max(self.until) > self.cycle
 
     def place(self, gate: int) -> None:
@@ -119,7 +119,7 @@ class Dispatch:
             self.choices = choices
 
     def _show(self, gate: int, later: int, *, fresh: bool = False) -> None:
-        """Show the nearest of the gates that a gate waits for, and look again when one of them is placed."""
+        """Show the nearest of the gates that a gate waits for, and register it with them."""
         if not later:
             self.ready.append(gate)
         offsets, last = self.offsets, self.depth - 1

@@ -14,7 +14,7 @@ from qexp.problem.arrays import Bools
 from qexp.problem.checks import checked_action
 
 REFUSED = 1.0
-"""What an action costs that the mask does not allow, in mean durations of the circuit's gates."""
+"""Cost of an action that the mask does not allow, in mean durations of the circuit's gates."""
 
 
 class GateEnv(gym.Env[Observation, np.int64]):
@@ -24,19 +24,15 @@ class GateEnv(gym.Env[Observation, np.int64]):
     settings change it, in ``gymnasium.make_vec`` too: ``gymnasium.make("qexp/GateScheduling-v0",
     machine="ten_qubit", rulebook="default", circuits=Workshop(min_gates=20, max_gates=40))``.
 
-    Observations, actions, rewards and ends are those of `GateVectorEnv`, which has the data sheet, without
-    the first dimension. An action that the mask does not allow, which a `GateVectorEnv` refuses with an
-    error, changes nothing here and costs `REFUSED`, so that learners without masks can begin. An episode
-    that is over needs a reset. ``action_masks()`` gives the mask to libraries that ask for it by that name,
-    such as sb3-contrib.
+    Observations, actions, rewards and ends are those of `GateVectorEnv`, without the first dimension. An
+    action that the mask does not allow, which a `GateVectorEnv` refuses with an error, changes nothing here
+    and costs `REFUSED`, so that learners without masks can begin. An episode that is over needs a reset.
+    ``action_masks()`` gives the mask to libraries that ask for it by that name, such as sb3-contrib.
 
     Settings
-        ``machine``, ``rulebook``, ``max_steps``
-            as in ``env=gate_scheduling``
-        ``circuits``
-            an object, for example ``qexp.gates.circuits.basic.Basic(min_gates=10)``
-        ``scenario``
-            a whole `GateScheduling`, of which the others are changes
+        ``machine``, ``rulebook`` and ``max_steps`` are as in ``env=gate_scheduling``, ``circuits`` is an
+        object such as ``qexp.gates.circuits.basic.Basic(min_gates=10)``, and ``scenario`` a whole
+        `GateScheduling`, of which the others are changes.
 
     Example:
         >>> import gymnasium, qexp.env
@@ -65,7 +61,7 @@ class GateEnv(gym.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin with another circuit; without a seed the stream of circuits goes on.
+        """Begin with another circuit; without a seed the stream of circuits continues.
 
         Args:
             seed: Reproduces the episode bit for bit.

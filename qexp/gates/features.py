@@ -53,6 +53,14 @@ PRIOR_SCALE = 0.5  # of the prior's feature: priors of the size of the placement
 WAITING_LAG = 0.75  # how far behind the best gate the prior sees waiting
 NEAR = 3.0  # bound of what one decision can push back; more makes no difference
 ENOUGH_CYCLES, ENOUGH_GATES, ENOUGH_TOGETHER, ENOUGH_RIVALS = 8.0, 3.0, 3.0, 8.0
+SCALES = {
+    "prior": PRIOR_SCALE,
+    "waiting_lag": WAITING_LAG,
+    "near": NEAR,
+    "enough": [ENOUGH_CYCLES, ENOUGH_GATES, ENOUGH_TOGETHER, ENOUGH_RIVALS],
+    "limit": LIMIT,
+}
+"""Scales of the features: a policy that was trained with others is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +107,7 @@ def gate_decisions(state: BatchedDispatch, candidates: int | None = None) -> Dec
 
 
 class _Moment:
-    """What several features are made of; arrays are ``[batch, gates]``, or ``[batch, 1]``."""
+    """Quantities that several features share; arrays are ``[batch, gates]``, or ``[batch, 1]``."""
 
     def __init__(self, state: BatchedDispatch) -> None:
         circuits = state.circuits
@@ -149,9 +157,8 @@ class _Moment:
             ends = np.where(which, np.maximum(start, earliest) + circuits.rest[:, None, :], NEVER)
             return self.per_unit(ends.max(axis=2, initial=NEVER) - self.bound, NEAR)
 
-        work = np.maximum(
-            state.work[rows, circuits.q1[rows, gates]], state.work[rows, circuits.q2[rows, gates]]
-        )
+        q1, q2 = circuits.q1[rows, gates], circuits.q2[rows, gates]
+        work = np.maximum(state.work[rows, q1], state.work[rows, q2])
         longest = np.where(may, tail, 0).max(axis=1, initial=0)[:, None]
         next_late = np.where(late, earliest, FAR).min(axis=2, initial=FAR)
         waits_last = circuits.waits[rows, :, gates] & (state.waiting == 1)[:, None, :]

@@ -78,21 +78,12 @@ class GateScheduling(DecisionProblem):
     """Schedule the gates of one circuit on one machine."""
 
     machine: Annotated[
-        str,
-        Doc(
-            "Name of a machine that ships with qexp (workshop2, workshop5, starmon5, ten_qubit), or a"
-            " YAML or JSON file."
-        ),
+        str, Doc("A machine of qexp (workshop2, workshop5, starmon5, ten_qubit), or a YAML or JSON file.")
     ] = "workshop5"
     rulebook: Annotated[
-        str,
-        Doc(
-            "default: gates without a common qubit commute, and equal ones; cnot: and what is true of cnots."
-        ),
+        str, Doc("default: gates without a common qubit and equal ones commute; cnot: also those of cnots.")
     ] = "cnot"
-    max_steps: Annotated[
-        int | None, Ge(1), Doc("A training episode is cut off after so many steps; null for never.")
-    ] = 1000
+    max_steps: Annotated[int | None, Ge(1), Doc("Steps that end a training episode; null: none.")] = 1000
     circuits: Circuits = field(default_factory=Workshop)
     fleet: Any = field(default=None, repr=False, metadata=RUNTIME)  # other machines; not looked at
     held_out: int = field(default=0, metadata=RUNTIME)  # first circuits of a fixed list, never trained on
@@ -104,14 +95,13 @@ class GateScheduling(DecisionProblem):
     task_columns = (*KEYS, *GateRow._fields)
 
     def __post_init__(self) -> None:
+        key = "env.rulebook"
         try:
             self.rules = named_rulebook(self.rulebook)
-        except InputError as error:
-            raise InputError(f"env.rulebook: {error}") from error
-        try:
+            key = "env.machine"
             self.properties = MachineProperties.from_file(self.machine)
         except InputError as error:
-            raise InputError(f"env.machine: {error}") from error
+            raise InputError(f"{key}: {error}") from error
         self.tables = MachineTables.of(self.properties)
         self.longest: int  # gates of the longest circuit
         self._fixed: list[GateEpisode] | None = None
@@ -146,8 +136,8 @@ class GateScheduling(DecisionProblem):
 
     @property
     def of_policy(self) -> dict[str, Any]:
-        """Return the environment's name, and which gates commute, see `DecisionProblem.of_policy`."""
-        return {"environment": "gate_scheduling", "rulebook": self.rulebook}
+        """Add which gates commute, see `DecisionProblem.of_policy`."""
+        return super().of_policy | {"rulebook": self.rulebook}
 
     @property
     def notes(self) -> list[str]:
@@ -168,9 +158,6 @@ class GateScheduling(DecisionProblem):
         plot(tasks, path, episode=shown.episode, schedulers=shown.schedulers, problem=problem)
         return [path]
 
-    def check_evaluation(self, episodes: int) -> None:
-        """Do nothing: a list of fewer circuits is evaluated as a whole."""
-
     def check_training(self, fleet_seed: int | None = None) -> None:
         """Raise `InputError` if evaluation leaves no circuit to train on; there are no fleets."""
         if self._fixed is not None and self.held_out >= len(self._fixed):
@@ -180,11 +167,7 @@ class GateScheduling(DecisionProblem):
             )
 
     def problem(self, circuit: Any) -> Problem:
-        """Return a circuit, checked, on this machine with these rules.
-
-        Args:
-            circuit: Gates in execution order, or a Qiskit circuit, see `checked_circuit`.
-        """
+        """Return a circuit on this machine with these rules, checked by `checked_circuit`."""
         return Problem.of(self.tables, checked_circuit(circuit, self.tables), self.rules)
 
     def episode(self, seed: int, k: int) -> GateEpisode:
@@ -195,12 +178,7 @@ class GateScheduling(DecisionProblem):
         return GateEpisode(f"{type(self.circuits).__name__.lower()}_{k}", self._draw(rng))
 
     def draw(self, rng: np.random.Generator, episodes: int) -> list[Problem]:
-        """Draw training episodes.
-
-        Args:
-            rng: Source of randomness.
-            episodes: How many.
-        """
+        """Draw training episodes, see `DecisionProblem.draw`."""
         if self._fixed is not None:
             chosen = rng.integers(self.held_out, len(self._fixed), size=episodes)
             return [self._fixed[k].problem for k in chosen]
@@ -232,22 +210,14 @@ class GateScheduling(DecisionProblem):
         scheduler.start(episode, rng)
         plan = _checked(scheduler.plan(problem, rng), scheduler, episode)
         bound = max(int(scheduler.bound), max(problem.tails, default=0))
-        starts = zip(problem.circuit, problem.cycles, forward_starts(problem, plan), strict=True)
-        return Played(
-            EpisodeRow(episode.name, len(problem), makespan(problem, plan), bound),
-            [
-                GateRow(i, str(gate.name), gate.q1, gate.q2, cycles, start)
-                for i, (gate, cycles, start) in enumerate(starts)
-            ],
-        )
+        totals = EpisodeRow(episode.name, len(problem), makespan(problem, plan), bound)
+        names = [str(gate.name) for gate in problem.circuit]
+        columns = (range(len(names)), names, problem.q1, problem.q2, problem.cycles)
+        return Played(totals, list(map(GateRow, *columns, forward_starts(problem, plan))))
 
 
 def _checked(plan: Any, scheduler: Scheduler, episode: GateEpisode) -> list[int]:
-    """Return a plan as integers.
-
-    Raises:
-        InputError: It has not a start for each gate, or the machine cannot run it.
-    """
+    """Return a plan as integers, or raise an `InputError` if the machine cannot run it."""
     problem, name = episode.problem, type(scheduler).__name__
     starts = [whole_number(start) for start in plan] if np.iterable(plan) else []
     if len(starts) != len(problem) or None in starts:

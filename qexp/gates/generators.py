@@ -59,9 +59,7 @@ class RandomCircuitGenerator(CircuitGenerator):
         """
         n_qubits, max_gates = kwargs["machine_properties"].n_qubits, kwargs["max_gates"]
         if max_gates < n_qubits:
-            raise InputError(
-                f"max_gates={max_gates} is too small: circuits have at least a gate per qubit, {n_qubits}"
-            )
+            raise InputError(f"max_gates={max_gates} is too small: circuits have at least {n_qubits} gates")
         self.n_qubits, self.max_gates = n_qubits, max_gates
 
     def __next__(self) -> Circuit:

@@ -1,4 +1,4 @@
-"""What a machine can do: its gates, how long they take, and what its control electronics forbid.
+"""Machines: their gates, how long they take, and what their control electronics forbid.
 
 Machines are files in YAML or JSON, in the layout of `MachineProperties.from_mapping`; some ship with qexp.
 """
@@ -99,7 +99,7 @@ class MachineProperties:
     def add_gates(self, gates: Mapping[str, int]) -> MachineProperties:
         """Add gates and the cycles they take.
 
-        A gate that was given already is overwritten, with a warning; what it kept out is forgotten.
+        A gate that was given already is overwritten, with a warning, and its exclusions are dropped.
 
         Raises:
             TypeError: Not a mapping, a name that is no string, or cycles that are no number.
@@ -147,9 +147,8 @@ class MachineProperties:
         """
         given = _mapping(machine_properties, "machine_properties")
         if not given.keys() >= _REQUIRED:
-            raise ValueError(
-                "'machine_properties' must have the keys 'n_qubits', 'gates' and 'machine_restrictions'"
-            )
+            keys = "'n_qubits', 'gates' and 'machine_restrictions'"
+            raise ValueError(f"'machine_properties' must have the keys {keys}")
         restrictions = _mapping(given["machine_restrictions"], "machine_restrictions")
         if not restrictions.keys() >= _RESTRICTIONS:
             raise ValueError("'machine_restrictions' must have the keys 'same_start' and 'not_in_same_cycle'")
@@ -217,9 +216,8 @@ class MachineProperties:
         lines = [f"{type(self).__name__}:", f"n_qubits: {self.n_qubits}", "gates:"]
         lines += [f"  {name}: {cycles} cycles" for name, cycles in self._gates.items()]
         lines += [f"same_start: {', '.join(map(str, sorted(self._same_start)))}", "not_in_same_cycle:"]
-        return "\n".join(
-            lines + [f"  {name}: {', '.join(map(str, others))}" for name, others in self._apart().items()]
-        )
+        lines += [f"  {name}: {', '.join(map(str, others))}" for name, others in self._apart().items()]
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return (

@@ -10,25 +10,12 @@ import numpy as np
 
 from qexp.gates.batched import BatchedDispatch
 from qexp.gates.circuit import checked_circuit
-from qexp.gates.features import (
-    CONTEXT_FEATURES,
-    ENOUGH_CYCLES,
-    ENOUGH_GATES,
-    ENOUGH_RIVALS,
-    ENOUGH_TOGETHER,
-    GATE_FEATURES,
-    GATE_PRIOR,
-    NEAR,
-    PRIOR_SCALE,
-    WAITING_LAG,
-    gate_decisions,
-)
+from qexp.gates.features import CONTEXT_FEATURES, GATE_FEATURES, GATE_PRIOR, SCALES, gate_decisions
 from qexp.gates.machine import MachineProperties
 from qexp.gates.problem import Problem
 from qexp.gates.rulebook import CommutationRulebook, named_rulebook
 from qexp.gates.schedule import forward_starts
 from qexp.gates.tables import MachineTables
-from qexp.problem.arrays import LIMIT
 from qexp.problem.policy import Policy
 
 
@@ -40,13 +27,7 @@ class GatePolicy(Policy):
     features = {  # noqa: RUF012 - nobody writes into it
         "task": list(CONTEXT_FEATURES),
         "nodes": list(GATE_FEATURES),
-        "scales": {
-            "prior": PRIOR_SCALE,
-            "waiting_lag": WAITING_LAG,
-            "near": NEAR,
-            "enough": [ENOUGH_CYCLES, ENOUGH_GATES, ENOUGH_TOGETHER, ENOUGH_RIVALS],
-            "limit": LIMIT,
-        },
+        "scales": SCALES,
     }
     prior_feature = GATE_PRIOR
 
@@ -56,16 +37,12 @@ class GatePolicy(Policy):
         machine: MachineProperties | str | Path,
         rulebook: CommutationRulebook | str | None = None,
     ) -> list[int]:
-        """Schedule a circuit of any length.
+        """Return the cycle in which each gate of a circuit starts, from the beginning of the schedule.
 
         Args:
             circuit: Gates in execution order, as `Gate` or (name, q1, q2), or a Qiskit ``QuantumCircuit``.
             machine: What runs it: properties, the name of a machine that ships with qexp, or a file.
-            rulebook: Which gates commute; a name for one of `RULEBOOKS`. By default what the policy was
-                trained with.
-
-        Returns:
-            The cycle in which each gate starts, from the beginning of the schedule.
+            rulebook: Which gates commute, or the name of one of `RULEBOOKS`; by default as in training.
 
         Raises:
             InputError: The machine cannot be read, or cannot run the circuit.

@@ -66,7 +66,7 @@ class Problem:
 
     @cached_property
     def _only_on_qubits(self) -> bool:
-        """Whether gates wait only for gates they share a qubit with."""
+        """True if gates wait only for gates they share a qubit with."""
         on_qubit = [0] * self.machine.n_qubits
         for i, (one, other) in enumerate(zip(self.q1, self.q2, strict=True)):
             on_qubit[one] |= 1 << i

@@ -79,9 +79,8 @@ def compile_for(circuit: QuantumCircuit, machine: MachineProperties, *, seed: in
         return transpile(circuit, basis_gates=basis, optimization_level=1, seed_transpiler=seed)
     except TranspilerError as error:
         reason = str(error).strip("'\"").splitlines()[0]
-        raise InputError(
-            f"the machine's gates ({', '.join(machine.gates)}) do not suffice: {reason}"
-        ) from error
+        gates = ", ".join(machine.gates)
+        raise InputError(f"the machine's gates ({gates}) do not suffice: {reason}") from error
 
 
 def to_qiskit(
@@ -207,9 +206,8 @@ def _scheduled(circuit: QuantumCircuit) -> list[Any]:
     for i, instruction in enumerate(instructions):
         name = instruction.operation.name
         if isinstance(instruction.operation, ControlFlowOp) or name in {"delay", "store"}:
-            raise InputError(
-                f"gate {i} ({name}) cannot be scheduled: its time is fixed or depends on measured bits"
-            )
+            why = "its time is fixed or depends on measured bits"
+            raise InputError(f"gate {i} ({name}) cannot be scheduled: {why}")
     return instructions
 
 

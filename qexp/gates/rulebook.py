@@ -45,23 +45,11 @@ def cnot_commutation(gate1: Gate, gate2: Gate) -> bool:
         gate2: The later one.
     """
     shared = {gate1.q1, gate1.q2} & {gate2.q1, gate2.q2}
-    return all(
-        _axis(gate1, qubit) is not None and _axis(gate1, qubit) == _axis(gate2, qubit) for qubit in shared
-    )
+    axes = ((_axis(gate1, qubit), _axis(gate2, qubit)) for qubit in shared)
+    return all(one == other and one is not None for one, other in axes)
 
 
-_AXES = {
-    "z": "z",
-    "rz": "z",
-    "s": "z",
-    "sdg": "z",
-    "t": "z",
-    "tdg": "z",
-    "cz": "z",
-    "x": "x",
-    "rx": "x",
-    "sx": "x",
-}
+_AXES = dict.fromkeys(("z", "rz", "s", "sdg", "t", "tdg", "cz"), "z") | dict.fromkeys(("x", "rx", "sx"), "x")
 
 
 def _axis(gate: Gate, qubit: int) -> str | None:
@@ -100,23 +88,19 @@ class CommutationRulebook:
         return any(rule(gate1, gate2) for rule in self._rules)
 
     def make_blocking_matrix(self, circuit: Sequence[Gate]) -> Bools:
-        """Return who waits for whom, when a circuit is scheduled from its end.
+        """Return which gate (row) may be placed only after which (column) from the circuit's end.
 
-        Returns:
-            Strictly upper triangular, shape ``[gates, gates]``; true where the gate of the row may be placed
-            only after the gate of the column.
+        It is strictly upper triangular, shape ``[gates, gates]``.
         """
-        n = len(circuit)
-        matrix = np.zeros((n, n), dtype=bool)
+        matrix = np.zeros((len(circuit), len(circuit)), dtype=bool)
         for row, later in enumerate(self.blockers(circuit)):
-            for column in set_bits(later):
-                matrix[row, column] = True
+            matrix[row, set_bits(later)] = True
         return matrix
 
     def blockers(self, circuit: Sequence[Gate]) -> list[int]:
         """Return for each gate the later gates it does not commute with, as the bits of an integer.
 
-        Circuits repeat their gates, so each pair of different gates is looked at once, and the default rules
+        Circuits repeat their gates, so each pair of different gates is checked once, and the default rules
         are worked out for whole sets of gates: a subclass with other `commutes` is asked about each pair.
         """
         if type(self).make_blocking_matrix is not CommutationRulebook.make_blocking_matrix:
@@ -157,8 +141,7 @@ class CommutationRulebook:
         return f"{type(self).__name__}(rules=[{names}])"
 
 
-RULEBOOKS = ("cnot", "default")
-"""Names of rulebooks, for files and command lines."""
+RULEBOOKS = ("cnot", "default")  # their names, for files and command lines
 
 
 def named_rulebook(name: str) -> CommutationRulebook:
@@ -177,9 +160,9 @@ def named_rulebook(name: str) -> CommutationRulebook:
 
 def set_bits(bits: int) -> list[int]:
     """Return the positions of the set bits of an integer, ascending."""
-    found = []
+    positions = []
     while bits:
         low = bits & -bits
-        found.append(low.bit_length() - 1)
+        positions.append(low.bit_length() - 1)
         bits ^= low
-    return found
+    return positions

@@ -30,10 +30,7 @@ def forward_starts(problem: Problem, starts: Sequence[int] | Ints) -> list[int]:
 
     Args:
         problem: What was scheduled.
-        starts: Backward start cycle of each gate.
-
-    Raises:
-        ValueError: A gate is not placed.
+        starts: Backward start cycle of each gate; a ValueError if one is not placed.
     """
     if any(start < 0 for start in starts):
         raise ValueError(f"gate {int(np.argmin(starts))} is not scheduled")
@@ -44,31 +41,27 @@ def forward_starts(problem: Problem, starts: Sequence[int] | Ints) -> list[int]:
 def violations(problem: Problem, starts: Sequence[int] | Ints) -> list[str]:
     """Return what is wrong with a complete schedule in backward time, a line for each pair of gates.
 
-    Worked out from start cycles alone, pair by pair: neither the order in which gates were placed nor any
-    state of `Dispatch` enters.
+    Worked out from start cycles alone: no order of placing gates and no state of `Dispatch` enters.
 
     Args:
         problem: The circuit on its machine.
         starts: Start cycles, ``[gates]``.
     """
-    found = []
+    wrong = [f"gate {i} is not scheduled" for i, start in enumerate(starts) if start < 0]
     p, codes = problem.cycles, problem.codes
     excludes = [dict(pairs) for pairs in problem.machine.excludes]
-    for i, start in enumerate(starts):
-        if start < 0:
-            found.append(f"gate {i} is not scheduled")
     for i, later in enumerate(problem.blockers):
-        found += [f"gate {i} runs after gate {j}" for j in set_bits(later) if starts[i] < starts[j]]
+        wrong += [f"gate {i} runs after gate {j}" for j in set_bits(later) if starts[i] < starts[j]]
     for i, j in combinations(range(len(problem)), 2):
         first, second = (i, j) if starts[i] <= starts[j] else (j, i)
         gap = starts[second] - starts[first]
         if {problem.q1[i], problem.q2[i]} & {problem.q1[j], problem.q2[j]} and gap < p[first]:
-            found.append(f"gates {i} and {j} overlap on a qubit")
+            wrong.append(f"gates {i} and {j} overlap on a qubit")
         if codes[i] == codes[j] and problem.machine.same_start[codes[i]] and 0 < gap < p[first]:
-            found.append(f"gates {i} and {j} overlap but do not start together")
+            wrong.append(f"gates {i} and {j} overlap but do not start together")
         apart = excludes[codes[first]].get(codes[second], 0)
         if not gap:  # whichever was placed first kept the other out
             apart = min(apart, excludes[codes[second]].get(codes[first], 0))
         if gap < apart:
-            found.append(f"gates {i} and {j} are kept apart by the machine")
-    return found
+            wrong.append(f"gates {i} and {j} are kept apart by the machine")
+    return wrong

@@ -128,9 +128,7 @@ class GateVectorEnv(LockstepVectorEnv):
                 return
             self.dispatch.begin(which, self._draw(rng, len(which)))
             which = which[self.dispatch.done[which]]
-        raise InputError(
-            f"env: {PATIENCE} circuits in a row need no decision on this machine: nothing can be learned"
-        )
+        raise InputError(f"env: {PATIENCE} circuits in a row need no decision: nothing can be learned")
 
     def _observe(self) -> Observation:
         shown = self._shown = gate_decisions(self.dispatch, self.candidates)

@@ -112,11 +112,6 @@ class Placement(Scenario, DecisionProblem):
         return self.tasks
 
     @property
-    def of_policy(self) -> dict[str, Any]:
-        """Return the environment's name: policies place on any fleet."""
-        return {"environment": "placement"}
-
-    @property
     def notes(self) -> list[str]:
         """Say so where episodes are shorter than asked for."""
         if self.longest >= self.tasks:

@@ -1,1 +1,1 @@
-"""What every decision problem has: episodes, a metric, schedulers, a scorer network, bundles of policies."""
+"""The parts of every decision problem: episodes, metric, schedulers, scorer network, bundles of policies."""

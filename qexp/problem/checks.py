@@ -70,13 +70,11 @@ def checked_actions(actions: Any, counted: Bools, count: int) -> Ints:
     """
     given = np.asarray(actions)
     if given.shape != counted.shape:
-        raise InputError(
-            f"actions of shape {given.shape}: {len(counted)} environments need shape {counted.shape}"
-        )
+        needed = f"{len(counted)} environments need shape {counted.shape}"
+        raise InputError(f"actions of shape {given.shape}: {needed}")
     if given.dtype.kind not in "iu":
-        raise InputError(
-            f"actions {shown(given)} of type {given.dtype}: each must be an integer {range_of(count)}"
-        )
+        needed = f"each must be an integer {range_of(count)}"
+        raise InputError(f"actions {shown(given)} of type {given.dtype}: {needed}")
     if len(given) and (given.min() < 0 or given.max() >= count):
         wrong = ((given < 0) | (given >= count)) & counted
         if wrong.any():

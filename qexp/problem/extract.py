@@ -23,7 +23,7 @@ from qexp.problem.forward import SPREAD
 
 DESCRIPTION_FILE = "qexp.json"  # written beside RLlib's own files at every checkpoint
 MODULE_STATE = Path("learner_group", "learner", "rl_module", "default_policy", "module_state.pkl")
-PREFIX = "network."  # the module's attribute that holds the placement network
+PREFIX = "network."  # the module's attribute that holds the network
 
 _ALLOWED = {
     *(("numpy", name) for name in ("ndarray", "dtype")),
@@ -59,9 +59,7 @@ def extract(checkpoint: str | Path, out: str | Path) -> Path:
     except (OSError, ValueError) as error:
         raise InputError(f"{checkpoint}: not a checkpoint of a qexp training run: {error}") from error
     if not isinstance(metadata, dict) or not {"algorithm", "architecture"} <= metadata.keys():
-        raise InputError(
-            f"{checkpoint / DESCRIPTION_FILE}: does not say which algorithm trained what network"
-        )
+        raise InputError(f"{checkpoint / DESCRIPTION_FILE}: does not say which algorithm trained it")
     try:
         state = _ArraysOnly(io.BytesIO(payload)).load()
         weights = {

@@ -1,4 +1,4 @@
-"""The placement network's forward pass on NumPy: what serves a policy where Torch is not wanted.
+"""The scorer network's forward pass on NumPy: what serves a policy where Torch is not wanted.
 
 For single decisions it is also the fastest way. `qexp.problem.network.ScorerNetwork` is the same function
 on Torch, where it can be trained; tests hold the two together.

@@ -21,7 +21,7 @@ POLICIES: dict[str, type[Policy]] = {}
 
 @dataclass(frozen=True)
 class Policy:
-    """What all trained policies have in common; one class for each environment follows.
+    """A trained policy; each environment has a class derived from this.
 
     One that decides step by step has a method ``act``, which gets what `Scheduler.select` gets; one that
     schedules a whole problem at once has ``starts(problem)``.

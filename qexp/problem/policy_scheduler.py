@@ -60,9 +60,7 @@ class PolicyScheduler(Scheduler):
     @property
     def _trained(self) -> Any:
         if self.policy is None:
-            raise InputError(
-                "scheduler=policy needs scheduler.path: the folder of a policy bundle or of its run"
-            )
+            raise InputError("scheduler=policy needs scheduler.path: the folder of a policy or of its run")
         return self.policy
 
 

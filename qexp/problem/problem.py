@@ -1,4 +1,4 @@
-"""What a run needs to know of an environment: its episodes, how one is played, and what is measured.
+"""Decision problems: their episodes, how one is played, and what is measured.
 
 The options of the config group ``env`` are decision problems. Training, evaluation and reports know them
 through this class alone.
@@ -54,7 +54,7 @@ class Played:
 
 @dataclass(frozen=True)
 class Pictured:
-    """What pictures of single episodes show."""
+    """The contents of pictures of single episodes."""
 
     seed: int  # of the evaluation
     episode: int
@@ -88,13 +88,10 @@ class DecisionProblem(Configurable, ABC):
             its = {"policy": {"path": own["path"]}}
             section["baselines"] = [its if entry == "policy" else entry for entry in section["baselines"]]
         if section.get("baselines") is None:
-            known: dict[str, type] = {
-                name: REGISTRY["scheduler"][name] for name in schedulers_of(cls.metric.environment)
-            }
+            known, of = schedulers_of(cls.metric.environment), REGISTRY["scheduler"]
             # Not those of other packages: a leaderboard does not change with what else is installed.
-            section["baselines"] = [
-                name for name, one in known.items() if installed(one) and _package(one) == _package(cls)
-            ]
+            own_package = [name for name in known if _package(of[name]) == _package(cls)]
+            section["baselines"] = [name for name in own_package if installed(of[name])]
 
     @classmethod
     def contradictions(cls, own: Mapping[str, Any], chosen: Chosen) -> Iterator[str]:
@@ -141,13 +138,13 @@ class DecisionProblem(Configurable, ABC):
         """How many decisions a learner makes in an episode, give or take."""
 
     @property
-    @abstractmethod
     def of_policy(self) -> dict[str, Any]:
-        """What a policy that is trained here has to say of it: its ``environment``, and what that needs."""
+        """Entries in the description of a policy that is trained here: at least ``environment``."""
+        return {"environment": self.metric.environment}
 
     @property
     def notes(self) -> list[str]:
-        """What a user may not expect of these settings, in lines for the console."""
+        """Surprises of these settings, in lines for the console."""
         return []
 
     def plot(self, folder: Path, tasks: pd.DataFrame, shown: Pictured) -> list[Path]:
@@ -161,7 +158,6 @@ class DecisionProblem(Configurable, ABC):
         del folder, tasks, shown
         return []
 
-    @abstractmethod
     def check_evaluation(self, episodes: int) -> None:
         """Raise `InputError` unless schedulers can be compared on that many episodes."""
 

@@ -89,7 +89,7 @@ class Roster:
 
     @property
     def evaluated(self) -> dict[str, Any]:
-        """What is compared, by name, in the order of its evaluation."""
+        """Those that are compared, by name, in the order of their evaluation."""
         return {name: self.schedulers[name] for name in self.compared}
 
     @property

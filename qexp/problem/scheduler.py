@@ -1,4 +1,4 @@
-"""What every scheduler is, whatever it decides about; each problem says what its schedulers answer."""
+"""Schedulers, whatever they decide about; each problem defines what its own answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scheduler(Configurable, ABC):
     Attributes:
         environment: The environment it decides in, as the option of the group ``env`` is called.
         foresees: Whether it knows what no real cloud tells: a reference, and nothing to deploy.
-        bound: What no scheduler can be below in this episode, as far as this one has found out.
+        bound: A lower bound of the figure in this episode, as far as this one has proved.
     """
 
     environment: str
@@ -41,7 +41,7 @@ class Scheduler(Configurable, ABC):
 
         Args:
             episode: The whole episode, as `DecisionProblem.episode` returns it. Only one that foresees may
-                look at what in use is not known in advance.
+                use what is not known in advance.
             rng: The randomness of this scheduler in this episode.
         """
 
@@ -53,9 +53,5 @@ def schedulers_of(environment: str) -> list[str]:
     """
     load_options()
     classes: dict[str, Any] = dict(REGISTRY["scheduler"])
-    known = [
-        name
-        for name, cls in classes.items()
-        if name != "policy" and getattr(cls, "environment", None) == environment
-    ]
-    return sorted(known, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    deciders = {name for name, cls in classes.items() if getattr(cls, "environment", None) == environment}
+    return [name for name in ORDER if name in deciders] + sorted(deciders - {"policy", *ORDER})

@@ -1,4 +1,4 @@
-"""What the vector environments of all problems share: lockstep, seeds, and states to resume from."""
+"""The base of all vector environments: lockstep, seeds, and states to resume from."""
 
 from __future__ import annotations
 
@@ -34,14 +34,10 @@ class LockstepVectorEnv(VectorEnv[Any, Any, Any]):
         observation: Space of one environment's observation.
         choices: How many there are.
         num_envs: Episodes at once.
-
-    Attributes:
-        state_of: Names of the attributes that hold the episodes under way: arrays, or objects with a state.
-        over: Episodes that ended with the step before, ``[num_envs]``.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012 - Gymnasium's API
-    state_of: ClassVar[tuple[str, ...]]
+    state_of: ClassVar[tuple[str, ...]]  # attributes with the episodes under way: arrays, or with a state
     _streams: list[np.random.Generator] | None = None  # of each environment; None while all share one
 
     def __init__(self, observation: gym.Space[Any], choices: int, num_envs: int) -> None:
@@ -51,7 +47,7 @@ class LockstepVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(observation, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._choices = choices
-        self.over: Bools = np.zeros(num_envs, dtype=bool)
+        self.over: Bools = np.zeros(num_envs, dtype=bool)  # episodes that ended with the step before
 
     @abstractmethod
     def _draw_episodes(self, rng: np.random.Generator, which: Ints) -> None:

@@ -33,9 +33,7 @@ class RandomCircuits(Circuits):
 
     generator: ClassVar[type[RandomCircuitGenerator]]
 
-    min_gates: Annotated[int, Ge(1), Doc("Gates of the shortest circuit; the length is drawn uniformly.")] = (
-        20
-    )
+    min_gates: Annotated[int, Ge(1), Doc("Gates of the shortest circuit; lengths are uniform.")] = 20
     max_gates: Annotated[int, Ge(1), Doc("Gates of the longest circuit.")] = 30
 
     @property
@@ -45,15 +43,11 @@ class RandomCircuits(Circuits):
 
     def check(self, machine: MachineProperties) -> None:
         """Raise `InputError` unless the machine can run what is drawn."""
+        least = f"env.circuits.min_gates={self.min_gates}"
         if self.min_gates > self.max_gates:
-            raise InputError(
-                f"env.circuits.min_gates={self.min_gates}: more than env.circuits.max_gates={self.max_gates}"
-            )
-        if self.min_gates < machine.n_qubits:
-            raise InputError(
-                f"env.circuits.min_gates={self.min_gates}: circuits have at least a gate for each of the "
-                f"machine's {machine.n_qubits} qubits"
-            )
+            raise InputError(f"{least}: more than env.circuits.max_gates={self.max_gates}")
+        if (qubits := machine.n_qubits) > self.min_gates:
+            raise InputError(f"{least}: circuits have a gate for each of the machine's {qubits} qubits")
         if lacking := self.generator.kinds() - machine.gates.keys():
             raise InputError(
                 f"env/circuits: the machine has no gate {', '.join(sorted(lacking))}; its gates are "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Annotated
 
 from annotated_types import Ge
@@ -38,27 +39,18 @@ class MQT(FixedCircuits):
             known = families()
         except ModuleNotFoundError as error:
             raise InputError("env/circuits=mqt needs MQT Bench: pip install 'qexp[catalogue]'") from error
+        widest = f"env.circuits.max_width={self.max_width}"
         if self.min_width > self.max_width:
-            raise InputError(
-                f"env.circuits.min_width={self.min_width}: more than env.circuits.max_width={self.max_width}"
-            )
-        if self.max_width > machine.n_qubits:
-            raise InputError(
-                f"env.circuits.max_width={self.max_width}: the machine has {machine.n_qubits} qubits; "
-                "lower it, or choose another env.machine"
-            )
+            raise InputError(f"env.circuits.min_width={self.min_width}: more than {widest}")
+        if (qubits := machine.n_qubits) < self.max_width:
+            raise InputError(f"{widest}: the machine has {qubits} qubits; choose another env.machine")
+        listed = ", ".join(known)
         if unknown := [family for family in self.families if family not in known]:
-            raise InputError(
-                f"env.circuits.families: unknown family {unknown[0]!r}; known: {', '.join(known)}"
-            )
+            raise InputError(f"env.circuits.families: unknown family {unknown[0]!r}; known: {listed}")
         if not self.families:
-            raise InputError(f"env.circuits.families: name at least one of {', '.join(known)}")
-        widths = range(self.min_width, self.max_width + 1)
+            raise InputError(f"env.circuits.families: name at least one of {listed}")
+        every = product(self.families, range(self.min_width, self.max_width + 1))
         try:
-            return {
-                f"{family}_{width}": mqt_bench(family, width, machine)
-                for family in self.families
-                for width in widths
-            }
+            return {f"{family}_{width}": mqt_bench(family, width, machine) for family, width in every}
         except InputError as error:
             raise InputError(f"env/circuits=mqt: {error}") from error

@@ -49,9 +49,7 @@ def draw(axes: Axes, problem: Problem, starts: Sequence[int] | Ints, *, now: int
         # A gate that starts in backward cycle s covers forward cycles end - s - cycles to end - s.
         left = [end - int(starts[i]) - cycles for i, _ in lanes]
         rows = [qubit for _, qubit in lanes]
-        axes.barh(
-            rows, cycles, left=left, height=_BOX, color=shade, edgecolor="white", linewidth=1.0, zorder=2
-        )
+        axes.barh(rows, cycles, _BOX, left, color=shade, edgecolor="white", linewidth=1.0, zorder=2)
         _links(axes, problem, [i for i in gates if problem.q1[i] != problem.q2[i]], starts, end)
         if cycles > room * len(name):
             for begin, row in zip(left, rows, strict=True):

@@ -1,6 +1,6 @@
 """Scheduling the gates of a circuit: the names that users of qgym's Scheduling know, and better ones beside.
 
-Change the import of a qgym script to this module and it goes on. New here are `GateSchedulingEnv` (Gymnasium
+Change the import of a qgym script to this module and it runs. New here are `GateSchedulingEnv` (Gymnasium
 id ``qexp/QgymScheduling-v0``), `MakespanRewarder`, machines from files, circuits from Qiskit and schedules
 for it.
 """

@@ -78,13 +78,8 @@ class GateSchedulingEnv(Scheduling):
 
     Args:
         machine: Name of one that ships with qexp or of a file, a mapping, or `MachineProperties`.
-        max_gates: Longest circuit.
-        dependency_depth: How many of the gates that a gate waits for are shown.
         circuit_generator: Where circuits come from; by default `WorkshopCircuitGenerator`.
-        rulebook: Which gates commute; by default those without a common qubit and equal ones.
-        rewarder: What a step is worth.
-        max_steps: Steps after which an episode is cut off; by default there is no limit.
-        render_mode: ``human`` (a window, needs pygame), ``rgb_array`` or None.
+        rewarder: What a step is worth; the other arguments are those of `Scheduling`.
         **unknown: Refused, in a line that names the arguments there are.
 
     Raises:

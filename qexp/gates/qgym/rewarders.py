@@ -44,7 +44,7 @@ class Rewarder(ABC):
         """
 
     def _is_illegal(self, action: Action, old_state: SchedulingState) -> bool:
-        """Whether an action is to place a gate that may not be placed."""
+        """Tell whether an action is to place a gate that may not be placed."""
         return not action[1] and not old_state.circuit_info.legal[action[0]]
 
     def __eq__(self, other: object) -> bool:
@@ -59,7 +59,7 @@ class Rewarder(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a rewarder needs to know of a step, so that no step has to copy the state it comes from."""
+    """A step as rewarders need to know it, so that no step has to copy the state it comes from."""
 
     waited: bool  # a cycle passed
     illegal: bool  # the action was to place a gate that could not be placed
@@ -67,11 +67,11 @@ class Step:
 
 
 class StepRewarder(Rewarder):
-    """A rewarder that looks at the step and the state after it only."""
+    """A rewarder of the step and the state after it alone."""
 
     @property
     def unchanged(self) -> bool:
-        """Whether `of` tells all: a subclass that compares states by itself must be shown both."""
+        """True if `of` decides: a subclass that compares states by itself must be shown both."""
         cls = type(self)
         whole = cls.compute_reward is StepRewarder.compute_reward
         return whole and cls._is_illegal is StepRewarder._is_illegal

@@ -118,7 +118,7 @@ class Scheduling(gym.Env[dict[str, npt.NDArray[Any]], Any]):
 
     @property
     def rewarder(self) -> Rewarder:
-        """What gives steps their reward; it may be replaced at any time."""
+        """The rewarder of steps; it may be replaced at any time."""
         return self._rewarder
 
     @rewarder.setter
@@ -266,9 +266,8 @@ class Window:
         try:
             import pygame
         except ImportError as error:
-            raise gym.error.DependencyNotInstalled(
-                'render_mode="human" needs pygame: pip install "qexp[human]"'
-            ) from error
+            message = 'render_mode="human" needs pygame: pip install "qexp[human]"'
+            raise gym.error.DependencyNotInstalled(message) from error
         self._pygame: Any = pygame
         pygame.display.init()
         self._surface = pygame.display.set_mode(size)

@@ -51,8 +51,7 @@ class CircuitInfo:
     def __init__(
         self, dispatch: Dispatch, max_gates: int, encoder: GateEncoder, rulebook: CommutationRulebook
     ) -> None:
-        problem = dispatch.problem
-        gates = len(problem)
+        problem, gates = dispatch.problem, len(dispatch.problem)
         self._encoder, self._rulebook = encoder, rulebook
         self.human = problem.circuit  # the gates, by name
         self.names: Ints = np.zeros(max_gates, dtype=np.int64)  # their codes, 0 for padding
@@ -128,9 +127,8 @@ class SchedulingState:
         gates = checked_circuit(circuit, self.tables, self.max_gates)
         problem = Problem.of(self.tables, gates, self.utils.rulebook)
         self.dispatch = Dispatch(problem, self.dependency_depth, self.max_gates)
-        self.circuit_info = CircuitInfo(
-            self.dispatch, self.max_gates, self.utils.gate_encoder, self.utils.rulebook
-        )
+        utils = self.utils
+        self.circuit_info = CircuitInfo(self.dispatch, self.max_gates, utils.gate_encoder, utils.rulebook)
         self.steps_done = 0
         return self
 
@@ -148,7 +146,7 @@ class SchedulingState:
         return self
 
     def obtain_observation(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the observation, in fresh arrays; `Scheduling` has the data sheet."""
+        """Return the observation, in fresh arrays; see `Scheduling`."""
         info = self.circuit_info
         return {
             "gate_names": info.names.copy(),
@@ -159,14 +157,11 @@ class SchedulingState:
 
     def obtain_info(self) -> dict[str, Any]:
         """Return the steps done, the current cycle, and the schedule so far (-1: not placed)."""
-        return {
-            "Steps done": self.steps_done,
-            "Cycle": self.dispatch.cycle,
-            "Schedule": self.circuit_info.schedule.copy(),
-        }
+        schedule = self.circuit_info.schedule.copy()
+        return {"Steps done": self.steps_done, "Cycle": self.dispatch.cycle, "Schedule": schedule}
 
     def is_done(self) -> bool:
-        """Whether every gate is placed; true from the start for an empty circuit."""
+        """Tell whether every gate is placed: for an empty circuit from the start."""
         return self.dispatch.left == 0
 
     def is_truncated(self) -> bool:
@@ -198,7 +193,7 @@ class SchedulingState:
 
     @property
     def gates(self) -> Mapping[int, GateInfo]:
-        """Each kind of gate and how it is kept out now, by code; a new mapping."""
+        """Each kind of gate and how long it is excluded, by code; a new mapping."""
         dispatch, machine = self.dispatch, self.machine_properties
         return {
             code: GateInfo(
@@ -212,7 +207,7 @@ class SchedulingState:
 
     @property
     def seed(self) -> int | None:
-        """What the random numbers began with; setting it begins again and decides the circuits."""
+        """Seed of the random numbers; setting it begins them again and decides the circuits."""
         return self._seed
 
     @seed.setter
@@ -268,9 +263,8 @@ def checked_pair(action: Any, gates: int) -> tuple[int, bool]:
     if wait == 1:
         return 0, True
     if wait != 0 or gate is None:
-        raise InputError(
-            f"action {shown(action)}: it must be (gate, 0) with a gate {range_of(gates)}, or (0, 1) to wait"
-        )
+        needed = f"(gate, 0) with a gate {range_of(gates)}, or (0, 1) to wait"
+        raise InputError(f"action {shown(action)}: it must be {needed}")
     if not 0 <= gate < gates:
         raise InputError(f"action: no gate {gate}; it must be {range_of(gates)}")
     return gate, False

@@ -35,7 +35,7 @@ class CPSAT(GateScheduler):
     ] = 10.0
 
     def plan(self, problem: Problem, rng: np.random.Generator) -> list[int]:
-        """Return the shortest schedule found, see `GateScheduler.plan`."""
+        """Return the shortest schedule of the search, see `GateScheduler.plan`."""
         best = optimum(problem, time_limit=self.time_limit, seed=int(rng.integers(2**31)))
         self.bound = best.bound
         return best.starts

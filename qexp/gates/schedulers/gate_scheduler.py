@@ -1,4 +1,4 @@
-"""What schedules the gates of a circuit: a gate scheduler plans the whole of it."""
+"""The class of schedulers of a circuit's gates: each plans the whole circuit."""
 
 from __future__ import annotations
 

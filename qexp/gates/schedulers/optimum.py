@@ -6,7 +6,7 @@ another, or together where that is allowed. The longest end is minimised. Four t
 
 - Time is counted in the greatest common divisor of all durations: whatever order is best, the earliest starts
   that it allows are sums of durations.
-- Only schedules shorter than the best one from critical paths are looked for. That leaves each gate a window.
+- Only schedules shorter than the best one from critical paths are searched: that leaves each gate a window.
 - Pairs whose order follows from chains of gates, or from the windows, need no decision.
 - Equal gates that could swap places keep the order of the circuit.
 """
@@ -45,7 +45,7 @@ class Optimum:
 
     @property
     def proved(self) -> bool:
-        """Whether no schedule is shorter; otherwise the time limit ended the search."""
+        """True if no schedule is shorter; otherwise the time limit ended the search."""
         return self.makespan == self.bound
 
 
@@ -97,7 +97,7 @@ def optimum(problem: Problem, *, time_limit: float = 60.0, workers: int = 1, see
                     best = makespan(problem, starts)
     wrong = violations(problem, starts)
     if wrong:
-        raise AssertionError(f"the schedule found breaks the rules: {'; '.join(wrong)}")
+        raise AssertionError(f"the schedule breaks the rules: {'; '.join(wrong)}")
     return Optimum(starts, best, bound, time.perf_counter() - begin)
 
 
@@ -111,9 +111,7 @@ def _model(
     starts = [model.new_int_var(first, last, "") for first, last in bounds]
     for i, j in np.argwhere(windows.direct()).tolist():
         model.add(starts[j] >= starts[i] + lag[i][j])
-    intervals = [
-        model.new_fixed_size_interval_var(s, length, "") for s, length in zip(starts, p, strict=True)
-    ]
+    intervals = [model.new_fixed_size_interval_var(s, size, "") for s, size in zip(starts, p, strict=True)]
     for qubit in range(problem.machine.n_qubits):
         on_it = zip(intervals, problem.q1, problem.q2, strict=True)
         model.add_no_overlap([interval for interval, *qubits in on_it if qubit in qubits])

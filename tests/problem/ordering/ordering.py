@@ -69,13 +69,6 @@ class Ordering(DecisionProblem):
     def decisions(self) -> int:
         return self.jobs
 
-    @property
-    def of_policy(self) -> dict[str, Any]:
-        return {"environment": "ordering"}
-
-    def check_evaluation(self, episodes: int) -> None:
-        pass
-
     def check_training(self, fleet_seed: int | None = None) -> None:
         pass
 
