@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.slow  # copies the package and runs commands in the copy
+
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "ordering"
 SMALL = ("tracking=off", "eval.episodes=3")
@@ -63,6 +65,7 @@ def test_it_is_in_no_other_problems_way(house):
     assert "ordering" in run("-m", "qexp", "--help")
 
 
+@pytest.mark.ray
 def test_it_is_trained_on_and_its_policy_loads(house):
     folder, run = house
     run("-m", "qexp", "env=ordering", "algo=a2c", "algo.env_steps=20000", "hydra.run.dir=two", *SMALL)

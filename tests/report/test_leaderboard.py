@@ -191,6 +191,7 @@ def test_ratios_to_the_optimum_by_hand():
     )
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_ratio_covers_it_as_often_as_it_says():
     rng = np.random.default_rng(0)
     hits = 0

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from cases import quick_first
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -111,6 +112,7 @@ def test_a_training_in_which_no_episode_finished_is_drawn_too(training, tmp_path
         assert_drawn(tmp_path / "curve.png")
 
 
+@pytest.mark.slow
 def test_single_episode_and_large_fleet(tmp_path):
     rng = np.random.default_rng(0)
     rows = [
@@ -166,13 +168,15 @@ QUIET = ("plots=false", "tracking=off", "eval.episodes=2")
 
 @pytest.mark.parametrize(
     "command",
-    [
-        ("env.tasks=4", "eval.baselines=[mct]", "deploy=simulator", "deploy.tasks=2"),
-        ("env=gate_scheduling", "scheduler=asap", "eval.baselines=[critical_path]"),
-        ("-m", "env.tasks=4", "eval.baselines=[mct]", "deploy=simulator", "deploy.tasks=2", "seed=0,1"),
-        ("-m", "env.tasks=4", "eval.baselines=[mct]", "seed=0,1", "++plots=false"),
-        ("-m", "env.tasks=4", "eval.baselines=[mct]", "seed=0,1", "plots=no"),
-    ],
+    quick_first(
+        [
+            ["env.tasks=4", "eval.baselines=[mct]", "deploy=simulator", "deploy.tasks=2"],
+            ["env=gate_scheduling", "scheduler=asap", "eval.baselines=[critical_path]"],
+            ["-m", "env.tasks=4", "eval.baselines=[mct]", "deploy=simulator", "deploy.tasks=2", "seed=0,1"],
+            ["-m", "env.tasks=4", "eval.baselines=[mct]", "seed=0,1", "++plots=false"],
+            ["-m", "env.tasks=4", "eval.baselines=[mct]", "seed=0,1", "plots=no"],
+        ]
+    ),
     ids=["campaign", "gates", "campaigns", "forced", "no"],
 )
 def test_without_plots_nothing_is_drawn(command, qexp):
@@ -185,7 +189,7 @@ def test_without_plots_nothing_is_drawn(command, qexp):
 MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
 
-@pytest.mark.parametrize("kind", MAGIC)
+@pytest.mark.parametrize("kind", quick_first(MAGIC))
 def test_the_same_data_give_the_same_file_in_every_format(kind, episodes, tmp_path, python):
     code = (
         "import sys, pandas as pd; from pathlib import Path; from qexp.report.plots import completion_time\n"
@@ -210,6 +214,7 @@ def test_other_formats_are_refused(episodes, tmp_path):
 ONE = ("tracking=off", "env.tasks=4", "eval.episodes=2", "eval.baselines=[mct]")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pdf", "svg"])
 def test_plots_are_written_in_the_format_asked_for(kind, qexp):
     campaign = ("deploy=simulator", "deploy.tasks=6", "deploy.block=3")
@@ -228,16 +233,19 @@ def test_plots_are_written_in_the_format_asked_for(kind, qexp):
 
 @pytest.mark.parametrize(
     "typed",
-    [
-        "plots.format=jpg",
-        "plots=jpg",
-        "plots={format:jpg}",
-        "plots={form:pdf}",
-        "plots=null",
-        "+plots.format=[pdf]",
-    ],
+    quick_first(
+        [
+            "plots.format=jpg",
+            "plots=jpg",
+            "plots={format:jpg}",
+            "plots={form:pdf}",
+            "plots=null",
+            "+plots.format=[pdf]",
+        ],
+        2,
+    ),
 )
-@pytest.mark.parametrize("multirun", [(), ("-m", "seed=1,2")], ids=["run", "sweep"])
+@pytest.mark.parametrize("multirun", quick_first([[], ["-m", "seed=1,2"]]), ids=["run", "sweep"])
 def test_what_is_no_format_is_refused_in_a_line_that_names_them(typed, multirun, qexp):
     ended = qexp(*multirun, *ONE, typed)
     assert ended.status == 2
@@ -259,6 +267,7 @@ def test_how_plots_are_written_makes_no_other_run():
     assert config_hash(none[0]) != before
 
 
+@pytest.mark.slow
 def test_an_option_file_may_choose_the_format(qexp):
     Path("mine/experiment").mkdir(parents=True)
     head = "# @package _global_\n"
@@ -276,6 +285,7 @@ def test_an_option_file_may_choose_the_format(qexp):
         assert {path.suffix for path in Path("run").glob("plots/*")} == suffixes
 
 
+@pytest.mark.slow
 def test_a_sweep_s_figure_is_drawn_in_another_format_without_running_it_again(qexp):
     sweep = ("-m", *ONE, "seed=0,1")
     assert qexp(*sweep).status == 0
