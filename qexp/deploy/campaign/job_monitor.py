@@ -41,14 +41,7 @@ class Watch:
 
 
 class JobMonitor:
-    """Keeps tasks in step with their jobs.
-
-    Args:
-        executor: Whom to ask.
-        transitions: Writes down what becomes of tasks.
-        settle: Seconds that a job may take to show up under its tag.
-        patience: Seconds without an answer after which to give up.
-    """
+    """Keeps tasks in step with their jobs; settle and patience are the deployment's, seconds."""
 
     def __init__(
         self, executor: Executor, transitions: Transitions, *, settle: float, patience: float
@@ -99,8 +92,8 @@ class JobMonitor:
     def audit(self, tasks: Sequence[Task], campaign: str) -> None:
         """Hold the journal against the executor's list of jobs.
 
-        An order that was given up for lost, and sent again, may turn up later than any time that one could
-        wait. It is cancelled if it can be, paid for in the journal if not, and noted in either case.
+        An order that was given up for lost, and sent again, may turn up later than one could wait. It is
+        cancelled if it can be, paid for in the journal if not, and noted in either case.
         """
         if self.executor.keeps_jobs:
             self._account_for(tasks, self._all_jobs(campaign))
@@ -226,10 +219,7 @@ class JobMonitor:
                 self._transitions.save(task, "figures" if over else "")
 
     def _bill_may_come(self, task: Task) -> bool:
-        """Return whether to wait, `deploy.settle` seconds, for the bill of a job that was cancelled.
-
-        A task that is placed again lets go of its job, and nobody would ask for its bill again.
-        """
+        # A task that is placed again lets go of its job, and nobody would ask for its bill again.
         unknown = self.executor.keeps_jobs and task.quantum_seconds is None
         return unknown and self._waited(task, "incomplete") < self._settle_seconds
 
