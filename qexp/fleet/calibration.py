@@ -33,10 +33,7 @@ def calibration(target: Target) -> dict[str, float]:
 
     A pair that has a gate in both directions counts once, with the better one. Broken gates, and values that
     were not measured, are left out; every other value is kept, however poor (FakeLagos reads one qubit
-    wrongly 46 % of the time). Rounded to six digits.
-
-    Raises:
-        InputError: Nothing is left to average.
+    wrongly 46 % of the time). Rounded to six digits; `InputError` if nothing is left to average.
     """
     pairs: dict[frozenset[int], float] = {}
     for name in machines.NATIVE_GATES:

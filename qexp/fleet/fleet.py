@@ -39,11 +39,7 @@ class _Record(BaseModel):
 
 
 class Calibration(_Record):
-    """Averages over a machine's qubits and edges.
-
-    Relaxation and dephasing time in seconds; probabilities that a measurement, an sx gate and a native
-    two-qubit gate go wrong.
-    """
+    """Averages over a machine's qubits and edges; times in seconds, gates sx and the native two-qubit one."""
 
     t1: Annotated[float, Field(gt=0)]
     t2: Annotated[float, Field(gt=0)]
@@ -64,13 +60,11 @@ class QNode(_Record):
     """One quantum machine with one FCFS queue.
 
     Attributes:
-        name: Unique within the fleet.
         clops: Circuit layer operations per second on the scale of the original CLOPS benchmark.
         clops_h: The newer, hardware-aware benchmark's figure, if there is one; the two do not compare.
         machine: Machine of the circuit catalogue whose compiled circuits stand for this node's; by
             default the node's own name.
-        live: The moment's state; not part of the content hash.
-        source: Free-form provenance; not part of the content hash.
+        live: The moment's state; neither it nor ``source``, free-form provenance, is in the content hash.
     """
 
     name: Annotated[str, Field(min_length=1)]

@@ -29,14 +29,7 @@ from qexp.runfolder import write_atomically
 
 
 def fake_nodes(names: Sequence[str]) -> tuple[Nodes, list[str]]:
-    """Read fake backends in the order given.
-
-    Returns:
-        Their nodes, and what a person should know about them.
-
-    Raises:
-        InputError: One is unknown, named twice, or has no calibration.
-    """
+    """Read fake backends in the order given: their nodes, and what a person should know about them."""
     nodes: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
     for name in names:

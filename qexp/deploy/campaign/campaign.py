@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,7 +139,9 @@ class Campaign:
 
     def _limits(self) -> list[Guard]:
         """Return the user's limits, and what the account itself has left, which others may use too."""
-        own, left = self.deployment.guard, self._monitor.ask(self.executor.quantum_seconds_left)
+        own, left = self.deployment.guard, None
+        with suppress(errors.UnreachableError):
+            left = self.executor.quantum_seconds_left()
         if left is None:
             return [own]
         name = "the quantum time that the account had left for this"
@@ -146,9 +149,8 @@ class Campaign:
 
     def _when(self, task: Task) -> float:
         """Return when a task can be placed at the earliest."""
-        assert task.arrival is not None
         _, try_at = self._blocked.get(task.id, (0.0, 0.0))
-        return max(task.arrival, self._not_before, try_at)
+        return max(task.arrival or 0.0, self._not_before, try_at)
 
     def _place(self, task: Task, segment: Segment, tasks: Sequence[Task], began: float) -> None:
         """Choose a machine, write down the intent, and send the order."""
@@ -209,11 +211,9 @@ class Campaign:
         assert task.node is not None
         self._monitor.begin(task)
         self._blocked.pop(task.id, None)
-        most = self.deployment.guard.most
+        order = Order(task.tag, self.id, task.node, task.circuit, task.shots, self.deployment.guard.most)
         try:
-            task.job = self.executor.submit(
-                Order(task.tag, self.id, task.node, task.circuit, task.shots, most)
-            )
+            task.job = self.executor.submit(order)
         except errors.RefusedError as error:
             self._transitions.retry(task, State.FAILED, str(error))
         except errors.LaterError as error:
@@ -241,7 +241,6 @@ class Campaign:
         for machine in machines:
             before = self.machines.get(machine.name)
             if before is not None and before.open != machine.open:
-                self._transitions.note(
-                    "opened" if machine.open else "closed", f"{machine.name}: {machine.status}"
-                )
+                word = "opened" if machine.open else "closed"
+                self._transitions.note(word, f"{machine.name}: {machine.status}")
         self.machines = {machine.name: machine for machine in machines}

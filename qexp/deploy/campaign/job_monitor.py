@@ -41,14 +41,7 @@ class Watch:
 
 
 class JobMonitor:
-    """Keeps tasks in step with their jobs.
-
-    Args:
-        executor: Whom to ask.
-        transitions: Writes down what becomes of tasks.
-        settle: Seconds that a job may take to show up under its tag.
-        patience: Seconds without an answer after which to give up.
-    """
+    """Keeps tasks in step with their jobs; settle and patience are the deployment's, seconds."""
 
     def __init__(
         self, executor: Executor, transitions: Transitions, *, settle: float, patience: float
@@ -235,10 +228,7 @@ class JobMonitor:
                 self._transitions.save(task, "figures" if over else "")
 
     def _bill_may_come(self, task: Task) -> bool:
-        """Return whether to wait, `deploy.settle` seconds, for the bill of a job that was cancelled.
-
-        A task that is placed again lets go of its job, and nobody would ask for its bill again.
-        """
+        # A task that is placed again lets go of its job, and nobody would ask for its bill again.
         unknown = self.executor.keeps_jobs and task.quantum_seconds is None
         return unknown and self._waited(task, "incomplete") < self._settle_seconds
 

@@ -62,10 +62,8 @@ class Task:
         segment: Tasks of one segment, of one scheduler in one block, share the machines' queues.
         block: Tasks of one block are the same circuits and arrivals for all schedulers.
         position: Index in the workload: which tasks of several schedulers are the same.
-        depth: Logical depth, layers.
         offset: Arrival after the segment's begin, seconds.
         attempt: 1 at first; one more each time it is placed again.
-        tag: Of its latest order.
         decided: When a machine was chosen.
         decision_seconds: How long the choice took, features included, seconds of real time.
         predicted_wait: What the scheduler expected of the machine's queue, seconds.
@@ -76,7 +74,6 @@ class Task:
         quantum_seconds: What was charged, seconds.
         spent: What was charged, or may have been, for attempts before this one, seconds.
         excused: Attempts that `deploy.retries` does not count.
-        counts: How often each bit string was measured.
     """
 
     id: int

@@ -20,12 +20,9 @@ FILE = "journal.lock"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder's campaign for this process; the system lets go of it when the process dies.
+    """Hold a run folder's campaign, or raise `InputError`; the system lets go of it when the process dies.
 
     The file stays: to delete it would open a gap between two processes that both hold a file of its name.
-
-    Raises:
-        InputError: Another process holds it, or the system has no locks.
     """
     if fcntl is None:
         raise InputError("deploy: campaigns need file locks (fcntl), which this system does not have")

@@ -9,11 +9,7 @@ from qexp.deploy.campaign.journal import State, Task
 
 
 class StoppedError(Exception):
-    """The campaign cannot continue now; the journal is complete, and the message one line.
-
-    Attributes:
-        limit: The key of the limit that stopped it, if it was one that can be raised.
-    """
+    """The campaign cannot continue now, for the limit of this key perhaps; the journal is complete."""
 
     def __init__(self, message: str, limit: str | None = None) -> None:
         super().__init__(message)
@@ -29,7 +25,7 @@ class Guard:
     """Limits of a campaign; None for none.
 
     Attributes:
-        max_jobs: Jobs that the executor accepted or may have accepted, refused and cancelled ones included.
+        max_jobs: Jobs that the executor accepted or may have accepted.
         max_quantum_seconds: Quantum time: as charged or, before that is known, the most that a job may take.
         most: Quantum seconds after which the machine stops a job; None if it does not, and then the estimate
             has to do.
@@ -80,10 +76,7 @@ def charged_for(tasks: Iterable[Task]) -> float:
 
 
 def spent(tasks: Sequence[Task]) -> tuple[int, float]:
-    """Return how many orders were (or may have been) sent, and their quantum seconds.
-
-    Seconds are those charged; for a job whose bill is not known, the estimate.
-    """
+    """Return how many orders were or may have been sent, and their quantum seconds, charged or estimated."""
     jobs = sum(task.attempt - 1 + (task.tag is not None) for task in tasks)
     estimated = sum(task.estimated_quantum_seconds or 0.0 for task in tasks if _unbilled(task))
     return jobs, charged_for(tasks) + estimated

@@ -30,12 +30,11 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class Order:
-    """One circuit to run on one machine.
+    """One circuit of the catalogue (``ghz_5``) to run on one machine.
 
     Attributes:
         tag: Found on the job afterwards; no other order has it. At most 86 characters, as the campaign's.
         campaign: Tag that all orders of a campaign carry beside their own.
-        circuit: Algorithm and width, as in the catalogue: ``ghz_5``.
         max_seconds: The machine is to stop the job after so many seconds of quantum time, or None.
     """
 
@@ -52,7 +51,6 @@ class Job:
     """What an executor knows of a job; times in seconds on the campaign's clock, None if not known (yet).
 
     Attributes:
-        tag: Of the order.
         created: When it was accepted.
         quantum_seconds: Time on the quantum machine that was charged, seconds.
         error: Why it failed, in one line, None if it did not.

@@ -18,7 +18,7 @@ class SimulatorExecutor(QueueExecutor):
 
     Args:
         scenario: The placement problem; its service times are the true ones.
-        jitter: Standard deviation of the logarithm of actual over predicted service time; 0 for none.
+        jitter: Standard deviation of the logarithm of actual over predicted service time.
         seed: Of the jitter, which depends on it and on an order's tag alone.
     """
 

@@ -27,17 +27,12 @@ RAN_TOO_LONG = 1305  # the service's code for it
 
 
 def put(question: Callable[[], T], **missing: Any) -> T:
-    """Put a question to the client.
+    """Put a question to the client, and raise what `in_words` makes of an error.
 
     Args:
         question: What to call.
         **missing: ``missing``: what to return where the service knows of no such thing.
-
-    Raises:
-        errors.UnreachableError: No answer.
-        errors.AccountError: The account is not accepted.
     """
-    problem: errors.ExecutorError
     with quiet():
         try:
             return question()
@@ -188,11 +183,7 @@ def _word(value: object) -> str:
 def decode(text: str) -> dict[str, int]:
     """Return the counts in a job's result, as GET /jobs/ID/results has it in either sampler's encoding.
 
-    Returns:
-        Counts by bit string, the last bit of the last register first.
-
-    Raises:
-        errors.UndecodableError: It is no result of one circuit.
+    They are by bit string, the last bit of the last register first; without any, `UndecodableError`.
     """
     from qiskit_ibm_runtime.decoders.defaults import DEFAULT_DECODERS
 
@@ -205,15 +196,13 @@ def decode(text: str) -> dict[str, int]:
             text,
         )
         [pub] = result
-        known = pub.metadata.get("circuit_metadata") or {}
-        names = known.get("registers")
+        names = (pub.metadata.get("circuit_metadata") or {}).get("registers")
         # The answer may have the registers in any order; the circuit said which is its own.
         names = names if isinstance(names, list) and sorted(names) == sorted(pub.data) else list(pub.data)
         counts = pub.join_data(names).get_counts()
     except Exception as error:  # noqa: BLE001 whatever nonsense makes the decoders raise
-        raise errors.UndecodableError(
-            f"IBM Quantum: the result cannot be decoded ({type(error).__name__})"
-        ) from None
+        kind = type(error).__name__
+        raise errors.UndecodableError(f"IBM Quantum: the result cannot be decoded ({kind})") from None
     if not counts:
         raise errors.UndecodableError("IBM Quantum: the result is empty")
     return {str(outcome): int(count) for outcome, count in counts.items()}

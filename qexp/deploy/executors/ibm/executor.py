@@ -29,15 +29,7 @@ CONNECTING = 30.0
 
 
 class IBMQuantumExecutor(JobsAtIBM):
-    """Machines of one account.
-
-    Args:
-        backends: By name of the machine.
-        batch: Whether the jobs of one machine are sent in a batch.
-        poll_interval: Between two questions about a job, seconds.
-        status_interval: Between two questions about the machines, seconds.
-        timeout: The longest wait for an answer, seconds.
-    """
+    """Machines of one account, by their names; settings as in `qexp.deploy.ibm.IBM`, seconds."""
 
     keeps_jobs: ClassVar[bool] = True
 
@@ -67,9 +59,6 @@ class IBMQuantumExecutor(JobsAtIBM):
             names: Machines that are wanted; those that the account does not see never open.
             timeout: The longest wait for an answer, seconds.
             **settings: See the class.
-
-        Raises:
-            InputError: No account, a refused one, no answer, or none of these machines.
         """
         wanted = set(names)
         limit = max(CONNECTING, 4 * timeout)

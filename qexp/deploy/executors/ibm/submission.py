@@ -41,8 +41,8 @@ UNCLEAR = {408, 425}
 class OneRequest(Batch):  # type: ignore[misc]
     """A batch, or the lack of one (``create_new=False``), each of whose jobs is one request.
 
-    The client itself looks up the machine, its status and the plan's usage before each job, and stumbles over
-    a queue length that is null. A campaign knows all three, and what to do about a reading that is missing.
+    The client itself asks for the machine, its status and the plan's usage before each job, and stumbles over
+    a queue length that is null; a campaign knows all three.
     """
 
     def _run(self, program_id: str, inputs: dict[str, Any], options: dict[str, Any], **_: Any) -> Any:
@@ -59,13 +59,7 @@ class OneRequest(Batch):  # type: ignore[misc]
 
 
 class Submitter:
-    """Sends orders.
-
-    Args:
-        backends: By name of the machine.
-        batch: Whether the jobs of one machine go into a batch.
-        timeout: Of each request, seconds.
-    """
+    """Sends orders to machines by their names, those of one machine in a batch if wanted."""
 
     def __init__(self, backends: Mapping[str, IBMBackend], *, batch: bool, timeout: float) -> None:
         self.backends, self._batch = dict(backends), batch

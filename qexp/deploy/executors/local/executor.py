@@ -193,10 +193,7 @@ class LocalExecutor(QueueExecutor):
             return measured
 
     def _simulate(self, job: QueuedJob, kind: str) -> None:
-        """Have one half of a job's simulation done.
-
-        Not to be called with the lock held: a pool that breaks may hold its own while it calls back.
-        """
+        # Not to be called with the lock held: a pool that breaks may hold its own while it calls back.
         pool, what = self._pools[kind], (self._queues[job.order.node].machine, job.order.circuit)
         future: Future[Any]
         try:
