@@ -9,7 +9,7 @@ from benchmarks.rllib_peer import Training, stock_a2c
 from benchmarks.sb3_peer import ActorCritic, Learning, LockstepVecEnv
 from qexp.algo import A2C
 from qexp.algo.session import ray_session
-from qexp.algo.train import build
+from qexp.algo.train import rllib_config
 from qexp.fleet.fleet import load_fleet
 from qexp.placement.placement import Placement
 from qexp.placement.policy import PlacementPolicy
@@ -25,7 +25,9 @@ def measure(effort: Effort) -> list[Figure]:
     config = A2C(rollout_length=scenario.tasks)
     architecture = PlacementPolicy.architecture(hidden=config.hidden, prior=config.prior)
     with ray_session():
-        ours = Training(build(config, architecture, lambda n: PlacementVectorEnv(scenario, n), seed=0))
+        ours = Training(
+            rllib_config(config, architecture, lambda n: PlacementVectorEnv(scenario, n), seed=0).build_algo()
+        )
         stock = {
             f"stock RLlib, {n} environments": stock_a2c(scenario, config, architecture, n) for n in STOCK_ENVS
         }

@@ -67,7 +67,7 @@ def name(how: str, runners: int) -> str:
 def algorithm(runners: int) -> Iterator[Any]:
     """Build A2C with its default settings on the default scenario, with so many remote runners."""
     from qexp.algo import A2C
-    from qexp.algo.train import build
+    from qexp.algo.train import rllib_config
     from qexp.fleet.fleet import load_fleet
     from qexp.placement.placement import Placement
     from qexp.placement.policy import PlacementPolicy
@@ -76,7 +76,9 @@ def algorithm(runners: int) -> Iterator[Any]:
     scenario = Placement(load_fleet("qce5"))
     config = A2C(num_env_runners=runners, rollout_length=scenario.tasks)
     architecture = PlacementPolicy.architecture(hidden=config.hidden, prior=config.prior)
-    built = build(config, architecture, lambda num_envs: PlacementVectorEnv(scenario, num_envs), seed=0)
+    built = rllib_config(
+        config, architecture, lambda num_envs: PlacementVectorEnv(scenario, num_envs), seed=0
+    ).build_algo()
     try:
         yield built
     finally:

@@ -12,7 +12,7 @@ from benchmarks.rllib_peer import Training, stock_dqn
 from benchmarks.sb3_peer import Learning, LockstepVecEnv, QPolicy
 from qexp.algo import DQN
 from qexp.algo.session import ray_session
-from qexp.algo.train import build
+from qexp.algo.train import rllib_config
 from qexp.fleet.fleet import load_fleet
 from qexp.placement.placement import Placement
 from qexp.placement.policy import PlacementPolicy
@@ -82,7 +82,11 @@ def architecture(config: DQN) -> Architecture:
 
 def our_dqn(scenario: Placement, config: DQN) -> Training:
     """Return qexp's DQN."""
-    return Training(build(config, architecture(config), lambda n: PlacementVectorEnv(scenario, n), seed=0))
+    return Training(
+        rllib_config(
+            config, architecture(config), lambda n: PlacementVectorEnv(scenario, n), seed=0
+        ).build_algo()
+    )
 
 
 def stable_dqn(scenario: Placement, config: DQN) -> Learning:

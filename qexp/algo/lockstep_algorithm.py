@@ -120,7 +120,7 @@ class LockstepAlgorithm(Algorithm):
         self, config: Any = None, *, environment: tuple[str, VectorEnvMaker] | None = None, **kwargs: Any
     ) -> None:
         if environment is not None:
-            register_again(*environment)
+            _register(*environment)
         super().__init__(config, **kwargs)
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -316,19 +316,12 @@ def register_vector_env(make_vector_env: VectorEnvMaker) -> str:
     meet under a name only if they mean the same environment.
     """
     name = f"qexp-{hashlib.sha256(cloudpickle.dumps(make_vector_env)).hexdigest()[:32]}"
-    register_again(name, make_vector_env)
+    _register(name, make_vector_env)
     return name
 
 
-def register_again(name: str, make_vector_env: VectorEnvMaker) -> None:
-    """Register an environment under the name it had where a checkpoint was written.
-
-    Read back, it may not be the same to the byte, and `register_vector_env` would name it otherwise.
-
-    Args:
-        name: As `register_vector_env` returned it.
-        make_vector_env: Creates a vector environment of so many episodes.
-    """
+def _register(name: str, make_vector_env: VectorEnvMaker) -> None:
+    # Under the name it had where a checkpoint was written: read back, it may not be the same to the byte.
     register_env(name, partial(_create, make_vector_env))
 
 

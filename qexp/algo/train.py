@@ -102,7 +102,7 @@ def train(
     torch.set_num_threads(1)
     try:
         with ray_session(config.num_env_runners, ray_address):
-            algorithm = build(config, architecture, make_vector_env, seed)
+            algorithm = rllib_config(config, architecture, make_vector_env, seed).build_algo()
             try:
                 if resume_from is not None:
                     restore_state(algorithm, resume_from)
@@ -127,22 +127,10 @@ def train(
         torch.set_num_threads(threads)
 
 
-def build(config: Training, architecture: Architecture, make_vector_env: VectorEnvMaker, seed: int) -> Any:
-    """Return the RLlib algorithm of a config, inside a `ray_session`; ``restore_from_path`` resumes one.
-
-    Args:
-        config: The algorithm's options.
-        architecture: Shape of the network.
-        make_vector_env: See `train`.
-        seed: Of the training.
-    """
-    return rllib_config(config, architecture, make_vector_env, seed).build_algo()
-
-
 def rllib_config(
     config: Training, architecture: Architecture, make_vector_env: VectorEnvMaker, seed: int
 ) -> Any:
-    """Return RLlib's config of a training run, for ``build_algo()`` or Ray Tune.
+    """Return RLlib's config of a training run, for ``build_algo()`` inside a `ray_session`, or Ray Tune.
 
     Args:
         config: The algorithm's options.

@@ -61,12 +61,7 @@ class GateEnv(gym.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin with another circuit; without a seed the stream of circuits continues.
-
-        Args:
-            seed: Reproduces the episode bit for bit.
-            options: Not looked at.
-        """
+        """Begin with another circuit, see `Env.reset`; without a seed the stream of circuits continues."""
         super().reset(seed=seed, options=options)
         observation, infos = self._vector.reset(seed=[seed])
         self._steps, self._over = 0, False

@@ -60,11 +60,7 @@ class LockstepVectorEnv(VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: Seed = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin new episodes in all environments.
-
-        Args:
-            seed: One for all, or one for each environment, see above.
-            options: Not looked at.
+        """Begin new episodes in all environments, see `VectorEnv.reset`; the seed may be a list, see above.
 
         Raises:
             InputError: A list is not of one seed for each environment, or no episode can be drawn.

@@ -26,12 +26,12 @@ def rows(count):
 
 @pytest.mark.parametrize("count", [7, 23])
 def test_a_step_in_parts_is_the_step_over_the_whole_batch(ray, monkeypatch, count):
-    from qexp.algo.train import build
+    from qexp.algo.train import rllib_config
 
     figures, weights = [], []
     for at_once in (10, 10_000):
         monkeypatch.setattr(actor_critic, "ROWS_AT_ONCE", at_once)
-        algorithm = build(A2C(**SMALL_A2C | {"hidden": 8}), shape(), DelayedCosts, seed=0)
+        algorithm = rllib_config(A2C(**SMALL_A2C | {"hidden": 8}), shape(), DelayedCosts, seed=0).build_algo()
         try:
             (result,) = algorithm.learn(rows(count))
             result = dict(result["default_policy"])
@@ -50,7 +50,7 @@ def test_a_step_in_parts_is_the_step_over_the_whole_batch(ray, monkeypatch, coun
 
 @pytest.mark.usefixtures("ray")
 def test_minibatches_are_the_batch_in_another_order_and_each_is_a_step(monkeypatch):
-    from qexp.algo.train import build
+    from qexp.algo.train import rllib_config
 
     seen = []
 
@@ -60,7 +60,7 @@ def test_minibatches_are_the_batch_in_another_order_and_each_is_a_step(monkeypat
             return super().loss(batch, progress)
 
     config = Watched(**SMALL_A2C | {"hidden": 8}, epochs=3, minibatches=4)
-    algorithm = build(config, shape(), DelayedCosts, seed=0)
+    algorithm = rllib_config(config, shape(), DelayedCosts, seed=0).build_algo()
     try:
         (rollout,) = algorithm.collect(with_logits=True).values()
         batch = algorithm.batch([rollout])

@@ -56,14 +56,14 @@ def losses(algorithm, module, batch):
 @pytest.fixture(scope="module")
 def algorithms(ray):
     """An algorithm per combination of double and distributional."""
-    from qexp.algo.train import build
+    from qexp.algo.train import rllib_config
 
     built = {}
     for double, distributional in itertools.product([True, False], repeat=2):
         config = DQN(**SMALL_DQN | {"hidden": 8, "double": double, "distributional": distributional})
-        built[double, distributional] = build(
+        built[double, distributional] = rllib_config(
             config, shape(dueling=True, prior=0.2, **(ATOMS if distributional else {})), DelayedCosts, seed=0
-        )
+        ).build_algo()
     yield built
     for algorithm in built.values():
         algorithm.stop()
@@ -157,12 +157,14 @@ def test_forbidden_nodes_are_never_chosen_and_worth_nothing(atoms, sigma0):
 
 @pytest.mark.usefixtures("ray")
 def test_each_switch_changes_what_is_built():
-    from qexp.algo.train import architecture_of, build
+    from qexp.algo.train import architecture_of, rllib_config
 
     full = DQN(**SMALL_DQN | dict.fromkeys(SWITCHES, True) | {"n_step": 3, "epsilon": 0.4})
 
     def built(config):
-        algorithm = build(config, architecture_of(config, DelayedCosts), DelayedCosts, seed=0)
+        algorithm = rllib_config(
+            config, architecture_of(config, DelayedCosts), DelayedCosts, seed=0
+        ).build_algo()
         try:
             module = algorithm.env_runner.module
             replay = algorithm.local_replay_buffer

@@ -110,10 +110,10 @@ def test_a_config_of_rllib_alone_follows_its_own_limits():
 @pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_whoever_trains_may_still_say_how_far_it_is(name):
-    from qexp.algo.train import architecture_of, build
+    from qexp.algo.train import architecture_of, rllib_config
 
     config = CONFIGS[name]
-    algorithm = build(config, architecture_of(config, DelayedCosts), DelayedCosts, seed=0)
+    algorithm = rllib_config(config, architecture_of(config, DelayedCosts), DelayedCosts, seed=0).build_algo()
     try:
         for progress in (0.5, 0.2):
             algorithm.progress = progress

@@ -116,13 +116,13 @@ def test_a_crash_while_writing_leaves_the_last_checkpoint_alone(tmp_path):
 
 @pytest.mark.usefixtures("ray")
 def test_rllib_restores_a_checkpoint(tmp_path):
-    from qexp.algo.train import build
+    from qexp.algo.train import rllib_config
 
     config = A2C(env_steps=64 * LENGTH * 3, **SMALL_A2C)
     result = run(config, tmp_path)
     weights = policy_weights(result.checkpoint)
     architecture = Architecture(**json.loads((result.checkpoint / "qexp.json").read_text())["architecture"])
-    algorithm = build(config, architecture, DelayedCosts, seed=5)
+    algorithm = rllib_config(config, architecture, DelayedCosts, seed=5).build_algo()
     try:
         algorithm.restore_from_path(str(result.checkpoint))
         learner = algorithm.learner_group.get_state()["learner"]
@@ -211,14 +211,14 @@ assert cost_of_policy(result.checkpoint) < best + 0.1 * (random - best)
 
 @pytest.mark.usefixtures("ray")
 def test_the_replay_ratio_is_kept_exactly(tmp_path):
-    from qexp.algo.train import build
+    from qexp.algo.train import rllib_config
 
     # 1.4 updates per rollout: rounded each time, they would be one.
     settings = {"learning_starts": 0, "replay_ratio": 1.6, "steps_per_iteration": 900}
     config = DQN(env_steps=5_000, **SMALL_DQN | settings)
     result = run(config, tmp_path)
     architecture = Architecture(**json.loads((result.checkpoint / "qexp.json").read_text())["architecture"])
-    algorithm = build(config, architecture, DelayedCosts, seed=0)
+    algorithm = rllib_config(config, architecture, DelayedCosts, seed=0).build_algo()
     try:
         algorithm.restore_from_path(str(result.checkpoint))
         (optimizer,) = algorithm.learner_group.get_state()["learner"]["optimizer"].values()

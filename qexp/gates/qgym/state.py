@@ -133,11 +133,11 @@ class SchedulingState:
         return self
 
     def update_state(self, action: Sequence[int] | Ints) -> SchedulingState:
-        """Place the gate ``action[0]``, or let a cycle pass when ``action[1]`` is 1, see `checked_pair`.
+        """Place the gate ``action[0]``, or let a cycle pass when ``action[1]`` is 1.
 
         Placing a gate that is not legal changes nothing.
         """
-        gate, wait = checked_pair(action, self.max_gates)
+        gate, wait = _checked_pair(action, self.max_gates)
         if wait:
             self.dispatch.advance()
         elif self.dispatch.legal[gate]:
@@ -246,15 +246,10 @@ class SchedulingState:
         return twin
 
 
-def checked_pair(action: Any, gates: int) -> tuple[int, bool]:
+def _checked_pair(action: Any, gates: int) -> tuple[int, bool]:
     """Return the gate of an action ``(gate, wait)``, and whether it lets a cycle pass instead.
 
-    Args:
-        action: Two integers, of which the first is not looked at when the second is 1.
-        gates: How many gates there may be.
-
-    Raises:
-        InputError: It is no such pair, or there is no such gate.
+    The gate is not read when ``wait`` is 1; an `InputError` if it is no such pair or there is no such gate.
     """
     try:
         gate, wait = (whole_number(value) for value in action)
