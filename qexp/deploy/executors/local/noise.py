@@ -54,6 +54,10 @@ def shot_seconds(machine: str, circuit: str) -> float:
 
     The machine's own repetition delay and the compiled circuit's length: every gate as long as the snapshot
     says, and begun as soon as its qubits are free.
+
+    Args:
+        machine: Of the catalogue.
+        circuit: Algorithm and width.
     """
     backend = _backend(machine)
     delay = getattr(backend.configuration(), "default_rep_delay", None)
