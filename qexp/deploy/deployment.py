@@ -1,4 +1,4 @@
-"""What every deploy option says: which tasks are run for real, when, and by whom they are placed."""
+"""The keys of every deploy option: which tasks are run for real, when, and by whom they are placed."""
 
 from __future__ import annotations
 
@@ -118,12 +118,12 @@ class Deployment(DeployOption, ABC):
 
     @property
     def guard(self) -> Guard:
-        """What the campaign may cost; nothing costs anything unless the option says so."""
+        """The limits on what the campaign costs; nothing costs anything unless the option says so."""
         return Guard()
 
     @property
     def confirmed(self) -> bool:
-        """Whether anything may be submitted."""
+        """Jobs may be submitted."""
         return True
 
     def check(self, scenario: Scenario, circuits: Sequence[str]) -> None:

@@ -63,12 +63,12 @@ class IBM(Deployment):
 
     @property
     def guard(self) -> Guard:
-        """What the campaign may cost."""
+        """The limits on what the campaign costs."""
         return Guard(self.max_jobs, self.max_quantum_seconds, self.max_execution_time)
 
     @property
     def confirmed(self) -> bool:
-        """Whether anything may be submitted."""
+        """Jobs may be submitted."""
         return self.confirm
 
     def executor(self, scenario: Scenario) -> Executor:

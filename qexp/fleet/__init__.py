@@ -1,1 +1,1 @@
-"""What machines there are: fleets, their snapshots and their calibration."""
+"""Machines: fleets, their snapshots and their calibration."""

@@ -1,4 +1,4 @@
-"""What changed from one snapshot of machines to another."""
+"""Differences between two snapshots of machines."""
 
 from __future__ import annotations
 

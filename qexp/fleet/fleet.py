@@ -223,7 +223,7 @@ def write_fleet(fleet: Fleet, folder: Path) -> None:
 
 @group("backend")
 class FleetSource(Configurable, ABC):
-    """What every backend option answers: which machines there are, and whether tomorrow too (fixed)."""
+    """A source of machines: which there are, and whether tomorrow too (fixed)."""
 
     fixed: ClassVar[bool] = True
 

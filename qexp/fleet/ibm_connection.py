@@ -34,7 +34,7 @@ LONGEST = 3600.0
 
 @dataclass
 class Submission:
-    """What became of the one request that submits a job.
+    """The outcome of the one request that submits a job.
 
     Attributes:
         left: Whether any of it may have reached the service.
@@ -46,7 +46,7 @@ class Submission:
 
     @property
     def answer(self) -> dict[str, Any]:
-        """What the service said; empty if that is no object, or cut off."""
+        """The service's words; empty if that is no object, or cut off."""
         with suppress(ValueError, RequestException, RuntimeError):  # the last one: cut off, and read twice
             answer = self.response.json() if self.response is not None else None
             return answer if isinstance(answer, dict) else {}

@@ -1,9 +1,9 @@
-"""What errors of qiskit-ibm-runtime come down to, in words of our own: its own may quote the account."""
+"""Errors of qiskit-ibm-runtime in words of our own: its own may quote the account."""
 
 from __future__ import annotations
 
 AWAY = (500, 502, 503, 504, 520, 521, 522, 524)
-"""What a gateway answers while the service behind it is away."""
+"""Answers of a gateway while the service behind it is away."""
 TRIES = 3
 """How often something is asked for before the service counts as away."""
 

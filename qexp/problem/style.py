@@ -55,7 +55,7 @@ METADATA: dict[str, dict[str, None]] = {
     "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
     "svg": {"Creator": None, "Date": None, "Format": None, "Type": None},
 }
-"""What files of each format would say of when and by what they were made."""
+"""Metadata of each format that say when and by what a file was made."""
 
 LONGEST_LABEL = 15
 # 9 inches shown 900 px wide; twice the pixels keep it sharp on dense screens.

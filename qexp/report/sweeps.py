@@ -131,7 +131,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is in a sweep's folder.
+    """The content of a sweep's folder.
 
     Attributes:
         folder: The sweep's folder.
@@ -176,7 +176,7 @@ class Sweep:
 
     @property
     def metrics_used(self) -> list[Metric]:
-        """What its jobs are measured by: usually one metric, of several environments several."""
+        """The metrics of its jobs: usually one metric, of several environments several."""
         used = list(dict.fromkeys(job.metric for job in self.jobs if job.metric and job.figures))
         if used or f"env.{NAME}" not in self.base:
             return used

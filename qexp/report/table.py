@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 FORMATS = ("console", "markdown", "latex", "html", "csv")
 MISSING = "-"
-"""What stands where a figure is not defined."""
+"""In place of a figure that is not defined."""
 
 STRONG, BAD, PENDING, CODE = "strong", "bad", "pending", "code"
-"""What a row or a cell may be, for `Table.style` and `Column.style`."""
+"""Styles of rows and cells, for `Table.style` and `Column.style`."""
 COLOURS = {STRONG: "bold green", BAD: "red", PENDING: "yellow"}
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
@@ -43,7 +43,7 @@ def _plain(value: object) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """What a column shows of each row.
+    """A column's heading, and the value it shows of each row.
 
     Attributes:
         key: Of the value in a row; of an interval, the keys of its two ends.

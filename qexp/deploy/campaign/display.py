@@ -1,4 +1,4 @@
-"""What a person sees of a campaign: the plan before it, machines and queues while it runs."""
+"""A campaign on the console: the plan before it, machines and queues while it runs."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PAUSE = 5.0
 
 @dataclass
 class Watch:
-    """What is known of one order besides what the journal says; times on the campaign's clock, seconds.
+    """Knowledge of one order besides what the journal says; times on the campaign's clock, seconds.
 
     Attributes:
         since: Since when it is ``unsettled`` (looked for by its tag), ``missing`` from the list of jobs,

@@ -43,7 +43,7 @@ class State(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether a task in this state is over."""
+        """A task in this state is over."""
         return self in {State.DONE, State.FAILED, State.CANCELLED}
 
 
@@ -229,7 +229,7 @@ class Journal:
 
     @property
     def last_time(self) -> float:
-        """What the campaign's clock showed when the last event was written, seconds."""
+        """The campaign's clock when the last event was written, seconds."""
         return float(self._db.execute("SELECT coalesce(max(time), 0) FROM event").fetchone()[0])
 
     def begin_segment(self, segment: int, time: float) -> float:

@@ -1,4 +1,4 @@
-"""What a campaign knows of the machines at the moment of a decision, in the form that simulations have it.
+"""The machines at the moment of a decision as a campaign knows them, in the form that simulations have it.
 
 The state is built from the campaign's own jobs, which it knows best, and from the queue lengths that machines
 report, which count others' jobs and are not to be trusted blindly.

@@ -1,4 +1,4 @@
-"""What a campaign will do: which tasks arrive when, and who places them, known before anything is sent.
+"""The plan of a campaign: which tasks arrive when, and who places them, known before anything is sent.
 
 Blocks of tasks go to every scheduler in turn, in an order drawn for each block, and a segment (one block with
 one scheduler) begins when the one before it is over. So all schedulers meet the same tasks, none meets
@@ -120,7 +120,7 @@ def quantum_seconds(scenario: Scenario, overhead: float = 2.0, rep_delay: float 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan would cost, if each job is done.
+    """The costs of a plan, if each job is done.
 
     Attributes:
         least: Quantum seconds if every task goes to its cheapest machine.

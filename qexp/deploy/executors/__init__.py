@@ -1,1 +1,1 @@
-"""What runs a campaign's circuits: the simulator, local machines, IBM Quantum."""
+"""Executors of a campaign's circuits: the simulator, local machines, IBM Quantum."""

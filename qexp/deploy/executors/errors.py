@@ -1,10 +1,10 @@
-"""What can go wrong with executors: outside, not in here."""
+"""Errors of executors: outside, not in here."""
 
 from __future__ import annotations
 
 
 class ExecutorError(Exception):
-    """What can go wrong outside; the message is one line and holds nothing secret."""
+    """Something went wrong outside; the message is one line and holds nothing secret."""
 
 
 class RefusedError(ExecutorError):
@@ -36,4 +36,4 @@ class AccountError(ExecutorError):
 
 
 class BrokenError(ExecutorError):
-    """What runs the circuits is broken: nothing will work before the campaign is resumed in a new process."""
+    """The executor is broken: nothing will work before the campaign is resumed in a new process."""

@@ -1,4 +1,4 @@
-"""What a campaign asks of whatever runs its circuits: simulator, local machines, IBM Quantum.
+"""The questions a campaign asks of whatever runs its circuits: simulator, local machines, IBM Quantum.
 
 Executors differ in what a second costs, and hide it: all times are seconds on the campaign's clock, which
 starts at 0 with the campaign. They keep no record of their own; what must survive a crash is in the journal.
@@ -24,7 +24,7 @@ class JobState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether a job in this state stays in it."""
+        """A job in this state stays in it."""
         return self in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
 
 
@@ -48,7 +48,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Job:
-    """What an executor knows of a job; times in seconds on the campaign's clock, None if not known (yet).
+    """An executor's knowledge of a job; times in seconds on the campaign's clock, None if not known (yet).
 
     Attributes:
         created: When it was accepted.

@@ -96,7 +96,7 @@ class MachineQueue:
 
 
 class QueueExecutor(Executor):
-    """What executors with queues of their own share; a subclass has the clock, and knows the times."""
+    """The common part of executors with their own queues; a subclass has the clock, and knows the times."""
 
     def __init__(self, nodes: Mapping[str, str]) -> None:
         self._queues = {name: MachineQueue(machine) for name, machine in nodes.items()}

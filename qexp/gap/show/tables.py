@@ -164,7 +164,7 @@ def schedulers(gap: Gap) -> Table:
 
 
 def agreement(gap: Gap) -> Table:
-    """Whether simulation puts the schedulers in the measured order."""
+    """Agreement of simulation and measurement in the order of schedulers."""
     return Table(
         "Does simulation put the schedulers in the measured order?",
         [
@@ -213,7 +213,7 @@ def _curves(what: str, model: Model, names: Sequence[str]) -> list[Row]:
 
 
 def hold_out(held: HoldOut) -> Table:
-    """What the calibration is worth on the second half."""
+    """The calibration's worth on the second half."""
     totals = {
         "total completion time (s), before": held.total_before,
         "total completion time (s), calibrated": held.total_after,
@@ -250,7 +250,7 @@ def hold_out(held: HoldOut) -> Table:
 
 
 def counterfactual(gap: Gap) -> Table:
-    """What every scheduler would have reached in this campaign."""
+    """Every scheduler's mean completion time in this campaign, had it placed all of it."""
     return Table(
         "The campaign replayed under every scheduler",
         [
@@ -261,7 +261,7 @@ def counterfactual(gap: Gap) -> Table:
             FIGURE("measured_held_out", "measured, calibrated's blocks"),
             FIGURE("replayed_calibrated", "calibrated"),
             Column("error", format=PERCENT),
-            FIGURE("replayed_informed", "and told"),
+            FIGURE("replayed_informed", "informed"),
         ],
         [
             vars(row) | {"error": _change_pct(row.replayed_calibrated, row.measured_held_out)}
@@ -270,7 +270,7 @@ def counterfactual(gap: Gap) -> Table:
         f"Mean completion time, seconds, of {extent(gap.schedulers)}. Each scheduler chooses in the "
         f"simulator, with the foreign load and delay that were recorded. {ASSUMPTION} Calibrated: machines "
         "take the calibrated execution times. Error: of that, against the measurement in the same blocks. "
-        f"And told: the scheduler knows those times when it chooses. {_blocks(gap)}",
+        f"Informed: the scheduler knows those times when it chooses. {_blocks(gap)}",
     )
 
 

@@ -1,4 +1,4 @@
-"""What IBM Quantum answers, and what that means: every field may be missing, or be none that we know.
+"""IBM Quantum's answers, and their meaning: every field may be missing, or be none that we know.
 
 What goes wrong is said in words of our own: those of the service and the client may quote the account.
 """

@@ -1,4 +1,4 @@
-"""What is known of jobs at IBM Quantum, with as few questions as will do."""
+"""The state of jobs at IBM Quantum, with as few questions as will do."""
 
 from __future__ import annotations
 
