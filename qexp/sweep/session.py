@@ -58,9 +58,11 @@ class SweepSession(Callback):
         SweepSession.current = self
         try:
             self._begin(config)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- `closed_at_the_end` raises it
             self.refusal = error
-            raise SystemExit(2) from error
+        # Out here, so that no circle of causes comes of it when the refusal is raised in the exit's place.
+        if self.refusal is not None:
+            raise SystemExit(2)
 
     def _begin(self, config: DictConfig) -> None:
         if config.resume is not None:
