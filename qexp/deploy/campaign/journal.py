@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -141,6 +143,8 @@ class Journal:
         self.path = path
         try:
             self._db = _connect(path)
+            # Also of a journal that nobody closes, so that its file is let go of with it.
+            self._closed = weakref.finalize(self, self._db.close)
             if (verdict := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise InputError(f"{path}: damaged: {' '.join(str(verdict).split())}")
             columns = {row[1] for row in self._db.execute("PRAGMA table_info(task)")}
@@ -165,16 +169,15 @@ class Journal:
         scratch = path.with_name(f".{path.name}.new")
         for suffix in ("", "-wal", "-shm"):  # SQLite keeps files beside a database in use
             scratch.with_name(scratch.name + suffix).unlink(missing_ok=True)
-        db = _connect(scratch)
-        db.executescript(_TABLES)
-        with db:
-            rows = {"format": FORMAT, "begun": _utc(), **meta}.items()
-            db.executemany(
-                "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in rows]
-            )
-            db.executemany(_INSERT, map(_row, tasks))
         # Closing the last connection folds the write-ahead log into the file.
-        db.close()
+        with closing(_connect(scratch)) as db:
+            db.executescript(_TABLES)
+            with db:
+                rows = {"format": FORMAT, "begun": _utc(), **meta}.items()
+                db.executemany(
+                    "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in rows]
+                )
+                db.executemany(_INSERT, map(_row, tasks))
         scratch.rename(path)
         return cls(path)
 
@@ -186,7 +189,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        self._closed()
 
     def tasks(self) -> list[Task]:
         """Return all tasks, by id."""
@@ -282,8 +285,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}")
     db = sqlite3.connect(path, timeout=10)
-    # FULL: a committed change survives a power cut, not only the end of this process.
-    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+    try:
+        # FULL: a committed change survives a power cut, not only the end of this process.
+        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 
