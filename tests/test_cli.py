@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -303,7 +304,8 @@ def test_a_journal_that_cannot_be_written_is_one_line_and_goes_on_later(qexp, mo
 
 def test_an_error_of_sql_is_a_bug(qexp, monkeypatch):
     def broken(*_: object, **__: object) -> None:
-        sqlite3.connect(":memory:").execute("SELEC")
+        with closing(sqlite3.connect(":memory:")) as database:
+            database.execute("SELEC")
 
     monkeypatch.setattr("qexp.experiment.run", broken)
     with pytest.raises(sqlite3.OperationalError, match="syntax"):
