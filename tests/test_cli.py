@@ -136,7 +136,7 @@ def assert_refused(ended, *words: str) -> None:
         assert word in ended.err
 
 
-@pytest.mark.parametrize("case", quick_first(REFUSED, 10))
+@pytest.mark.parametrize("case", quick_first(REFUSED, 6))
 def test_bad_input_is_refused_in_one_line_and_leaves_nothing(case, qexp, inputs, tmp_path):
     arguments, words = REFUSED[case]
     if any("tasks.csv" in argument for argument in arguments):

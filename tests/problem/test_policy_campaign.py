@@ -6,10 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from qexp.gap.__main__ import main
 from qexp.problem.bundle import save_policy
 
 
+@pytest.mark.slow
 def test_the_gap_report_does_without_a_policy_that_cannot_be_read(qexp, make_weights, metadata, capsys):
     save_policy("bundle", make_weights(), metadata)
     quick = ("tracking=off", "plots=false", "eval.episodes=1", "eval.baselines=[mct]", "env.tasks=4")

@@ -189,7 +189,8 @@ def test_without_plots_nothing_is_drawn(command, qexp):
 MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
 
-@pytest.mark.parametrize("kind", quick_first(MAGIC))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MAGIC)
 def test_the_same_data_give_the_same_file_in_every_format(kind, episodes, tmp_path, python):
     code = (
         "import sys, pandas as pd; from pathlib import Path; from qexp.report.plots import completion_time\n"

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cases import quick_first
 
 QUICK = ("tracking=off", "plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]")
 
@@ -32,6 +33,7 @@ def as_in_a_new_process():
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_in_a_new_process")
 def test_sigterm_ends_a_command_like_an_interrupt(qexp, monkeypatch):
     def wait(*_: object, **__: object) -> None:
@@ -47,7 +49,7 @@ def test_sigterm_ends_a_command_like_an_interrupt(qexp, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-@pytest.mark.parametrize("sweep", [(), ("-m", "sweep=s", "seed=0,1")])
+@pytest.mark.parametrize("sweep", quick_first([[], ["-m", "sweep=s", "seed=0,1"]]))
 def test_an_interrupt_is_one_even_if_a_library_stumbles_over_it(qexp, monkeypatch, sweep):
     def stumble(*_: object, **__: object) -> None:
         try:

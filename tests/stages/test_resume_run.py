@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from cases import quick_first
 from commands import complete, result_of, start, wait_until
 from rich.console import Console
 
@@ -53,17 +54,26 @@ def assert_refused(ended, *words: str) -> None:
 
 @pytest.mark.parametrize(
     ("override", "words"),
-    [
-        ("seed=1", ["seed=1", "own configuration", "tracking"]),
-        ("algo=dqn", ["algo=dqn", "own configuration"]),
-        ("eval.episodes=9", ["eval.episodes=9", "own configuration"]),
-        ("hydra.run.dir=elsewhere", ["hydra.run.dir=elsewhere", "own configuration"]),
-        ("deploy=ibm", ["deploy=ibm", "own configuration", "deploy.{confirm,max_jobs"]),
-        ("deploy.tasks=9", ["deploy.tasks=9", "own configuration", "max_quantum_seconds,patience} may be"]),
-        ("env.initial_backlog=5", ["env.initial_backlog=5", "own configuration"]),
-        ("tracking.uri=nowhere", ["tracking.uri"]),  # it was started with tracking=off, which has no such key
-        ("tracking=off", ["backend", "fleet has changed"]),  # accepted; what is wrong is something else
-    ],
+    quick_first(
+        [
+            ("seed=1", ["seed=1", "own configuration", "tracking"]),
+            ("algo=dqn", ["algo=dqn", "own configuration"]),
+            ("eval.episodes=9", ["eval.episodes=9", "own configuration"]),
+            ("hydra.run.dir=elsewhere", ["hydra.run.dir=elsewhere", "own configuration"]),
+            ("deploy=ibm", ["deploy=ibm", "own configuration", "deploy.{confirm,max_jobs"]),
+            (
+                "deploy.tasks=9",
+                ["deploy.tasks=9", "own configuration", "max_quantum_seconds,patience} may be"],
+            ),
+            ("env.initial_backlog=5", ["env.initial_backlog=5", "own configuration"]),
+            (
+                "tracking.uri=nowhere",
+                ["tracking.uri"],
+            ),  # it was started with tracking=off, which has no such key
+            ("tracking=off", ["backend", "fleet has changed"]),  # accepted; what is wrong is something else
+        ],
+        3,
+    ),
 )
 def test_a_run_is_resumed_with_its_own_configuration(override, words, qexp, begun):
     before = contents(begun)
@@ -74,12 +84,15 @@ def test_a_run_is_resumed_with_its_own_configuration(override, words, qexp, begu
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
-    [
-        ("config.yaml", "seed: 0", "seed: 5", ["config.yaml was changed"]),
-        ("config.yaml", "algo:", "algo: [", ["config.yaml cannot be read"]),
-        ("run.json", '"config_hash"', '"another"', ["run.json"]),
-        ("run.json", "{", "", ["not the folder of a run"]),
-    ],
+    quick_first(
+        [
+            ("config.yaml", "seed: 0", "seed: 5", ["config.yaml was changed"]),
+            ("config.yaml", "algo:", "algo: [", ["config.yaml cannot be read"]),
+            ("run.json", '"config_hash"', '"another"', ["run.json"]),
+            ("run.json", "{", "", ["not the folder of a run"]),
+        ],
+        2,
+    ),
 )
 def test_a_folder_that_was_tampered_with_is_refused(name, old, new, words, qexp, begun):
     text = (begun / name).read_text(encoding="utf-8")
@@ -96,6 +109,7 @@ def test_what_is_no_run_is_refused_and_left_alone(folder, qexp):
     assert [path.name for path in Path().iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.slow
 def test_a_complete_run_and_one_without_training_are_refused(qexp, tmp_path):
     folder = tmp_path / "heuristics"
     assert qexp(*QUICK, f"hydra.run.dir={folder}").status == 0

@@ -254,6 +254,7 @@ def test_a_run_that_breaks_says_so(qexp, tmp_path, monkeypatch):
     assert record["leaderboard"] == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_so(qexp, tmp_path, monkeypatch):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

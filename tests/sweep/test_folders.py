@@ -36,6 +36,7 @@ def assert_complete(ended, folder: Path, jobs: list[tuple[str, str]]) -> None:
 FOUR = [("mct", "0"), ("mct", "1"), ("weighted", "0"), ("weighted", "1")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "subdir",
     quick_first(

@@ -133,6 +133,7 @@ def test_a_sweep_resumes_no_run(qexp):
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_mistyped_sweep_leaves_nothing_behind(qexp):
     for wrong, tracking in (("scheduler=mct,mtc", "local"), ("env.taks=1,2", "off")):
         ended = qexp("-m", "sweep=s", wrong, *QUICK, f"tracking={tracking}")

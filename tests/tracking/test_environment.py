@@ -38,6 +38,7 @@ def runs(store: str) -> list[tuple[str, str]]:
         return database.execute(query).fetchall()
 
 
+@pytest.mark.slow
 def test_a_run_is_recorded_where_the_environment_says_and_says_so(qexp, environment):
     environment.setenv("MLFLOW_TRACKING_URI", "sqlite:///team.db")
     environment.setenv("MLFLOW_EXPERIMENT_NAME", "field trip")
