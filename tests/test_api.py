@@ -44,6 +44,7 @@ def test_all_that_is_promised_is_there():
         qexp.runn  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_run_is_the_command_lines(tmp_path, qexp_command):
     found = qexp.run("scheduler=met", "eval.baselines=[mct]", *SMALL, folder=tmp_path / "here")
     qexp_command("scheduler=met", "eval.baselines=[mct]", *SMALL, f"hydra.run.dir={tmp_path / 'there'}")
@@ -53,6 +54,7 @@ def test_a_run_is_the_command_lines(tmp_path, qexp_command):
     assert (found.status, found.policy, found.plots) == ("COMPLETED", None, [])
 
 
+@pytest.mark.slow
 def test_a_result_is_found_from_another_folder(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     found = qexp.run("eval.baselines=[mct]", *SMALL)
@@ -83,6 +85,7 @@ def test_in_threads_and_in_a_process_that_is_spawned(tmp_path):
         assert pool.submit(qexp.run, *arguments).result().status == "COMPLETED"
 
 
+@pytest.mark.slow
 def test_an_edited_option_file_is_the_baselines_too(tmp_path):
     (tmp_path / "conf" / "scheduler").mkdir(parents=True)
     (tmp_path / "conf" / "scheduler" / "weighted.yaml").write_text(
@@ -278,6 +281,7 @@ class LastLine(doctest.OutputChecker):
         return super().check_output(want, got.splitlines(keepends=True)[-1] if got else "", optionflags)
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_docstrings():
     runner = doctest.DocTestRunner(LastLine())
     for example in doctest.DocTestFinder().find(qexp.api, "api", globs={}):

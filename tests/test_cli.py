@@ -152,6 +152,7 @@ def test_the_good_input_files_of_these_tests_are_good(qexp, inputs):
     assert (ended.status, ended.err) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new", "pattern"),
     quick_first(
@@ -190,6 +191,7 @@ def test_a_chosen_run_folder_is_not_left_behind_either(argument, qexp, inputs, t
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_refused_run_spares_what_was_there_before(qexp, inputs, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
@@ -215,6 +217,7 @@ def test_one_bad_job_of_a_sweep_is_reported_and_the_others_run(qexp, tmp_path):
     assert '"FAILED"' in results["env.workload.min_width=30"]
 
 
+@pytest.mark.slow
 def test_a_config_file_of_ones_own_that_is_no_yaml(qexp, tmp_path):
     presets = tmp_path / "mine" / "experiment"
     presets.mkdir(parents=True)

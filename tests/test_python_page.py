@@ -18,6 +18,7 @@ PRINTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", quick_first(PRINTED))
 def test_an_example_prints_what_it_should(name, tmp_path, python):
     (tmp_path / "example.py").write_text(BLOCKS[name], encoding="utf-8")

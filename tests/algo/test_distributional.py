@@ -111,6 +111,7 @@ def test_the_value_stream_moves_the_scores_of_dueling_networks_alone(atoms):
         assert torch.equal(before, after) == (not dueling)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("atoms", [{}, ATOMS], ids=["plain", "distributional"])
 def test_values_are_the_means_over_the_allowed_nodes_of_every_atom(atoms):
     network = randomise(ScorerNetwork(shape(dueling=True, **atoms)))

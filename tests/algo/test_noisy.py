@@ -32,6 +32,7 @@ def test_a_noisy_layer_is_its_mean_until_noise_is_drawn():
     assert layer.sample is None
 
 
+@pytest.mark.slow
 def test_noise_is_factorised_with_the_paper_s_spread():
     layer = NoisyLinear(16, 3, sigma0=0.5)
     generator = torch.Generator().manual_seed(0)

@@ -49,6 +49,7 @@ def test_and_in_jobs_side_by_side(python, qexp, inputs):
     assert [path.as_posix() for path in Path().rglob("*.db")] == ["outputs/mlflow.db"]
 
 
+@pytest.mark.slow
 def test_what_is_refused_leaves_nothing_and_one_goes_on_from_where_one_was(qexp):
     here = Path.cwd()
     ended = qexp(*QUICK, "tracking=off", "env.tasks=0")

@@ -95,6 +95,7 @@ runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signal", "status", "word"),
     quick_first([("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")]),
@@ -129,6 +130,7 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & heavy))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", quick_first([["report", "--help"], ["sync", "--help"], ["fleet"], ["nonsense"]])
 )

@@ -273,6 +273,7 @@ def test_a_problem_of_ones_own_with_a_group_of_its_own(queue):
     assert [path.name for path in (queue / "run" / "plots").iterdir()] == ["flow_time.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("choice", "said"),
     quick_first(
@@ -350,6 +351,7 @@ def test_a_file_may_set_values_of_an_installed_option(tmp_path):
     assert "mean: 3.0" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_shell_is_offered_what_a_folder_names(queue):
     typed = "qexp --config-dir conf scheduler=sho"
     ended = run(queue, "-m", "qexp", "-sc", "query=bash", COMP_LINE=typed, COMP_POINT=str(len(typed)))

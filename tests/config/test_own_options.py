@@ -45,6 +45,7 @@ def test_a_class_named_on_the_command_line(mine):
     assert config["scheduler"] == {"_option_": "floor_mct", "_target_": "floor.FloorMCT", "floor": 0.2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argument", "said"),
     quick_first(

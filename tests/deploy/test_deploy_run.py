@@ -40,6 +40,7 @@ def test_a_campaign_leaves_its_journal_and_its_summary(qexp):
     assert deployed["schedulers"]["mct"]["total_completion_time"] == pytest.approx(total)
 
 
+@pytest.mark.slow
 def test_several_schedulers_place_the_same_tasks(qexp):
     ended = qexp(*QUICK, "deploy=simulator", "deploy.schedulers=[mct,met,random]", "deploy.tasks=10")
     result = json.loads((folder_of(ended) / "result.json").read_text())

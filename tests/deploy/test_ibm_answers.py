@@ -179,6 +179,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(["state", "status", "usage", "bss", "name", "queue_length"]), JSON))
 def test_whatever_an_answer_holds_it_is_taken(answer):
     state_of(answer)
@@ -236,6 +237,7 @@ def test_results_of_the_older_sampler_are_read_too():
     assert decode(json.dumps(result, cls=RuntimeEncoder)) == {"011": 2, "100": 1}
 
 
+@pytest.mark.slow
 def test_a_noisy_ghz_state_is_mostly_one(server, ibm, tag):
     server.noisy = True
     job = ibm.submit(order(tag, shots=2000))

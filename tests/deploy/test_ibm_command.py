@@ -46,6 +46,7 @@ def holders(folder: Path, secret: str) -> list[Path]:
     return [path for path in files if secret.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_without_confirmation_nothing_is_submitted(qexp, server):
     ended = qexp(*QUICK, "tracking=off", "deploy.tasks=3")
     folder = folder_of(ended)
@@ -102,6 +103,7 @@ def test_a_confirmed_campaign_runs_and_keeps_no_secret(qexp, server, tmp_path):
         assert secret not in ended.out + ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "words"),
     quick_first(

@@ -59,6 +59,7 @@ def test_nothing_is_submitted_and_limits_hold_unless_said_otherwise():
     assert IBM(confirm=True).confirmed
 
 
+@pytest.mark.slow
 def test_the_live_fleet_is_what_the_account_sees():
     with account() as server:
         server.devices[0].pending = 9
@@ -89,6 +90,7 @@ def test_circuits_that_nobody_can_draw_are_refused():
 ASKS = [lambda: executor().close(), lambda: LiveFleet().load()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "request_", quick_first(["POST /identity/token", "POST /v3/resources/search", "GET /backends"])
 )

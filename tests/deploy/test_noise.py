@@ -21,6 +21,7 @@ def against_the_whole_machine(machine: str, circuit: str) -> float:
     return hellinger_fidelity(noise.sample(machine, circuit, SHOTS, 2), counts)
 
 
+@pytest.mark.slow
 def test_a_small_machine():
     # Two samples of the same distribution over k outcomes: 1 - F is about k / (4 SHOTS).
     assert against_the_whole_machine("perth", "qpeinexact_3") > 0.9995

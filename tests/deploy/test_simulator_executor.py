@@ -18,6 +18,7 @@ class TestSimulator(ExecutorContract):
         return lambda: SimulatorExecutor(qce25)
 
 
+@pytest.mark.slow
 def test_jitter_depends_on_seed_and_tag_alone(qce25):
     def seconds(tags: list[str], seed: int) -> dict[str, float]:
         executor = SimulatorExecutor(qce25, jitter=0.3, seed=seed)

@@ -71,6 +71,7 @@ def fails(capsys, *arguments):
     return error
 
 
+@pytest.mark.slow
 def test_a_live_snapshot_is_a_fleet_of_what_the_account_sees(service, tmp_path, capsys):
     begun = datetime.now(UTC).replace(microsecond=0)
     out = tmp_path / "live.yaml"

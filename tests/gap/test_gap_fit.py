@@ -88,6 +88,7 @@ def test_delay_of_acceptance_is_learnt_too(found):
     assert it.hold_out.total_after.error_pct == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_exponent_of_the_errors_is_recovered(found):
     model = found(then=lambda task, rng: noisy_counts(task, rng, exponent=0.6)).calibration.fidelity
     assert model.family.name == "power"
@@ -187,6 +188,7 @@ def test_a_calibration_fits_what_it_is_of(found, qce25, make_fleet, tmp_path):
             Calibration.read(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_campaigns_are_halved_where_no_queue_is_cut(rough):
     rows = rough.tasks
     name, first = halves(rows)

@@ -111,6 +111,7 @@ def test_the_console_s_tables_are_under_120_columns(rough):
     assert any("Price taker" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", ["none", "failed", "planned", "one"])
 def test_campaigns_of_which_little_is_left(tasks, qce25, schedulers, tmp_path):
     rows = [

@@ -41,6 +41,7 @@ def gap_of(qce25, schedulers, tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_a_campaign_of_the_simulator_itself_has_no_gap(gap_of):
     gap = gap_of(others={"met": MET(), "clairvoyant": Clairvoyant()}, blocks=3)
     for segment in gap.segments:
@@ -275,6 +276,7 @@ def test_a_single_block_has_no_second_half(gap_of):
     assert any("half of the same tasks" in table.caption for table in tables(gap))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", quick_first([3, 1]))
 def test_downtime_is_no_scheduler_s_doing(qce25, schedulers, tmp_path, blocks):
     """The process is dead for an hour within a segment of block 1 (of the only block)."""

@@ -83,6 +83,7 @@ def test_a_run_in_a_process_of_its_own(python, tmp_path):
     assert max(len(line) for line in ended.out.splitlines()) <= 100
 
 
+@pytest.mark.slow
 def test_a_result_that_is_not_proved_says_so_everywhere(qexp, tmp_path, monkeypatch):
     from qexp.gates.schedulers.cp_sat import CPSAT
     from qexp.gates.schedulers.list_scheduling import asap
@@ -215,6 +216,7 @@ def test_placement_refuses_what_belongs_to_gates(arguments, words, qexp):
     assert all(word in ended.err for word in words)
 
 
+@pytest.mark.slow
 def test_without_or_tools_all_else_runs_and_the_optimum_says_what_it_needs(qexp, monkeypatch, tmp_path):
     for module in ("config.option", "gates.gate_scheduling"):
         monkeypatch.setattr(f"qexp.{module}.find_spec", lambda name: None if name == "ortools" else object())

@@ -62,6 +62,7 @@ def play(env, seed, said, steps=60):
     return all_said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", quick_first(WAYS))
 @pytest.mark.parametrize("name", NAMES)
 def test_a_copy_goes_on_equal_and_on_its_own(environments, name, way):

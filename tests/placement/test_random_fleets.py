@@ -68,6 +68,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", quick_first(CHANGES.values(), 2), ids=CHANGES.keys())
 def test_each_episode_is_to_the_last_bit_as_on_its_fleet_alone(qce25, fleets, changes):
     """`test_placement_vector` holds those to the single environment; a seed gives both the same tasks."""
@@ -148,6 +149,7 @@ def test_rewards_are_scaled_by_what_mct_earns_on_each_fleet(qce25, fleets):
     assert (np.array(steps) < 0).sum() == 2 * 25 * B
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", quick_first([True, False]))
 def test_it_goes_on_from_a_state(qce25, mask):
     source, target = (RandomFleetVectorEnv(replace(qce25, mask=mask), B, 0, 30) for _ in range(2))

@@ -89,6 +89,7 @@ def fleet(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_greedy_and_greedy_error_are_the_references(qexp, dataset, fleet, tmp_path):
     ended = qexp(
         "backend=file",
@@ -133,6 +134,7 @@ def test_greedy_and_greedy_error_are_the_references(qexp, dataset, fleet, tmp_pa
     assert reschedules["greedy"] != reschedules["greedy_error"]
 
 
+@pytest.mark.slow
 def test_the_schedulers_do_not_depend_on_the_seed_of_the_run(qexp, dataset, fleet, tmp_path):
     files = []
     for seed in (0, 1):

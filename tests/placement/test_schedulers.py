@@ -211,6 +211,7 @@ def test_the_clairvoyant_is_optimal_where_its_beam_holds_everything(
     assert total(cloud, episode) == pytest.approx(best)
 
 
+@pytest.mark.slow
 def test_the_clairvoyant_is_never_worse_than_mct(qce25):
     schedulers = {"mct": MCT(), "narrow": Clairvoyant(beam=1), "short": Clairvoyant(beam=3, horizon=4)}
     totals = evaluate(qce25, schedulers, episodes=50, seed=3).episodes.pivot_table(

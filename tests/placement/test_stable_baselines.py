@@ -83,6 +83,7 @@ def test_gymnasium_flattens_what_they_show(environment):
         observation, *_ = env.step(int(observation["action_mask"].argmax()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", quick_first(["workshop2", "starmon5", "ten_qubit"]))
 def test_masks_of_gates_are_exact(machine):
     env, rng = GateSchedulingEnv(machine, max_gates=12), np.random.default_rng(0)

@@ -78,6 +78,7 @@ def test_what_is_undefined_is_none():
     assert (one.change_pct, one.ci_low, one.ci_high, one.change_ci_low_pct) == (50.0, None, None, None)
 
 
+@pytest.mark.slow
 def test_order_of_the_input_does_not_matter(episodes):
     shuffled = episodes.sample(frac=1.0, random_state=3)
     assert leaderboard(shuffled, seed=1) == leaderboard(episodes, seed=1)

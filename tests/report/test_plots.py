@@ -54,6 +54,7 @@ def assert_drawn(path):
     assert not touches_the_border
 
 
+@pytest.mark.slow
 def test_a_run_gets_every_plot_there_is_data_for(episodes, tasks, training, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it raises
     before = mpl.rcParams.copy()
@@ -77,6 +78,7 @@ def test_a_run_gets_every_plot_there_is_data_for(episodes, tasks, training, tmp_
     assert mpl.rcParams.copy() == before
 
 
+@pytest.mark.slow
 def test_heuristics_alone_need_no_mct_and_no_training(episodes, tasks, tmp_path):
     kept = ["met", "greedy"]
     paths = plots.write(
@@ -91,6 +93,7 @@ def test_heuristics_alone_need_no_mct_and_no_training(episodes, tasks, tmp_path)
         assert_drawn(path)
 
 
+@pytest.mark.slow
 def test_the_same_data_give_the_same_file(episodes, tmp_path):
     for name in ("a.png", "b.png"):
         completion_time.plot(episodes, tmp_path / name, PLACEMENT, learned="a2c")

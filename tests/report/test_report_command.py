@@ -48,6 +48,7 @@ def test_results_and_evaluations_have_their_leaderboard_as_a_table(tmp_path, qex
     assert [float(row["vs_mct_pct"]) for row in table] == list(frame["vs_mct_pct"])
 
 
+@pytest.mark.slow
 def test_a_sweep_s_tables_in_every_format(qexp):
     assert qexp("-m", "sweep=s", *RUN, "scheduler=mct,weighted", "seed=1,2").status == 0
     folder = Path("outputs/sweeps/s")

@@ -49,6 +49,7 @@ def test_sigterm_ends_a_command_like_an_interrupt(qexp, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweep", quick_first([[], ["-m", "sweep=s", "seed=0,1"]]))
 def test_an_interrupt_is_one_even_if_a_library_stumbles_over_it(qexp, monkeypatch, sweep):
     def stumble(*_: object, **__: object) -> None:

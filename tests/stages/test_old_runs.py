@@ -161,6 +161,7 @@ def test_a_hash_is_of_names_and_not_of_places():
     assert config_hash({**here, "scheduler": {"_option_": "other", "a": 1}}) != config_hash(here)
 
 
+@pytest.mark.slow
 def test_the_report_of_a_complete_campaign_is_the_one_it_had(qexp, old):
     """In that version a list's `weighted` was the chosen one, with its settings."""
     table = old / "complete" / "gap_schedulers.csv"

@@ -82,6 +82,7 @@ def test_a_run_is_resumed_with_its_own_configuration(override, words, qexp, begu
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
     quick_first(

@@ -183,6 +183,7 @@ def test_a_sweep_makes_one_folder_for_each_job(qexp, tmp_path):
     assert names == [{"met", "mct"}, {"weighted", "mct"}]
 
 
+@pytest.mark.slow
 def test_the_chosen_scheduler_is_compared_with_the_baselines_once_each(qexp, tmp_path):
     folder = tmp_path / "run"
     arguments = ("scheduler=mct", "eval.baselines=[mct,random,random]", f"hydra.run.dir={folder}")
@@ -208,6 +209,7 @@ def test_two_settings_of_one_scheduler_are_two_rows(qexp, tmp_path):
     assert means[0]["weighted"] == means[1]["weighted"] != means[0]["mct"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     quick_first(

@@ -35,6 +35,7 @@ def results(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {file.parent.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_tables_a_figure_and_nested_runs(qexp):
     ended = qexp(*SWEEP, "plots=true")
     assert ended.status == 0, ended.err

@@ -31,6 +31,7 @@ def test_a_preset_begins_with_the_command_that_runs_it(path):
     assert command == f"# python -m qexp experiment={path.stem}"
 
 
+@pytest.mark.slow
 def test_each_variant_of_the_ablation_is_dqn_with_one_part_switched_over():
     register()
     preset = yaml.safe_load((PRESETS[0].parent / "rainbow_ablation.yaml").read_text(encoding="utf-8"))

@@ -66,6 +66,7 @@ def test_what_was_cut_off_is_asked_for_again_and_what_failed_is_not(tmp_path):
     assert list(again.ask(1).values()) == [cut_off]
 
 
+@pytest.mark.slow
 def test_a_search_from_the_command_line(qexp):
     search = (
         "-m",
@@ -264,6 +265,7 @@ def test_a_storage_that_is_lost_is_said_in_one_line(tmp_path):
         search.tell([1.0])
 
 
+@pytest.mark.slow
 def test_the_best_is_told_in_the_environments_unit(qexp):
     ended = qexp(
         *("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "env=gate_scheduling", "tracking=off"),

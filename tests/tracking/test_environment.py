@@ -153,6 +153,7 @@ def test_an_address_whose_password_has_nowhere_to_go_is_refused_without_it(uri, 
     assert "s3cret" not in str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uri", quick_first(["databricks", "/srv/mlruns", "file:///srv/mlruns"]))
 def test_what_is_no_store_is_refused_in_one_line(uri, qexp, environment):
     environment.setenv("MLFLOW_TRACKING_URI", uri)

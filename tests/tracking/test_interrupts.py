@@ -32,6 +32,7 @@ def recorded_run(read, name):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_while_it_is_created_is_ended(store, read, tmp_path):
     from sqlalchemy import event
     from sqlalchemy.engine import Engine

@@ -81,6 +81,7 @@ def test_a_store_that_goes_away_costs_one_warning_and_sync_delivers(
     assert snapshot(store, tracker.run_id) == seen
 
 
+@pytest.mark.slow
 def test_a_store_that_comes_back_gets_everything_by_itself(
     store, unreachable, snapshot, tmp_path, caplog, monkeypatch
 ):
@@ -150,6 +151,7 @@ def test_a_run_the_store_does_not_have_cannot_be_continued(store):
         pytest.fail("training would have begun")
 
 
+@pytest.mark.slow
 def test_an_untracked_run_can_be_delivered_later(qexp, store, snapshot, tmp_path):
     folder = tmp_path / "run"
     assert qexp("tracking=off", *TINY, "scheduler=weighted", f"hydra.run.dir={folder}").status == 0
@@ -236,6 +238,7 @@ def test_a_server_is_an_http_address(uri, tmp_path, monkeypatch):
         pytest.fail("training would have begun")
 
 
+@pytest.mark.slow
 def test_refused_input_leaves_no_journal_behind(qexp, tmp_path):
     ended = qexp("tracking=server", "tracking.uri=http://kim:s3cret@localhost", *TINY)
     assert (ended.status, ended.out) == (2, "")

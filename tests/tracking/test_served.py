@@ -57,6 +57,7 @@ def served(tmp_path_factory, bundle):
     return mlflow.pyfunc.load_model(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(("column", "at"), [("task", (2, 4)), ("nodes", (3, 1, 6)), ("nodes", (0, 0, 0))])
 def test_a_served_policy_refuses_numbers_that_are_not_finite(served, value, column, at):

@@ -135,6 +135,7 @@ def test_a_run_can_be_read_back(store, read, tmp_path):
     assert [item.path for item in client.list_artifacts(tracker.run_id, "plots")] == ["plots/curve.png"]
 
 
+@pytest.mark.slow
 def test_everything_lies_under_outputs_of_the_working_directory_by_default(tmp_path, bundle, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
