@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gc
 import shlex
+import warnings
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,15 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 PAGE = Path(__file__).parents[2] / "docs" / "sweeps.md"
 QUICK = ("plots=false", "eval.episodes=2", "env.tasks=4", "eval.baselines=[mct]", "tracking=off")
+
+
+@pytest.fixture(autouse=True)
+def _let_go_of_databases():
+    """Optuna leaves the connections of its storages to the garbage collector, which Python 3.13 reports."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def of(*overrides):
