@@ -32,7 +32,7 @@ class Architecture:
 
     task_features: int  # length of the task's feature vector
     node_features: int  # length of each node's
-    prior_feature: int  # index of the node feature that the prior reads
+    prior_feature: int = 0  # index of the node feature that the prior reads
     hidden: int = 64  # width of every hidden layer
     prior: float = 4.0
     dueling: bool = False

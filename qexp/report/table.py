@@ -240,7 +240,8 @@ def _markdown(text: str, style: str = "") -> str:
     inline = r"[\\`\[<|~$]|&(?=#?\w+;)|(?<=\S)\*|\*(?=\S)|(?<!\w)_|_(?!\w)"
     block = r"^[*+#>-](?=\s)|(?<=^\d)[.)](?=\s)"
     escaped = re.sub(f"{inline}|{block}", r"\\\g<0>", text).replace("\n", " ")
-    return f"**{escaped}**" if style == STRONG else escaped
+    # Not every reader tells an escaped asterisk from the end of what is strong.
+    return f"**{escaped.replace(chr(92) + '*', '&#42;')}**" if style == STRONG else escaped
 
 
 def _latex(text: str, style: str = "") -> str:

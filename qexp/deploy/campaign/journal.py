@@ -284,7 +284,8 @@ class Journal:
 def _connect(path: Path) -> sqlite3.Connection:
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}")
-    db = sqlite3.connect(path, timeout=10)
+    # One thread uses it; whichever collects the garbage may close it.
+    db = sqlite3.connect(path, timeout=10, check_same_thread=False)
     try:
         # FULL: a committed change survives a power cut, not only the end of this process.
         db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
