@@ -237,11 +237,12 @@ def _markdown(text: str, style: str = "") -> str:
     """Escape what would be syntax; stars and underscores only where they could stress, so that names stay."""
     if style == CODE:
         return "`" + text.replace("|", r"\|") + "`"
-    inline = r"[\\`\[<|~$]|&(?=#?\w+;)|(?<=\S)\*|\*(?=\S)|(?<!\w)_|_(?!\w)"
+    inline = r"[\\`\[<|~$]|&(?=#?\w+;)|(?<=\S)\*|\*(?=\S)|(?<![^\W_])_|_(?![^\W_])"
     block = r"^[*+#>-](?=\s)|(?<=^\d)[.)](?=\s)"
     escaped = re.sub(f"{inline}|{block}", r"\\\g<0>", text).replace("\n", " ")
     # Not every reader tells an escaped asterisk from the end of what is strong.
-    return f"**{escaped.replace(chr(92) + '*', '&#42;')}**" if style == STRONG else escaped
+    strong = re.sub(r"\\?[*]", "&#42;", escaped)
+    return f"**{strong}**" if style == STRONG else escaped
 
 
 def _latex(text: str, style: str = "") -> str:

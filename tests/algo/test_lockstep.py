@@ -18,7 +18,8 @@ ENVS = 6
 
 
 def make_runner(ticks=LENGTH + 1, *, module=ActorCriticModule, env=DelayedCosts, seed=0, **architecture):
-    shape = {"hidden": 8, "task_features": 2, "node_features": FEATURES, **architecture}
+    shape = {"hidden": 8, "task_features": 2, "node_features": FEATURES, "prior_feature": PRIOR_FEATURE}
+    shape |= architecture
     config = A2CConfig() if module is ActorCriticModule else DQNConfig()
     config.num_envs_per_env_runner = ENVS
     config.rollout_fragment_length = ticks
