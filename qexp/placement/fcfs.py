@@ -17,7 +17,8 @@ def served(ready: Any, service: Any, free_at: Any) -> tuple[Any, Any]:
         service: How long it takes, seconds.
         free_at: When the machine will have worked off all before it, seconds.
     """
-    start = np.maximum(ready, free_at)
+    # Of two numbers NumPy needs ten times as long.
+    start = max(ready, free_at) if isinstance(free_at, float) else np.maximum(ready, free_at)
     return start, start + service
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import ParamSpec, TypeVar
 
 from qexp.deploy.campaign.journal import UNDER_WAY, UNSETTLED, State, Task
@@ -22,6 +23,8 @@ TRIES = 3
 """How often a result is fetched that makes no sense, at the least, before the job counts as failed."""
 PAUSE = 5.0
 """Seconds before a service that does not answer is asked again."""
+FIGURES = ("created", "running", "finished", "quantum_seconds")
+_seen = attrgetter("state", *FIGURES)  # of a task: all that a look at its job may change by itself
 
 
 @dataclass
@@ -212,8 +215,8 @@ class JobMonitor:
 
     def _update(self, task: Task, job: Job) -> None:
         """Take in what is known of a job: where it is, and its figures, which may come after its end."""
-        before, over = replace(task), task.state.final
-        for name in ("created", "running", "finished", "quantum_seconds"):
+        before, over = _seen(task), task.state.final
+        for name in FIGURES:
             setattr(task, name, latest(getattr(job, name), getattr(task, name)))
         if not over and job.state is JobState.DONE:
             self._collect(task, job)
@@ -224,7 +227,7 @@ class JobMonitor:
         else:
             if not over and not job.state.final:
                 task.state = State(job.state.value)
-            if task != before:
+            if _seen(task) != before:
                 self._transitions.save(task, "figures" if over else "")
 
     def _bill_may_come(self, task: Task) -> bool:

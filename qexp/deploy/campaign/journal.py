@@ -46,9 +46,10 @@ class State(StrEnum):
     @property
     def final(self) -> bool:
         """A task in this state is over."""
-        return self in {State.DONE, State.FAILED, State.CANCELLED}
+        return self in FINAL
 
 
+FINAL = (State.DONE, State.FAILED, State.CANCELLED)
 UNSETTLED = (State.SUBMITTING, State.UNKNOWN)
 UNDER_WAY = (State.SUBMITTED, State.QUEUED, State.RUNNING)
 

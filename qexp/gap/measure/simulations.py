@@ -14,11 +14,12 @@ from qexp.deploy.campaign.live import LiveFleet
 from qexp.gap.measure.load import Load
 from qexp.gap.measure.records import Record, column
 from qexp.gap.measure.replay import circuits_of
-from qexp.placement.engine import QTask, SimulatedCloud
+from qexp.placement.engine import QTask, SimulatedCloud, Status
 from qexp.placement.scenario import Scenario
 from qexp.placement.schedulers.placer import Placer, node_chosen
 from qexp.problem.arrays import Floats
 
+STATES = {Status.QUEUED: State.QUEUED, Status.RUNNING: State.RUNNING, Status.DONE: State.DONE}
 JOB = Task(0, 0, 0, "", 0, "", 0, 0, 0, 0.0, State.QUEUED)
 """A task that was just placed, as a campaign's journal has it."""
 
@@ -107,6 +108,6 @@ class Simulations:
 def _follow(job: Task, task: QTask) -> None:
     """Bring a job's state up to date."""
     if not job.state.final:
-        job.state = State(task.status.value)
+        job.state = STATES[task.status]
         job.running = None if np.isnan(task.start) else task.start
         job.finished = None if np.isnan(task.finish) else task.finish
