@@ -53,10 +53,15 @@ def interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
     """Return the interrupt that an exception is, or was caused by.
 
     An interrupt may come while a library has something half done, and cleaning that up may raise another
-    exception in its place.
+    exception in its place. Exceptions that were raised from each other make a circle, of which each is seen
+    once.
     """
+    seen: set[int] = set()
     while error is not None and not isinstance(error, KeyboardInterrupt):
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
+        if id(error) in seen:
+            return None
     return error
 
 
