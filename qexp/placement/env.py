@@ -164,7 +164,9 @@ def placement_of(scenario: Scenario | None, settings: Mapping[str, Any]) -> Scen
     Raises:
         InputError: There is no such setting, or it is of the wrong type or out of bounds.
     """
-    return scenario_of(Scenario, scenario, settings, {"fleet": _fleet}, {"fleet": load_fleet(DEFAULT_FLEET)})
+    if scenario is None:
+        settings = {"fleet": DEFAULT_FLEET, **settings}
+    return scenario_of(Scenario, scenario, settings, {"fleet": _fleet})
 
 
 def make_placement_vector(num_envs: int = 1, scenario: Any = None, **settings: Any) -> PlacementVectorEnv:

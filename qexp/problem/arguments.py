@@ -22,7 +22,6 @@ def scenario_of(
     scenario: T | None,
     settings: Mapping[str, Any],
     readers: Mapping[str, Callable[[Any], Any]] = MappingProxyType({}),
-    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> T:
     """Return the scenario that some settings give.
 
@@ -31,7 +30,6 @@ def scenario_of(
         scenario: What they are changes of; by default one of the class's own defaults.
         settings: Fields of the class, by name.
         readers: What makes values of what is given, of fields that take more than their type.
-        defaults: Values of fields that have none, where there is no scenario to change.
 
     Raises:
         InputError: There is no such setting, or it is of the wrong type or out of bounds.
@@ -52,7 +50,7 @@ def scenario_of(
     if complaints:
         raise InputError("; ".join(complaints))
     if scenario is None:
-        return kind(**{**defaults, **given})
+        return kind(**given)
     changed: Any = scenario
     return replace(changed, **given) if given else scenario
 
