@@ -240,9 +240,10 @@ def _markdown(text: str, style: str = "") -> str:
     inline = r"[\\`\[<|~$]|&(?=#?\w+;)|(?<=\S)\*|\*(?=\S)|(?<![^\W_])_|_(?![^\W_])"
     block = r"^[*+#>-](?=\s)|(?<=^\d)[.)](?=\s)"
     escaped = re.sub(f"{inline}|{block}", r"\\\g<0>", text).replace("\n", " ")
+    if style != STRONG:
+        return escaped
     # Not every reader tells an escaped asterisk from the end of what is strong.
-    strong = re.sub(r"\\?[*]", "&#42;", escaped)
-    return f"**{strong}**" if style == STRONG else escaped
+    return "**" + re.sub(r"\\?[*]", "&#42;", escaped) + "**"
 
 
 def _latex(text: str, style: str = "") -> str:

@@ -98,3 +98,22 @@ def _files(client: Any, run_id: str, folder: str | None = None) -> Iterator[tupl
             yield from _files(client, run_id, item.path)
         else:
             yield item.path, item.file_size
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a policy with random weights."""
+    import torch
+
+    from qexp.placement.policy import PlacementPolicy
+    from qexp.problem.bundle import save_policy
+    from qexp.problem.network import ScorerNetwork
+
+    torch.manual_seed(0)
+    architecture = PlacementPolicy.architecture(hidden=8)
+    weights = {
+        name: torch.randn_like(value).numpy()
+        for name, value in ScorerNetwork(architecture).state_dict().items()
+    }
+    metadata = {"algorithm": "a2c", "architecture": architecture.as_dict()}
+    return save_policy(tmp_path_factory.mktemp("bundle") / "policy", weights, metadata)

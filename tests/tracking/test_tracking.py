@@ -7,11 +7,10 @@ import time
 
 import numpy as np
 import pytest
+from policies import observations
 
 from qexp.errors import InputError
-from qexp.placement.policy import PlacementPolicy
 from qexp.policy import load_policy
-from qexp.problem.bundle import save_policy
 from qexp.tracking import Local
 
 
@@ -31,35 +30,6 @@ def read(store):
         return MlflowClient(store)
 
     return client
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    import torch
-
-    from qexp.problem.network import ScorerNetwork
-
-    torch.manual_seed(0)
-    architecture = PlacementPolicy.architecture(hidden=8)
-    weights = {
-        name: torch.randn_like(value).numpy()
-        for name, value in ScorerNetwork(architecture).state_dict().items()
-    }
-    metadata = {"algorithm": "a2c", "architecture": architecture.as_dict()}
-    return save_policy(tmp_path_factory.mktemp("bundle") / "policy", weights, metadata)
-
-
-def observations(batch, nodes):
-    from qexp.placement.features import NODE_FEATURES, TASK_FEATURES
-
-    rng = np.random.default_rng(batch)
-    mask = rng.integers(0, 2, (batch, nodes), dtype=np.int8)
-    mask[:, 0] = 1
-    return {
-        "task": rng.normal(size=(batch, len(TASK_FEATURES))).astype(np.float32),
-        "nodes": rng.normal(size=(batch, nodes, len(NODE_FEATURES))).astype(np.float32),
-        "action_mask": mask,
-    }
 
 
 def run_python(code, *arguments, **settings):
