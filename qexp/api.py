@@ -95,12 +95,12 @@ def run(*overrides: str, folder: str | Path | None = None, config_dir: str | Pat
     with files_of(places):
         try:
             if config.resume is not None:
-                return _absolute(start(config, RunFolder(Path(config.resume), existing=True), overrides))
+                return _absolute(start(config, RunFolder(Path(config.resume), existing=True), typed))
             path = _folder(folder or dir_typed)
             # Written down where Hydra would: runs are named after it.
             (path / ".hydra").mkdir(exist_ok=True)
-            OmegaConf.save(OmegaConf.create(list(overrides)), path / ".hydra" / "overrides.yaml")
-            return _absolute(start(config, RunFolder(path), overrides))
+            OmegaConf.save(OmegaConf.create(typed), path / ".hydra" / "overrides.yaml")
+            return _absolute(start(config, RunFolder(path), typed))
         except OmegaConfBaseException as error:
             raise InputError(explain(error)) from error
 
